@@ -1,0 +1,24 @@
+//! `recipe`: a declarative build-recipe interpreter whose outputs are relocatable closures.
+//!
+//! The rooms stand in the order the data flows; `ARCHITECTURE.md` tells what each takes, gives,
+//! and must never know.
+
+pub mod archive;
+pub mod elf;
+pub mod net;
+pub mod python;
+pub mod sandbox;
+
+pub mod recipe;
+
+pub mod lock;
+
+pub mod plan;
+
+pub mod build;
+
+pub mod closure;
+
+pub mod package;
+
+pub mod cli;

@@ -1,0 +1,87 @@
+//! [`Recipe`](crate::recipe::Recipe) → [`Lock`]: every fact a build needs, exact and hashed. The
+//! only room that asks the world what exists today.
+//!
+//! A lock names no host: archives have names (`debian`, `debian-security`, `python`), and
+//! [`crate::net`] turns those into mirrors. `file.rs` writes and reads the lock file.
+
+use std::fmt;
+
+/// Every fact a build needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lock {
+    /// Counts up with every change that was written.
+    pub serial: u64,
+    /// Digest of what the recipe asks of a lock; differs when the lock is out of date.
+    pub recipe: recipe_store::Digest,
+    /// `x86_64-linux`.
+    pub platform: String,
+    /// The newest index date in seconds since 1970: SOURCE_DATE_EPOCH of what is built.
+    pub date: u64,
+    /// `3.13`, or `None` for a closure without Python.
+    pub python: Option<String>,
+    /// The signed indexes that were believed.
+    pub suites: Vec<Suite>,
+    /// Every file a build may read, sorted by kind, then name.
+    pub files: Vec<Locked>,
+}
+
+/// One signed index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suite {
+    /// `trixie`, `trixie-updates`, `trixie-security`.
+    pub name: String,
+    /// The archive: `debian` or `debian-security`.
+    pub archive: String,
+    /// `Date` of the `InRelease`, seconds since 1970.
+    pub date: u64,
+    /// sha256 of the `InRelease` file, hex.
+    pub sha256: String,
+    /// Fingerprints of the keys whose signatures were good, upper-case hex.
+    pub keys: Vec<String>,
+}
+
+/// One file a build may read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Locked {
+    /// What it is.
+    pub kind: FileKind,
+    /// Package or project name: `libc6`, `pyyaml` (normalised).
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// `amd64` or `all` for debs; empty otherwise.
+    pub architecture: String,
+    /// Source package a deb was built from (`follow` moves all of one source together); empty otherwise.
+    pub source: String,
+    /// Which archive has it: `debian`, `debian-security`, `python`.
+    pub archive: String,
+    /// Path inside the archive (`pool/main/...`), or the file's name for a wheel.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// sha256, hex.
+    pub sha256: String,
+    /// Who needs it, for people: `recipe`, `python3.13-minimal`, `requests`.
+    pub reason: String,
+}
+
+/// The kinds of file in a lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FileKind {
+    /// A Debian binary package.
+    Deb,
+    /// The packaging part (`.debian.tar.xz`) of a Debian source package: its patches are undone.
+    DebianPatches,
+    /// A Python wheel.
+    Wheel,
+}
+
+impl fmt::Display for FileKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            FileKind::Deb => "deb",
+            FileKind::DebianPatches => "debian-patches",
+            FileKind::Wheel => "wheel",
+        })
+    }
+}

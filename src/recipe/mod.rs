@@ -1,0 +1,162 @@
+//! KDL text → [`Recipe`]: what somebody wants, nothing yet looked up. Begin at [`Recipe::read`].
+//!
+//! The grammar is closed: what is not listed in `parse.rs` is an error that shows the line. A
+//! [`Spanned`] value remembers where it was written, so that rooms further right (a requirement
+//! nobody can satisfy, an unknown package) can still show the line that asked for it.
+
+use std::sync::Arc;
+
+use camino::Utf8PathBuf;
+use miette::{NamedSource, SourceSpan};
+
+/// A value and the bytes of the recipe file that said it.
+#[derive(Debug, Clone)]
+pub struct Spanned<T> {
+    /// What was said.
+    pub value: T,
+    /// Where: a byte range of [`Recipe::text`].
+    pub span: SourceSpan,
+}
+
+/// What somebody wants.
+#[derive(Debug, Clone)]
+pub struct Recipe {
+    /// The name it is built by; also the name of `result/NAME`.
+    pub name: String,
+    /// The version of what comes out, as in the names of archives.
+    pub version: String,
+    /// One line for people.
+    pub description: Option<String>,
+    /// SPDX licence expression.
+    pub license: Option<String>,
+    /// The interpreter inside the closure.
+    pub interpreter: Option<Spanned<Interpreter>>,
+    /// Python requirements.
+    pub pip: Pip,
+    /// Packages of the distribution.
+    pub system: System,
+    /// How the closure is shaped.
+    pub closure: ClosureSpec,
+    /// What must work inside the finished closure.
+    pub checks: Vec<Spanned<Check>>,
+    /// Formats `recipe export` writes when none is named, and the prefix of installable ones.
+    pub package: PackageSpec,
+    /// What happens when a locked source is gone from every mirror.
+    pub lock: LockPolicy,
+    /// The folder of the recipe file: relative paths inside it start here.
+    pub folder: Utf8PathBuf,
+    /// The file as it was read, for errors.
+    pub text: NamedSource<Arc<str>>,
+}
+
+/// `interpreter "python" "3.13" from="debian" suite="trixie"`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interpreter {
+    /// Language: `python`.
+    pub language: String,
+    /// `3.13`: major and minor.
+    pub version: String,
+    /// Where its files come from.
+    pub from: InterpreterSource,
+    /// The distribution's release, such as `trixie`.
+    pub suite: String,
+}
+
+/// Where an interpreter's files come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InterpreterSource {
+    /// The distribution's binary packages.
+    Debian,
+}
+
+/// The `pip` node.
+#[derive(Debug, Clone, Default)]
+pub struct Pip {
+    /// PEP 508 requirements, as written; each was parsed once to be known good.
+    pub require: Vec<Spanned<String>>,
+    /// Requirements files, relative to [`Recipe::folder`], read when locking.
+    pub requirements: Vec<Spanned<Utf8PathBuf>>,
+    /// Keep start-up `.pth` files of these packages (`pth "setuptools"`); all others that run code are left out.
+    pub keep_pth: Vec<Spanned<String>>,
+}
+
+/// The `system` node.
+#[derive(Debug, Clone, Default)]
+pub struct System {
+    /// Exact Debian package names whose files are kept whole.
+    pub packages: Vec<Spanned<String>>,
+    /// Packages (by name) or paths (with `/` or `*`) that stay out.
+    pub exclude: Vec<Spanned<String>>,
+}
+
+/// The `closure` node.
+#[derive(Debug, Clone)]
+pub struct ClosureSpec {
+    /// Names under `bin/` that start another program of the closure.
+    pub entries: Vec<Spanned<EntryPoint>>,
+    /// Named rules of what is left out.
+    pub trim: Vec<Spanned<Trim>>,
+    /// Whether `.pyc` files are part of it (`byte-code #false` leaves them out).
+    pub byte_code: bool,
+}
+
+/// `entry "scylla-python" runs="bin/python3"`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryPoint {
+    /// Name under `bin/`.
+    pub name: String,
+    /// Path inside the closure of what it starts.
+    pub runs: Utf8PathBuf,
+}
+
+/// What `trim` can name. Each rule has a functional test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Trim {
+    /// `tests`: test suites of the standard library and of wheels.
+    Tests,
+    /// `docs`: manuals and pydoc's data.
+    Docs,
+    /// `static-libs`: `.a`, `.la`, headers and pkg-config files of static libraries.
+    StaticLibs,
+    /// `sources`: C, C++ and Cython sources that wheels carry beside their compiled modules.
+    Sources,
+    /// `idle`: idlelib, turtledemo, tkinter without its library, lib2to3.
+    Idle,
+}
+
+/// The `check` node: each must succeed inside the finished closure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Check {
+    /// `python "CODE"`
+    Python(String),
+    /// `run "bin/python3" "-m" "venv" "/tmp/v"`: a program of the closure and its arguments.
+    Run(Vec<String>),
+}
+
+/// The `package` node.
+#[derive(Debug, Clone, Default)]
+pub struct PackageSpec {
+    /// Formats, as written.
+    pub formats: Vec<Spanned<PackageFormat>>,
+    /// Where installable packages put the closure, such as `/opt/scylla-python`.
+    pub prefix: Option<Spanned<Utf8PathBuf>>,
+}
+
+/// A format of `recipe export`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PackageFormat {
+    /// `tar.zst`
+    TarZst,
+    /// `tar.gz`
+    TarGz,
+}
+
+/// `lock "exact"` or `lock "follow"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LockPolicy {
+    /// A locked source that is gone is an error.
+    #[default]
+    Exact,
+    /// Resolve just that source again within the same signed suite, say so, write the moved lock.
+    Follow,
+}
