@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use recipe_store::{Entry, ObjectId, Session, TreeBuilder, TreeId};
 
 use super::libraries::{self, Member};
-use super::scan::Scanned;
+use super::scan::{self, Scanned};
 use super::{StepError, leaves, tree, trim};
 use crate::plan::Layer;
 use crate::recipe::{EntryPoint, Trim};
@@ -26,7 +26,7 @@ pub(super) fn compose(
         .collect::<Result<_, _>>()?;
     let scans: Vec<Scanned> = layers
         .iter()
-        .map(|layer| layer.scan.as_ref().map_or(Ok(Scanned::default()), |id| Scanned::read(session, id)))
+        .map(|layer| layer.scan.as_ref().map_or(Ok(Scanned::new()), |id| scan::read(session, id)))
         .collect::<Result<_, _>>()?;
     let members: Vec<Member<'_>> = layers
         .iter()

@@ -1,15 +1,12 @@
 //! Which libraries of the layers something needs, and which needs nobody fills.
-//!
-//! A closure's programs look in `lib/` for every library (their DT_RPATH), after the places that a
-//! library itself names relative to its own folder. So a need is filled by `lib/SONAME`, or by a
-//! library of that name beside the files of a wheel.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use recipe_store::Entry;
 
 use super::StepError;
-use super::scan::{Scanned, ScannedFile};
+use super::scan::Scanned;
+use crate::elf::{Facts, Missing, needs_in_tree};
 use crate::plan::Keep;
 
 /// One layer, as far as this question goes.
@@ -20,35 +17,33 @@ pub(super) struct Member<'a> {
     pub(super) files: &'a [(String, Entry)],
 }
 
-/// Paths of libraries that nothing needs, or the needs that nothing fills.
-pub(super) fn unneeded<'a>(members: &[Member<'a>]) -> Result<BTreeSet<&'a str>, StepError> {
-    let mut providers: BTreeMap<&str, Vec<&'a ScannedFile>> = BTreeMap::new();
-    let mut waiting: Vec<&'a ScannedFile> = Vec::new();
-    let mut open: BTreeSet<&'a str> = BTreeSet::new();
+/// Paths of libraries that nothing needs. What is needed and not there is an error.
+pub(super) fn unneeded(members: &[Member<'_>]) -> Result<BTreeSet<String>, StepError> {
+    let mut files: BTreeMap<String, Facts> = BTreeMap::new();
+    let mut open: BTreeSet<String> = BTreeSet::new();
     for member in members {
-        let present: BTreeSet<&str> = member.files.iter().map(|(path, _)| path.as_str()).collect();
-        for file in member.scan.files.iter().filter(|file| present.contains(file.path.as_str())) {
-            providers.entry(file.answers_to()).or_default().push(file);
-            if member.keep == Keep::LibrariesAsNeeded && in_library_folder(&file.path) {
-                open.insert(&file.path);
-            } else {
-                waiting.push(file);
+        for (path, _) in member.files {
+            let Some(facts) = member.scan.get(path) else { continue };
+            files.insert(path.clone(), facts.clone());
+            if member.keep == Keep::LibrariesAsNeeded && in_library_folder(path) {
+                open.insert(path.clone());
             }
         }
     }
-    let mut missing = Vec::new();
-    while let Some(file) = waiting.pop() {
-        for soname in &file.needed {
-            let Some(found) = providers.get(soname.as_str()) else {
-                missing.push((file.path.clone(), soname.clone()));
-                continue;
-            };
-            waiting.extend(found.iter().filter(|library| open.remove(library.path.as_str())));
-        }
+    let roots = files.keys().map(String::as_str).filter(|path| !open.contains(*path));
+    let answer = needs_in_tree(&files, &["lib"], roots);
+    if answer.missing.is_empty() {
+        return Ok(open.difference(&answer.reached).cloned().collect());
     }
-    missing.sort();
-    missing.dedup();
-    if missing.is_empty() { Ok(open) } else { Err(StepError::MissingLibraries { missing }) }
+    Err(StepError::MissingLibraries { missing: answer.missing.iter().map(told).collect() })
+}
+
+fn told(missing: &Missing) -> (String, String) {
+    let wanted = match &missing.version {
+        None => missing.soname.clone(),
+        Some(version) => format!("{} with symbols of {version}", missing.soname),
+    };
+    (missing.file.clone(), wanted)
 }
 
 fn in_library_folder(path: &str) -> bool {

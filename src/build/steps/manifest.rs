@@ -26,8 +26,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use recipe_store::{Digest, Entry, ObjectId, Session, TreeBuilder, TreeId};
 
-use super::scan::Scanned;
-use super::{StepError, leaves};
+use super::{StepError, leaves, scan};
+use crate::elf::Isa;
 
 /// Where the manifest lies in a closure. An input that ships this path is refused.
 pub const PATH: &str = ".recipe-manifest";
@@ -82,26 +82,31 @@ fn contract(
     files: &[(String, Entry)],
 ) -> Result<Contract, StepError> {
     let mut contract = Contract { level: 1, ..Contract::default() };
+    let (mut kernel, mut glibc) = ((0, 0, 0), (0, 0));
     for id in scans {
-        let scan = Scanned::read(session, id)?;
         // Leaves come sorted, so a file that was trimmed away is quickly found missing.
         let kept = |path: &str| files.binary_search_by(|(known, _)| known.as_str().cmp(path)).is_ok();
-        for file in scan.files.iter().filter(|file| kept(&file.path)) {
-            contract.machine.clone_from(&file.machine);
-            contract.level = contract.level.max(file.level);
-            if version(&file.kernel) > version(&contract.kernel) {
-                contract.kernel.clone_from(&file.kernel);
-            }
-            if version(&file.glibc) > version(&contract.glibc) {
-                contract.glibc.clone_from(&file.glibc);
-            }
+        for (_, facts) in scan::read(session, id)?.iter().filter(|(path, _)| kept(path)) {
+            contract.machine = facts.machine.to_string();
+            contract.level = contract.level.max(level(facts.isa));
+            kernel = kernel.max(facts.minimum_kernel.unwrap_or_default());
+            glibc = glibc.max(facts.newest_version("GLIBC_").unwrap_or_default());
         }
+    }
+    if !contract.machine.is_empty() {
+        contract.kernel = format!("{}.{}.{}", kernel.0, kernel.1, kernel.2);
+        contract.glibc = format!("{}.{}", glibc.0, glibc.1);
     }
     Ok(contract)
 }
 
-fn version(text: &str) -> Vec<u32> {
-    text.split('.').map_while(|part| part.parse().ok()).collect()
+fn level(isa: Option<Isa>) -> u32 {
+    match isa {
+        None | Some(Isa::Baseline) => 1,
+        Some(Isa::V2) => 2,
+        Some(Isa::V3) => 3,
+        Some(Isa::V4) => 4,
+    }
 }
 
 fn write(about: &About<'_>, contract: &Contract, files: &[(String, Entry)]) -> String {
