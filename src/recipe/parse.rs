@@ -286,7 +286,7 @@ impl<'t> Reading<'t> {
 
     /// A package's name, or a path or pattern inside the closure.
     fn exclusion(&mut self, word: &Spanned<String>) -> Option<Spanned<String>> {
-        if word.value.contains(['/', '*', '?']) {
+        if word.value.contains(['/', '*']) {
             self.checked(Some(word), INSIDE, is_inside)
         } else {
             self.checked(Some(word), PACKAGE_NAME, is_package_name)

@@ -305,3 +305,13 @@ fn the_whole_recipe_uses_every_node_of_the_grammar() {
         );
     }
 }
+
+#[test]
+fn the_recipes_we_ship_are_good_and_lie_where_their_name_is_looked_for() {
+    let root = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
+    for name in ["scylla-python", "python"] {
+        let path = lookup::find_in(name, std::slice::from_ref(&root)).expect(name);
+        let recipe = Recipe::read(&path).unwrap_or_else(|error| panic!("{}", message(&error)));
+        assert_eq!(recipe.name, name);
+    }
+}
