@@ -12,10 +12,11 @@ use kdl::{KdlEntry, KdlNode, KdlValue};
 use miette::{NamedSource, SourceSpan};
 
 use super::Spanned;
-use super::error::{Mistake, Wrong};
+use super::characters::{describe, is_forbidden, is_hidden};
+use super::error::Mistake;
 use super::grammar::{Kind, PLANNED, RULES, Rule, children_of};
-use super::guard::{describe, is_forbidden, is_hidden};
 use super::near::nearest;
+use super::wrong::Wrong;
 
 /// More than this is not read by anybody.
 const ENOUGH: usize = 20;

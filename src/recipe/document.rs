@@ -5,8 +5,9 @@ use std::sync::Arc;
 use kdl::{KdlDocument, KdlError};
 use miette::{NamedSource, SourceSpan};
 
-use super::error::{Mistake, Wrong};
+use super::error::Mistake;
 use super::guard::{self, Limits};
+use super::wrong::Wrong;
 
 /// kdl reports what follows from one slip as several errors; the first ones are the helpful ones.
 const SHOWN: usize = 3;

@@ -14,9 +14,10 @@ use miette::{NamedSource, SourceSpan};
 use rustix::fs::{Mode, OFlags};
 
 use super::FileRead;
-use super::error::{Mistake, Wrong};
-use super::guard::{describe, is_forbidden};
+use super::characters::{describe, is_forbidden};
+use super::error::Mistake;
 use super::requirement::{Origin, Requirement, parse};
+use super::wrong::Wrong;
 
 const LARGEST: usize = 1 << 20;
 const MOST_REQUIREMENTS: usize = 5_000;

@@ -8,7 +8,7 @@ use super::Recipe;
 use super::decode::printable;
 use super::error::RecipeError;
 use super::near::nearest;
-use super::parse::is_recipe_name;
+use super::values::is_recipe_name;
 
 /// Where recipes are looked for first: below the current directory.
 const HERE: &str = "recipes";

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use camino::{Utf8Path, Utf8PathBuf};
 use miette::{NamedSource, SourceSpan};
 
+mod characters;
 mod decode;
 mod document;
 mod error;
@@ -23,12 +24,15 @@ mod parse;
 mod requirement;
 #[cfg(test)]
 mod tests;
+mod values;
+mod wrong;
 
 pub use document::document;
-pub use error::{Mistake, RecipeError, Wrong};
+pub use error::{Mistake, RecipeError};
 pub use grammar::{Kind, RULES, Rule};
 pub use guard::Limits;
 pub use requirement::{Origin, Requirement};
+pub use wrong::Wrong;
 
 /// A value and the bytes of the recipe file that said it.
 #[derive(Debug, Clone)]

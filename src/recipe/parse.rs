@@ -12,14 +12,20 @@ use miette::{NamedSource, SourceSpan};
 
 use super::decode::{Decoder, Item, printable};
 use super::document::document;
-use super::error::{RecipeError, Wrong, there_is};
+use super::error::RecipeError;
 use super::files::{Asked, Reader};
 use super::guard::Limits;
 use super::near::nearest;
 use super::requirement::{self, Origin, Requirement};
+use super::values::{
+    ENTRY_NAME, FILE, FOLDER, FORMATS, INSIDE, PACKAGE_NAME, PLANNED_FORMATS, POLICIES,
+    PROJECT_NAME, RECIPE_NAME, Rule, TRIMS, VERSION, is_entry_name, is_inside, is_minor_version,
+    is_package_name, is_prefix, is_recipe_name, is_suite, is_version, name_of,
+};
+use super::wrong::{Wrong, there_is};
 use super::{
     Check, ClosureSpec, EntryPoint, FileRead, Interpreter, InterpreterSource, LockPolicy,
-    PackageFormat, PackageSpec, Pip, Recipe, Spanned, System, Trim,
+    PackageSpec, Pip, Recipe, Spanned, System,
 };
 
 /// Reads the text of one recipe file, and the requirements files that it names.
@@ -58,44 +64,6 @@ struct Reading<'t> {
     folder: &'t Utf8Path,
     decoder: Decoder<'t>,
 }
-
-/// The rule that a value broke: what was wanted, and how it is put right.
-struct Rule(&'static str, &'static str);
-
-const RECIPE_NAME: Rule = Rule(
-    "the name of a recipe",
-    "a name has letters a-z, digits and + . _ -, begins with a letter or a digit, and has at most \
-     64 characters",
-);
-const VERSION: Rule = Rule(
-    "a version",
-    "a version has letters, digits and + . _ ~ -, begins with a letter or a digit, and has at \
-     most 64 characters",
-);
-const PACKAGE_NAME: Rule = Rule(
-    "the name of a Debian package",
-    "a name has letters a-z, digits and + . -, such as libudev1",
-);
-const PROJECT_NAME: Rule = Rule(
-    "the name of a Python project",
-    "a name has letters, digits and . _ -, and no version",
-);
-const INSIDE: Rule = Rule(
-    "a path inside the closure",
-    "such a path is relative, without `.` or `..`, such as bin/python3",
-);
-const FOLDER: Rule = Rule(
-    "a folder to install into",
-    "such a path is absolute, without `.` or `..`, such as /opt/hello",
-);
-const ENTRY_NAME: Rule = Rule(
-    "a name under bin/",
-    "a name has letters, digits and + . _ -, and no slash",
-);
-const FILE: Rule = Rule(
-    "a file beside the recipe",
-    "such a path is relative to the recipe's folder and stays inside it",
-);
 
 impl<'t> Reading<'t> {
     fn recipe(&mut self, item: &Item) -> Recipe {
@@ -318,7 +286,7 @@ impl<'t> Reading<'t> {
 
     /// A package's name, or a path or pattern inside the closure.
     fn exclusion(&mut self, word: &Spanned<String>) -> Option<Spanned<String>> {
-        if word.value.contains(['/', '*', '?']) {
+        if word.value.contains(['/', '*']) {
             self.checked(Some(word), INSIDE, is_inside)
         } else {
             self.checked(Some(word), PACKAGE_NAME, is_package_name)
@@ -500,34 +468,6 @@ impl<'t> Reading<'t> {
     }
 }
 
-/// The names of `trim`.
-pub(super) const TRIMS: &[(&str, Trim)] = &[
-    ("tests", Trim::Tests),
-    ("docs", Trim::Docs),
-    ("static-libs", Trim::StaticLibs),
-    ("sources", Trim::Sources),
-    ("idle", Trim::Idle),
-];
-
-/// The names of `package`.
-pub(super) const FORMATS: &[(&str, PackageFormat)] = &[
-    ("tar.zst", PackageFormat::TarZst),
-    ("tar.gz", PackageFormat::TarGz),
-];
-
-const PLANNED_FORMATS: &[&str] = &["deb", "rpm", "pacman", "oci", "zip", "run"];
-
-/// The names of `lock`.
-pub(super) const POLICIES: &[(&str, LockPolicy)] =
-    &[("exact", LockPolicy::Exact), ("follow", LockPolicy::Follow)];
-
-fn name_of<T: PartialEq>(names: &[(&'static str, T)], value: T) -> &'static str {
-    names
-        .iter()
-        .find(|(_, known)| *known == value)
-        .map_or("", |(name, _)| name)
-}
-
 fn first(item: &Item) -> Option<String> {
     item.words.first().map(|word| word.value.clone())
 }
@@ -537,68 +477,6 @@ fn path(word: Spanned<String>) -> Spanned<Utf8PathBuf> {
         value: word.value.into(),
         span: word.span,
     }
-}
-
-/// A word of at most `most` ASCII characters that begins with a letter or a digit.
-fn is_word(word: &str, most: usize, good: impl Fn(char) -> bool) -> bool {
-    word.len() <= most
-        && word.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && word.chars().all(good)
-}
-
-/// Whether `name` can be the name of a recipe.
-pub(super) fn is_recipe_name(name: &str) -> bool {
-    is_word(name, 64, |c| {
-        c.is_ascii_lowercase() || c.is_ascii_digit() || "+._-".contains(c)
-    })
-}
-
-fn is_version(version: &str) -> bool {
-    is_word(version, 64, |c| {
-        c.is_ascii_alphanumeric() || "+._~-".contains(c)
-    })
-}
-
-fn is_minor_version(version: &str) -> bool {
-    let number = |part: &str| {
-        (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
-    };
-    version
-        .split_once('.')
-        .is_some_and(|(major, minor)| number(major) && number(minor))
-}
-
-fn is_suite(suite: &str) -> bool {
-    is_word(suite, 64, |c| {
-        c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'
-    })
-}
-
-/// Debian Policy 5.6.1.
-fn is_package_name(name: &str) -> bool {
-    name.len() >= 2
-        && is_word(name, 128, |c| {
-            c.is_ascii_lowercase() || c.is_ascii_digit() || "+.-".contains(c)
-        })
-}
-
-fn is_entry_name(name: &str) -> bool {
-    is_word(name, 128, |c| {
-        c.is_ascii_alphanumeric() || "+._-".contains(c)
-    })
-}
-
-/// Whether `path` is relative and stays below where it starts.
-fn is_inside(path: &str) -> bool {
-    path.len() <= 1024
-        && path
-            .split('/')
-            .all(|part| !part.is_empty() && part != "." && part != "..")
-}
-
-fn is_prefix(path: &str) -> bool {
-    let good = |c: char| c.is_ascii_alphanumeric() || "/+._-".contains(c);
-    path.strip_prefix('/').is_some_and(is_inside) && path.chars().all(good)
 }
 
 impl Recipe {

@@ -12,7 +12,8 @@ use camino::Utf8PathBuf;
 use miette::{NamedSource, SourceSpan};
 use pep508_rs::{Pep508ErrorSource, VerbatimUrl};
 
-use super::error::{Mistake, Wrong};
+use super::error::Mistake;
+use super::wrong::Wrong;
 
 /// Bytes of one requirement, hashes not counted.
 const LONGEST: usize = 1024;
