@@ -22,8 +22,11 @@ enum Outcome<T> {
     Again(Cause, Option<Duration>),
 }
 
-/// A reader of one whole answer.
-type Take<'t, T> = &'t mut dyn FnMut(&mut dyn Read) -> Result<T, NetError>;
+/// Takes one whole answer: where it came from and its content type, then its bytes.
+type Take<'t, T> = &'t mut dyn FnMut(Origin, &mut dyn Read) -> Result<T, NetError>;
+
+/// The URL after redirects, and the `Content-Type`.
+type Origin = (Url, Option<String>);
 
 impl Net {
     /// Gives the bytes of the first URL that has them to `take`, which is called again when a download must start again.
@@ -31,7 +34,7 @@ impl Net {
         &self,
         urls: &[Url],
         wanted: &Wanted<'_>,
-        take: Take<'_, T>,
+        take: &mut dyn FnMut(&mut dyn Read) -> Result<T, NetError>,
     ) -> Result<T, NetError> {
         let result = self.rounds(urls, wanted, &[], &mut |_, body| take(body));
         self.watch.finished(wanted.path);
@@ -70,7 +73,7 @@ impl Net {
         urls: &[Url],
         wanted: &Wanted<'_>,
         headers: &[(HeaderName, &str)],
-        take: &mut dyn FnMut((Url, Option<String>), &mut dyn Read) -> Result<T, NetError>,
+        take: Take<'_, T>,
     ) -> Result<T, NetError> {
         let mut left: Vec<&Url> = urls.iter().collect();
         if self.settings.offline {
@@ -128,7 +131,7 @@ impl Net {
         url: &Url,
         wanted: &Wanted<'_>,
         headers: &[(HeaderName, &str)],
-        take: &mut dyn FnMut((Url, Option<String>), &mut dyn Read) -> Result<T, NetError>,
+        take: Take<'_, T>,
     ) -> Outcome<T> {
         let answer = match self.request(url, 0, headers) {
             Ok(answer) => answer,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use reqwest::Url;
 
 /// The URL that a `Location` of `from` names, or why it is not followed.
-pub fn next(from: &Url, location: &str) -> Result<Url, String> {
+pub(super) fn next(from: &Url, location: &str) -> Result<Url, String> {
     if location.bytes().any(|b| b.is_ascii_control()) {
         return Err("its Location holds control characters".into());
     }

@@ -1,6 +1,5 @@
 //! One GET with its redirects → the answer's headers, and a reader of its body.
 
-use std::error::Error as _;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -244,19 +243,14 @@ pub(super) fn read_cause(error: &io::Error, idle: Duration, got: u64, of: Option
     Cause::Cut { got, of, reason }
 }
 
-fn is_tls(error: &reqwest::Error) -> bool {
-    let mut next = error.source();
-    while let Some(source) = next {
-        let inside = source
-            .downcast_ref::<io::Error>()
-            .and_then(|io| io.get_ref());
-        if source.is::<rustls::Error>() || inside.is_some_and(|inside| inside.is::<rustls::Error>())
-        {
-            return true;
-        }
-        next = source.source();
-    }
-    false
+/// Whether a TLS error lies anywhere below; an `io::Error` hides what it was made of from `source`.
+fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let inside = error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref);
+    error.is::<rustls::Error>()
+        || inside.is_some_and(|inside| is_tls(inside))
+        || error.source().is_some_and(is_tls)
 }
 
 /// The last and most exact cause of an error; reqwest's own text repeats the URL, with its user.

@@ -53,7 +53,7 @@ impl Timing {
 }
 
 /// `Retry-After`: seconds, or a date that lies ahead of `now` (seconds since 1970). Anything else counts as not said.
-pub fn retry_after(text: &str, now: u64) -> Option<Duration> {
+pub(super) fn retry_after(text: &str, now: u64) -> Option<Duration> {
     let text = text.trim();
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
         return Some(Duration::from_secs(
