@@ -5,6 +5,9 @@
 //! [`crate::net`] turns those into mirrors. `file.rs` writes and reads the lock file.
 
 pub mod openpgp;
+pub mod relation;
+pub mod release;
+pub mod version;
 
 use std::fmt;
 
