@@ -4,9 +4,11 @@
 //! A lock names no host: archives have names (`debian`, `debian-security`, `python`), and
 //! [`crate::net`] turns those into mirrors. `file.rs` writes and reads the lock file.
 
+pub mod index;
 pub mod openpgp;
 pub mod relation;
 pub mod release;
+pub mod universe;
 pub mod version;
 
 use std::fmt;
