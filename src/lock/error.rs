@@ -38,7 +38,9 @@ pub enum LockError {
     #[error("no mirror has the suite {suite} of the {archive} archive\n{cause}")]
     #[diagnostic(
         code(lock::no_suite),
-        help("old releases move to an archive of their own: name a mirror of it with `--{archive}-mirror URL`, or lock against a newer suite")
+        help(
+            "old releases move to an archive of their own: name a mirror of it with `--{archive}-mirror URL`, or lock against a newer suite"
+        )
     )]
     NoSuite {
         /// The suite.
@@ -49,8 +51,15 @@ pub enum LockError {
         cause: String,
     },
     /// An index and the files it names do not belong together, on every mirror and again.
-    #[error("the mirrors of {archive} are inconsistent: {path} is not what their index of {suite} says")]
-    #[diagnostic(code(lock::inconsistent), help("a mirror is in the middle of an update; try again in a few minutes, or name another mirror"))]
+    #[error(
+        "the mirrors of {archive} are inconsistent: {path} is not what their index of {suite} says"
+    )]
+    #[diagnostic(
+        code(lock::inconsistent),
+        help(
+            "a mirror is in the middle of an update; try again in a few minutes, or name another mirror"
+        )
+    )]
     Inconsistent {
         /// The suite.
         suite: String,
@@ -81,7 +90,10 @@ pub enum LockError {
     },
     /// The recipe asks for nothing that says which release to lock against.
     #[error("system packages are asked for, but no release to take them from")]
-    #[diagnostic(code(lock::no_release), help("write `interpreter \"python\" \"3.13\" from=\"debian\" suite=\"trixie\"`"))]
+    #[diagnostic(
+        code(lock::no_release),
+        help("write `interpreter \"python\" \"3.13\" from=\"debian\" suite=\"trixie\"`")
+    )]
     NoRelease,
     /// The suite has no such Python.
     #[error("{suite} has no Python {version}")]
@@ -129,7 +141,10 @@ pub enum LockError {
         cause: Unmet,
     },
     /// A library that no chosen package has.
-    #[error("{owner}: {file} needs {}, and no package in the closure has it", library(soname, symbols))]
+    #[error(
+        "{owner}: {file} needs {}, and no package in the closure has it",
+        library(soname, symbols)
+    )]
     #[diagnostic(code(lock::missing_library), help("{}", offer_library(offered)))]
     MissingLibrary {
         /// The package or wheel whose file it is.
@@ -142,17 +157,6 @@ pub enum LockError {
         symbols: Option<String>,
         /// Packages that have the library.
         offered: Vec<String>,
-    },
-    /// A package that does not unpack.
-    #[error("{package} cannot be unpacked")]
-    #[diagnostic(code(lock::unpack))]
-    Unpack {
-        /// The package.
-        package: String,
-        /// What is wrong.
-        #[source]
-        #[diagnostic_source]
-        cause: crate::archive::ArchiveError,
     },
     /// A file that looks like ELF and is damaged.
     #[error("{owner}: {file} is damaged: {cause}")]
@@ -167,7 +171,10 @@ pub enum LockError {
     },
     /// The source package of the interpreter is not in the signed index.
     #[error("{suite} has no source package {name} {version}")]
-    #[diagnostic(code(lock::no_source), help("the mirror may be in the middle of an update; try again in a few minutes"))]
+    #[diagnostic(
+        code(lock::no_source),
+        help("the mirror may be in the middle of an update; try again in a few minutes")
+    )]
     NoSource {
         /// The source package.
         name: String,
@@ -178,7 +185,10 @@ pub enum LockError {
     },
     /// A locked file is gone and nothing takes its place.
     #[error("{name} {version} is gone from every mirror, and it cannot be followed: {reason}")]
-    #[diagnostic(code(lock::cannot_follow), help("run `recipe lock --upgrade {name}`, or name a mirror or a cache that still has it"))]
+    #[diagnostic(
+        code(lock::cannot_follow),
+        help("run `recipe lock --upgrade {name}`, or name a mirror or a cache that still has it")
+    )]
     CannotFollow {
         /// The package or project.
         name: String,
@@ -208,7 +218,10 @@ pub enum LockError {
 /// A lock file that says what a lock cannot say.
 #[derive(Debug, Error, Diagnostic)]
 #[error("the lock file cannot be used: {what}")]
-#[diagnostic(code(lock::file), help("it is not meant to be written by hand: run `recipe lock` to write it anew"))]
+#[diagnostic(
+    code(lock::file),
+    help("it is not meant to be written by hand: run `recipe lock` to write it anew")
+)]
 pub struct FileError {
     /// What is wrong.
     pub what: String,
@@ -241,7 +254,12 @@ fn help_for(refusals: &[(String, Refusal)]) -> &'static str {
     let has = |test: fn(&Refusal) -> bool| refusals.iter().any(|(_, refusal)| test(refusal));
     if has(|refusal| matches!(refusal, Refusal::Stale(Stale::Ahead { .. }))) {
         "set this machine's clock right, or name another mirror"
-    } else if has(|refusal| matches!(refusal, Refusal::Stale(Stale::Expired { .. } | Stale::Older { .. }))) {
+    } else if has(|refusal| {
+        matches!(
+            refusal,
+            Refusal::Stale(Stale::Expired { .. } | Stale::Older { .. })
+        )
+    }) {
         "the mirror stands still: name another one (this machine's clock may also be wrong)"
     } else if has(|refusal| matches!(refusal, Refusal::Signature(SignatureError::Unknown { .. }))) {
         "is this a mirror of Debian? For an archive of your own, RECIPE_ARCHIVE_KEYS names its public keys"
@@ -252,8 +270,13 @@ fn help_for(refusals: &[(String, Refusal)]) -> &'static str {
 
 fn suggest(near: &[String], providers: &[String]) -> String {
     match (near, providers) {
-        ([], []) => "exact names of binary packages are asked for, as `apt-cache search` shows them".into(),
-        (_, [_, ..]) => format!("it is a name that other packages provide: {}", providers.join(", ")),
+        ([], []) => {
+            "exact names of binary packages are asked for, as `apt-cache search` shows them".into()
+        }
+        (_, [_, ..]) => format!(
+            "it is a name that other packages provide: {}",
+            providers.join(", ")
+        ),
         (near, _) => format!("did you mean {}?", near.join(", ")),
     }
 }
@@ -269,5 +292,8 @@ fn offer_library(offered: &[String]) -> String {
     if offered.is_empty() {
         return "no package of the release is known to have it".into();
     }
-    format!("packages that have it: {}; add one of them to `system {{ package ... }}`", offered.join(", "))
+    format!(
+        "packages that have it: {}; add one of them to `system {{ package ... }}`",
+        offered.join(", ")
+    )
 }

@@ -43,31 +43,57 @@ pub fn write(lock: &Lock) -> String {
     let asked: BTreeSet<&String> = lock.asked.iter().collect();
     if !asked.is_empty() {
         line(0, "asked {".into());
-        asked.iter().for_each(|fact| line(1, format!("- {}", quoted(fact))));
+        asked
+            .iter()
+            .for_each(|fact| line(1, format!("- {}", quoted(fact))));
         line(0, "}".into());
     }
     let mut suites: Vec<&Suite> = lock.suites.iter().collect();
     suites.sort_by_key(|suite| (&suite.archive, &suite.name));
     for suite in suites {
-        line(0, format!("suite {} archive={} {{", quoted(&suite.name), quoted(&suite.archive)));
+        line(
+            0,
+            format!(
+                "suite {} archive={} {{",
+                quoted(&suite.name),
+                quoted(&suite.archive)
+            ),
+        );
         line(1, format!("date {}", suite.date));
         line(1, format!("sha256 {}", quoted(&suite.sha256)));
-        suite.keys.iter().for_each(|key| line(1, format!("key {}", quoted(key))));
+        suite
+            .keys
+            .iter()
+            .for_each(|key| line(1, format!("key {}", quoted(key))));
         line(0, "}".into());
     }
     let mut files: Vec<&Locked> = lock.files.iter().collect();
     files.sort_by_key(|file| order(file));
     for file in files {
-        let mut head = format!("{} {} {}", file.kind, quoted(&file.name), quoted(&file.version));
-        for (name, value) in [("architecture", &file.architecture), ("source", &file.source)] {
+        let mut head = format!(
+            "{} {} {}",
+            file.kind,
+            quoted(&file.name),
+            quoted(&file.version)
+        );
+        for (name, value) in [
+            ("architecture", &file.architecture),
+            ("source", &file.source),
+        ] {
             if !value.is_empty() {
                 let _ = write!(head, " {name}={}", quoted(value));
             }
         }
         line(0, format!("{head} {{"));
         line(1, format!("for {}", quoted(&file.reason)));
-        line(1, format!("from {} {}", quoted(&file.archive), quoted(&file.path)));
-        line(1, format!("sha256 {} size={}", quoted(&file.sha256), file.size));
+        line(
+            1,
+            format!("from {} {}", quoted(&file.archive), quoted(&file.path)),
+        );
+        line(
+            1,
+            format!("sha256 {} size={}", quoted(&file.sha256), file.size),
+        );
         line(0, "}".into());
     }
     out
@@ -103,7 +129,8 @@ pub fn read(name: &str, text: &str) -> Result<Lock, LockError> {
     let source = NamedSource::new(name, Arc::<str>::from(text)).with_language("KDL");
     let reader = Reader { text: &source };
     reader.refuse_conflict()?;
-    let document = document(&source, &Limits::LOCK).map_err(|mistakes| LockError::Syntax { mistakes })?;
+    let document =
+        document(&source, &Limits::LOCK).map_err(|mistakes| LockError::Syntax { mistakes })?;
     reader.lock(&document)
 }
 
@@ -129,7 +156,11 @@ impl Reader<'_> {
                 "asked" => {
                     asked = true;
                     self.arguments(node, 0, &[])?;
-                    lock.asked = self.children(node)?.iter().map(|fact| self.fact(fact)).collect::<Read<_>>()?;
+                    lock.asked = self
+                        .children(node)?
+                        .iter()
+                        .map(|fact| self.fact(fact))
+                        .collect::<Read<_>>()?;
                     continue;
                 }
                 "suite" => {
@@ -139,8 +170,14 @@ impl Reader<'_> {
                     id
                 }
                 word => {
-                    let Some(kind) = FileKind::ALL.into_iter().find(|kind| kind.to_string() == word) else {
-                        return self.fail(span(node), format!("`{}` is nothing that a lock holds", word.escape_debug()));
+                    let Some(kind) = FileKind::ALL
+                        .into_iter()
+                        .find(|kind| kind.to_string() == word)
+                    else {
+                        return self.fail(
+                            span(node),
+                            format!("`{}` is nothing that a lock holds", word.escape_debug()),
+                        );
                     };
                     let file = self.file(node, kind, &lock.platform)?;
                     let id = format!("{kind} {}", file.name);
@@ -153,7 +190,8 @@ impl Reader<'_> {
             }
         }
         lock.files.sort_by(|a, b| order(a).cmp(&order(b)));
-        lock.suites.sort_by(|a, b| (&a.archive, &a.name).cmp(&(&b.archive, &b.name)));
+        lock.suites
+            .sort_by(|a, b| (&a.archive, &a.name).cmp(&(&b.archive, &b.name)));
         Ok(lock)
     }
 
@@ -167,7 +205,11 @@ impl Reader<'_> {
         }
         let values = self.arguments(node, 1, &[])?;
         debug_assert_eq!(values.len(), 1);
-        let mut fields = Fields::of(self, node, &["serial", "recipe", "platform", "date", "python"])?;
+        let mut fields = Fields::of(
+            self,
+            node,
+            &["serial", "recipe", "platform", "date", "python"],
+        )?;
         let recipe = fields.one("recipe")?;
         let digest = self.text_of(recipe)?;
         let Ok(digest) = recipe_store::Digest::from_str(digest) else {
@@ -178,7 +220,11 @@ impl Reader<'_> {
             recipe: digest,
             platform: self.text_of(fields.one("platform")?)?.to_owned(),
             date: self.number_of(fields.one("date")?)?,
-            python: fields.optional("python").map(|node| self.text_of(node)).transpose()?.map(str::to_owned),
+            python: fields
+                .optional("python")
+                .map(|node| self.text_of(node))
+                .transpose()?
+                .map(str::to_owned),
             asked: Vec::new(),
             suites: Vec::new(),
             files: Vec::new(),
@@ -189,7 +235,11 @@ impl Reader<'_> {
         let values = self.arguments(node, 1, &["archive"])?;
         let mut fields = Fields::of(self, node, &["date", "sha256", "key"])?;
         let sha256 = fields.one("sha256")?;
-        let keys = fields.all("key").iter().map(|key| self.key(key)).collect::<Read<Vec<_>>>()?;
+        let keys = fields
+            .all("key")
+            .iter()
+            .map(|key| self.key(key))
+            .collect::<Read<Vec<_>>>()?;
         Ok(Suite {
             name: self.string(node, values[0])?.to_owned(),
             archive: self.property(node, "archive")?,
@@ -238,7 +288,9 @@ impl Reader<'_> {
 
     fn key(&self, node: &KdlNode) -> Read<String> {
         let key = self.text_of(node)?;
-        let is_hex = key.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F'));
+        let is_hex = key
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F'));
         if is_hex && matches!(key.len(), 40 | 64) {
             return Ok(key.to_owned());
         }
@@ -266,7 +318,10 @@ impl Reader<'_> {
     }
 
     fn number(&self, node: &KdlNode, value: Option<&kdl::KdlValue>, what: &str) -> Read<u64> {
-        match value.and_then(kdl::KdlValue::as_integer).and_then(|number| u64::try_from(number).ok()) {
+        match value
+            .and_then(kdl::KdlValue::as_integer)
+            .and_then(|number| u64::try_from(number).ok())
+        {
             Some(number) => Ok(number),
             None => self.fail(span(node), format!("here {what} is missing")),
         }
@@ -287,14 +342,22 @@ impl Reader<'_> {
     }
 
     /// The arguments of a node: exactly `count`, and no properties but these, each once.
-    fn arguments<'n>(&self, node: &'n KdlNode, count: usize, properties: &[&str]) -> Read<Vec<&'n KdlEntry>> {
+    fn arguments<'n>(
+        &self,
+        node: &'n KdlNode,
+        count: usize,
+        properties: &[&str],
+    ) -> Read<Vec<&'n KdlEntry>> {
         let mut values = Vec::new();
         let mut seen = BTreeSet::new();
         for entry in node.entries() {
             match entry.name().map(|name| name.value()) {
                 None => values.push(entry),
                 Some(name) if !properties.contains(&name) => {
-                    return self.fail(span(node), format!("`{}=` has no meaning here", name.escape_debug()));
+                    return self.fail(
+                        span(node),
+                        format!("`{}=` has no meaning here", name.escape_debug()),
+                    );
                 }
                 Some(name) if !seen.insert(name) => {
                     return self.fail(span(node), format!("`{name}=` stands here twice"));
@@ -303,7 +366,10 @@ impl Reader<'_> {
             }
         }
         if values.len() != count {
-            return self.fail(span(node), format!("here {count} values are expected, not {}", values.len()));
+            return self.fail(
+                span(node),
+                format!("here {count} values are expected, not {}", values.len()),
+            );
         }
         Ok(values)
     }
@@ -325,8 +391,15 @@ impl Reader<'_> {
     fn refuse_conflict(&self) -> Read<()> {
         let mut offset = 0;
         for line in self.text.inner().split_inclusive('\n') {
-            if ["<<<<<<< ", ">>>>>>> ", "||||||| "].iter().any(|mark| line.starts_with(mark)) || line.trim_end() == "=======" {
-                return self.fail(offset..offset + line.trim_end().len(), "a merge left its conflict here");
+            if ["<<<<<<< ", ">>>>>>> ", "||||||| "]
+                .iter()
+                .any(|mark| line.starts_with(mark))
+                || line.trim_end() == "======="
+            {
+                return self.fail(
+                    offset..offset + line.trim_end().len(),
+                    "a merge left its conflict here",
+                );
             }
             offset += line.len();
         }
@@ -355,14 +428,24 @@ impl<'r, 'n> Fields<'r, 'n> {
         for field in &fields {
             let name = field.name().value();
             if !known.contains(&name) {
-                return reader.fail(span(field), format!("`{}` has no meaning here", name.escape_debug()));
+                return reader.fail(
+                    span(field),
+                    format!("`{}` has no meaning here", name.escape_debug()),
+                );
             }
         }
-        Ok(Fields { reader, node, fields })
+        Ok(Fields {
+            reader,
+            node,
+            fields,
+        })
     }
 
     fn all(&mut self, name: &str) -> Vec<&'n KdlNode> {
-        let (taken, left) = self.fields.iter().partition(|field| field.name().value() == name);
+        let (taken, left) = self
+            .fields
+            .iter()
+            .partition(|field| field.name().value() == name);
         self.fields = left;
         taken
     }
@@ -370,8 +453,12 @@ impl<'r, 'n> Fields<'r, 'n> {
     fn one(&mut self, name: &str) -> Read<&'n KdlNode> {
         match self.all(name)[..] {
             [field] => Ok(field),
-            [] => self.reader.fail(span(self.node), format!("`{name}` is missing")),
-            [_, second, ..] => self.reader.fail(span(second), format!("`{name}` stands here twice")),
+            [] => self
+                .reader
+                .fail(span(self.node), format!("`{name}` is missing")),
+            [_, second, ..] => self
+                .reader
+                .fail(span(second), format!("`{name}` stands here twice")),
         }
     }
 
@@ -386,19 +473,33 @@ fn wrong(file: &Locked, platform: &str) -> Option<(bool, String)> {
     if !file.path.split('/').all(plain) || file.path.contains(char::is_control) {
         return Some((true, "this is no plain relative path".into()));
     }
-    if !plain(&file.archive) || file.archive.contains(|c: char| !c.is_ascii_lowercase() && c != '-') {
+    if !plain(&file.archive)
+        || file
+            .archive
+            .contains(|c: char| !c.is_ascii_lowercase() && c != '-')
+    {
         return Some((true, "this is no name of an archive".into()));
     }
     if file.kind == FileKind::Wheel {
         return None;
     }
     if !relation::is_name(&file.name) || !version::is_version(&file.version) {
-        return Some((false, "this is no name and version of a Debian package".into()));
+        return Some((
+            false,
+            "this is no name and version of a Debian package".into(),
+        ));
     }
     let debian = super::debian_architecture(platform)?;
     let fits = file.architecture == debian || file.architecture == "all";
-    (file.kind == FileKind::Deb && !fits)
-        .then(|| (false, format!("its architecture is \"{}\", and this lock is for {platform}", file.architecture.escape_debug())))
+    (file.kind == FileKind::Deb && !fits).then(|| {
+        (
+            false,
+            format!(
+                "its architecture is \"{}\", and this lock is for {platform}",
+                file.architecture.escape_debug()
+            ),
+        )
+    })
 }
 
 fn span(node: &KdlNode) -> Range<usize> {
@@ -479,21 +580,45 @@ mod tests {
         let cases = [
             ("lock 1", "lock 2", "has format 2"),
             ("lock 1", "lock \"1\"", "number of the format"),
-            ("lock 1 {", "<<<<<<< HEAD\nlock 1 {", "a merge left its conflict here"),
-            ("asked {", "=======\nasked {", "a merge left its conflict here"),
+            (
+                "lock 1 {",
+                "<<<<<<< HEAD\nlock 1 {",
+                "a merge left its conflict here",
+            ),
+            (
+                "asked {",
+                "=======\nasked {",
+                "a merge left its conflict here",
+            ),
             (&hash[..], &hash[1..], "no sha256"),
             (&hash[..], &"A".repeat(64), "no sha256"),
             ("sha256", "md5", "`md5` has no meaning here"),
             ("\"libc-bin\"", "\"libc6\"", "deb libc6 stands here twice"),
-            ("architecture=\"amd64\"", "architecture=\"arm64\"", "this lock is for x86_64-linux"),
-            ("architecture=\"amd64\"", "architecture=\"amd64\" architecture=\"amd64\"", "twice"),
+            (
+                "architecture=\"amd64\"",
+                "architecture=\"arm64\"",
+                "this lock is for x86_64-linux",
+            ),
+            (
+                "architecture=\"amd64\"",
+                "architecture=\"amd64\" architecture=\"amd64\"",
+                "twice",
+            ),
             ("deb \"libc6\"", "debris \"libc6\"", "`debris` is nothing"),
             ("pool/main/g", "pool/../g", "no plain relative path"),
             (" size=7", "", "its size in bytes"),
             ("size=7", "size=-7", "its size in bytes"),
-            ("size=7", "size=7 mirror=\"x\"", "`mirror=` has no meaning here"),
+            (
+                "size=7",
+                "size=7 mirror=\"x\"",
+                "`mirror=` has no meaning here",
+            ),
             ("    serial 3\n", "", "`serial` is missing"),
-            ("    serial 3\n", "    serial 3\n    serial 4\n", "`serial` stands here twice"),
+            (
+                "    serial 3\n",
+                "    serial 3\n    serial 4\n",
+                "`serial` stands here twice",
+            ),
             ("    serial 3\n", "    serial 3 {\n    }\n", "belongs here"),
             ("1:2.41-12", "1:2.41 12", "no name and version"),
             ("AAAA", "AAA", "no fingerprint"),
@@ -505,7 +630,11 @@ mod tests {
             assert_ne!(text, good, "{from}");
             let error = read("x.lock.kdl", &text).unwrap_err();
             assert!(error.to_string().contains(says), "{says} / {error}");
-            assert!(miette::Diagnostic::labels(&error).is_some_and(|mut labels| labels.next().is_some()), "{says}");
+            assert!(
+                miette::Diagnostic::labels(&error)
+                    .is_some_and(|mut labels| labels.next().is_some()),
+                "{says}"
+            );
         }
         assert!(read("x.lock.kdl", "").is_err());
         assert!(read("x.lock.kdl", "deb \"").is_err());
@@ -517,7 +646,10 @@ mod tests {
         let report = miette::Report::new(read("python.lock.kdl", &text).unwrap_err());
         let theme = miette::GraphicalTheme::unicode_nocolor();
         let mut shown = String::new();
-        miette::GraphicalReportHandler::new_themed(theme).with_width(100).render_report(&mut shown, &*report).unwrap();
+        miette::GraphicalReportHandler::new_themed(theme)
+            .with_width(100)
+            .render_report(&mut shown, &*report)
+            .unwrap();
         insta::assert_snapshot!(shown);
     }
 
