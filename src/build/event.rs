@@ -15,15 +15,6 @@ pub enum Event<'a> {
     Reused(&'a Node),
     /// A step is being run.
     Started(NodeIndex, &'a Node),
-    /// Bytes of a running step have moved.
-    Moved {
-        /// Which step.
-        node: NodeIndex,
-        /// Bytes so far.
-        done: u64,
-        /// Bytes in all, where known.
-        total: Option<u64>,
-    },
     /// A step has ended well.
     Finished(NodeIndex, &'a Node, Duration),
     /// A step has failed.

@@ -15,7 +15,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use petgraph::graph::NodeIndex;
-use recipe_store::{ObjectId, Session, StepKey, Trace, TreeId};
+use recipe_store::{Isolation, ObjectId, Session, StepKey, Trace, TreeId};
 
 pub use error::{BuildError, Failure, StepError};
 pub use event::{Deaf, Ear, Event};
@@ -286,7 +286,7 @@ fn perform(
     }
     ear.hear(Event::Started(node, planned));
     let begun = Instant::now();
-    let bench = steps::Bench { shop, ear, node };
+    let bench = steps::Bench { shop, ear };
     let steps::Made { output, isolation } = steps::run(step, &bench)?;
     let trace = Trace {
         key,
@@ -294,7 +294,7 @@ fn perform(
         maker: concat!("recipe ", env!("CARGO_PKG_VERSION")).to_owned(),
         started: now().saturating_sub(begun.elapsed().as_millis() as u64),
         duration: begun.elapsed().as_millis() as u64,
-        isolation: isolation.to_owned(),
+        isolation: Isolation { reached: isolation.to_owned(), required: isolation.to_owned() },
         preimage: step.preimage(),
     };
     shop.session.record(trace)?;

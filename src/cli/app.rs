@@ -138,7 +138,7 @@ impl App {
                 "restore it from version control, or delete it and run `recipe lock`".into(),
             ))
         })?;
-        Ok(Some(Lock::parse(found.lock_path.as_str(), &text)?))
+        Ok(Some(crate::lock::file::read(found.lock_path.as_str(), &text)?))
     }
 
     /// Asks the world, and gives a lock that is not yet written.
@@ -161,7 +161,7 @@ impl App {
 /// Writes a lock beside its recipe: aside first, then renamed, so that it is old or new, whole.
 pub(super) fn write_lock(path: &Utf8Path, lock: &Lock) -> Result<(), Failed> {
     let aside = path.with_extension(format!("kdl.{}", std::process::id()));
-    let written = fs::write(&aside, lock.to_kdl())
+    let written = fs::write(&aside, crate::lock::file::write(lock))
         .and_then(|()| fs::File::open(&aside)?.sync_all())
         .and_then(|()| fs::rename(&aside, path));
     written.map_err(|error| {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use recipe_store::{Digest, ObjectId, Session, StepKey, Store};
+use recipe_store::{Digest, ObjectId, Root, Session, StepKey, Store, TreeId};
 
 use super::app::{App, Found, link_path, write_lock};
 use super::exit::Failed;
@@ -72,8 +72,8 @@ pub(super) fn make(name: &str, app: &App, options: &Options) -> Result<Made, Fai
     let found = app.find(name)?;
     let store = app.store()?;
     if let Some(memo) = Memo::find(&store, &memo::key(&found.text, &found.lock_text))? {
-        let checked_out = store.is_checked_out(&memo.closure);
-        if checked_out || store.has(&ObjectId::Tree(memo.closure)) {
+        let checked_out = store.checked_out(&memo.closure)?.is_some();
+        if checked_out || store.has(&ObjectId::Tree(memo.closure))? {
             if !checked_out {
                 store.session()?.checkout(&memo.closure)?;
             }
@@ -94,12 +94,12 @@ pub(super) fn make(name: &str, app: &App, options: &Options) -> Result<Made, Fai
         files: recipe
             .files_read()
             .iter()
-            .map(|(path, bytes)| (path.clone(), Digest::of(bytes)))
+            .map(|file| (file.path.clone(), Digest::of(&file.bytes)))
             .collect(),
         about: about(&closure),
     };
     keep_durations(&store, &recipe.name, &built.durations)?;
-    memo.keep(&store, &memo::key(&found.text, lock.to_kdl().as_bytes()))?;
+    memo.keep(&store, &memo::key(&found.text, lock::file::write(&lock).as_bytes()))?;
     let summary = format!("{}\n  {}", steps(&built, begun.elapsed()), memo.about);
     Ok(Made { memo, summary, relied: built.relied, store })
 }
@@ -111,11 +111,23 @@ impl Made {
     }
 
     fn link(&self, link: &Utf8Path) -> Result<(), Failed> {
-        if self.relied.is_empty() && self.store.root_at(link)? == Some(self.memo.closure) {
-            return Ok(());
-        }
-        Ok(self.store.add_root(link, &self.memo.closure, &self.relied)?)
+        let known = |(root, live): &(Root, bool)| {
+            *live && root.link == link && root.tree == self.memo.closure
+        };
+        let roots = self.store.roots()?;
+        let relied: Vec<StepKey> = match roots.iter().find(|root| known(root)) {
+            Some(_) if self.relied.is_empty() => return Ok(()),
+            _ if self.relied.is_empty() => relied_by(&roots, &self.memo.closure),
+            _ => self.relied.clone(),
+        };
+        Ok(self.store.session()?.add_root(link, &self.memo.closure, &relied)?)
     }
+}
+
+/// What a live root of the same closure relies on: a second link keeps the same steps.
+fn relied_by(roots: &[(Root, bool)], closure: &TreeId) -> Vec<StepKey> {
+    let same = roots.iter().filter(|(root, live)| *live && root.tree == *closure);
+    same.flat_map(|(root, _)| root.steps.iter().copied()).collect()
 }
 
 /// Builds; where a locked file is gone from every mirror and the recipe says `lock "follow"`, moves
@@ -215,7 +227,7 @@ fn shown(link: &Utf8Path) -> &Utf8Path {
 
 /// How long the steps of this recipe took, last time.
 pub(super) fn durations(session: &Session, name: &str) -> Result<Durations, Failed> {
-    let text = session.memo_get(&durations_key(name))?.unwrap_or_default();
+    let text = session.store().memo_get(&durations_key(name))?.unwrap_or_default();
     Ok(String::from_utf8_lossy(&text)
         .lines()
         .filter_map(|line| {

@@ -165,7 +165,6 @@ impl Ear for Progress {
                 let name = format!("{} {}", node.step.kind(), node.subject);
                 state.running.push((index.index(), name));
             }),
-            Event::Moved { .. } => {}
             Event::Finished(index, _, _) => self.update(|state| {
                 state.done += 1;
                 state.running.retain(|(running, _)| *running != index.index());

@@ -14,7 +14,6 @@ mod scan;
 pub mod trim;
 mod wheel;
 
-use petgraph::graph::NodeIndex;
 use recipe_store::{BlobId, Entry, ObjectId, Session, TreeId};
 
 use super::{Ear, Event, StepError, Workshop};
@@ -26,8 +25,6 @@ pub struct Bench<'a> {
     pub shop: &'a Workshop<'a>,
     /// Who hears how it goes.
     pub ear: &'a dyn Ear,
-    /// The node that is being made.
-    pub node: NodeIndex,
 }
 
 impl Bench<'_> {
@@ -123,13 +120,16 @@ fn trees(ids: &[ObjectId]) -> Result<Vec<TreeId>, StepError> {
     ids.iter().map(|id| tree(id, "a layer")).collect()
 }
 
-/// Every file and link below `root`, by path; directories are implied.
+/// Every file and link below `root`, sorted by path; directories are implied.
 pub(crate) fn leaves(session: &Session, root: &TreeId) -> Result<Vec<(String, Entry)>, StepError> {
     let mut found = Vec::new();
     recipe_store::walk(session, root, &mut |path, entry| {
         if !matches!(entry, Entry::Directory(_)) {
             found.push((path.to_owned(), entry.clone()));
         }
+        Ok::<(), StepError>(())
     })?;
+    // A folder's files come after the folder's name, which is not the order of whole paths.
+    found.sort_unstable_by(|one, other| one.0.cmp(&other.0));
     Ok(found)
 }

@@ -173,11 +173,11 @@ fn check_links(files: &[(String, Entry)]) -> Result<(), StepError> {
 
 /// No file holds the path of the store it was built in.
 fn check_contents(session: &Session, files: &[(String, Entry)]) -> Result<(), StepError> {
-    let store = memchr::memmem::Finder::new(session.store_path().as_str().as_bytes());
-    let mut blobs: Vec<(&BlobId, &str)> = files
+    let store = memchr::memmem::Finder::new(session.store().path().as_str().as_bytes());
+    let mut blobs: Vec<(BlobId, &str)> = files
         .iter()
         .filter_map(|(path, entry)| match entry {
-            Entry::File { blob, .. } => Some((blob, path.as_str())),
+            Entry::File { blob, .. } => Some((*blob, path.as_str())),
             _ => None,
         })
         .collect();
