@@ -197,6 +197,13 @@ pub enum LockError {
         /// Why.
         reason: String,
     },
+    /// A part of the work ended without an answer.
+    #[error("{what} stopped; this is a fault of recipe itself")]
+    #[diagnostic(code(lock::stopped))]
+    Stopped {
+        /// Which part.
+        what: String,
+    },
     /// Wheels.
     #[error(transparent)]
     #[diagnostic(transparent)]

@@ -4,18 +4,70 @@
 //! A lock names no host: archives have names (`debian`, `debian-security`, `python`), and
 //! [`crate::net`] turns those into mirrors. `file.rs` writes and reads the lock file.
 
+mod contents;
 mod error;
 pub mod file;
 pub mod index;
 pub mod openpgp;
 pub mod relation;
 pub mod release;
+pub mod suites;
 pub mod universe;
 pub mod version;
 
 use std::fmt;
+use std::sync::Mutex;
+
+use recipe_store::{BlobId, Session};
+
+use crate::net::Net;
 
 pub use self::error::{FileError, LockError, Refusal};
+
+/// What locking works with.
+pub struct Context<'a> {
+    /// The client.
+    pub net: &'a Net,
+    /// Where indexes and candidates go.
+    pub session: &'a Session,
+    /// The clock, seconds since 1970.
+    pub now: u64,
+    fetched: Mutex<Vec<(String, BlobId)>>,
+}
+
+impl<'a> Context<'a> {
+    /// A context; `now` is the clock in seconds since 1970.
+    pub fn new(net: &'a Net, session: &'a Session, now: u64) -> Context<'a> {
+        Context {
+            net,
+            session,
+            now,
+            fetched: Mutex::default(),
+        }
+    }
+
+    /// Notes what came, to be remembered by its sha256 once it is committed.
+    pub(crate) fn fetched(&self, sha256: &str, blob: &BlobId) {
+        let mut fetched = self
+            .fetched
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        fetched.push((sha256.to_owned(), *blob));
+    }
+
+    /// Commits what came, so that neither the build nor the next lock fetches it again.
+    pub fn keep_fetched(&self) -> Result<(), LockError> {
+        self.session.commit()?;
+        let mut fetched = self
+            .fetched
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        for (sha256, blob) in fetched.drain(..) {
+            crate::net::remember(self.session.store(), &sha256, &blob)?;
+        }
+        Ok(())
+    }
+}
 
 /// Every fact a build needs.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -29,13 +29,13 @@ type Take<'t, T> = &'t mut dyn FnMut(Origin, &mut dyn Read) -> Result<T, NetErro
 type Origin = (Url, Option<String>);
 
 impl Net {
-    /// Gives the bytes of the first URL that has them to `take`, which is called again when a download must start again.
+    /// Gives the bytes of the first URL that has them to `take`, and tells which URL that was. `take` is called again when a download must start again.
     pub(super) fn deliver<T>(
         &self,
         urls: &[Url],
         wanted: &Wanted<'_>,
         take: &mut dyn FnMut(&mut dyn Read) -> Result<T, NetError>,
-    ) -> Result<T, NetError> {
+    ) -> Result<(T, Url), NetError> {
         let result = self.rounds(urls, wanted, &[], &mut |_, body| take(body));
         self.watch.finished(wanted.path);
         result
@@ -65,7 +65,7 @@ impl Net {
             },
         );
         self.watch.finished(&name);
-        page
+        page.map(|(page, _)| page)
     }
 
     fn rounds<T>(
@@ -74,7 +74,7 @@ impl Net {
         wanted: &Wanted<'_>,
         headers: &[(HeaderName, &str)],
         take: Take<'_, T>,
-    ) -> Result<T, NetError> {
+    ) -> Result<(T, Url), NetError> {
         let mut left: Vec<&Url> = urls.iter().collect();
         if self.settings.offline {
             left.retain(|url| url.scheme() == "file");
@@ -92,7 +92,7 @@ impl Net {
             let mut next = Vec::new();
             for url in left {
                 match self.once(url, wanted, headers, take) {
-                    Outcome::Came(value) => return Ok(value),
+                    Outcome::Came(value) => return Ok((value, url.clone())),
                     Outcome::Stop(error) => return Err(error),
                     Outcome::Final(cause) => remember(&mut failed, url, cause),
                     Outcome::Again(cause, asked) => {

@@ -13,6 +13,7 @@ mod body;
 pub mod date;
 mod deliver;
 mod error;
+mod known;
 pub mod machine;
 mod redirect;
 mod request;
@@ -30,6 +31,7 @@ use recipe_store::{BlobId, Session};
 use reqwest::Url;
 
 pub use self::error::{Cause, Mismatch, NetError, Tries, Try, shown};
+pub use self::known::{recall, remember};
 pub use self::machine::{Machine, Said};
 pub use self::retry::Timing;
 pub use self::settings::{Proxies, Settings};
@@ -141,10 +143,25 @@ impl Net {
         &*self.watch
     }
 
-    /// Fetches a file into the store. The blob has the size and hash that were wanted.
+    /// Fetches a file into the store, unless it was [`remember`]ed there. The blob has the size and hash that were wanted.
     pub fn fetch(&self, wanted: &Wanted<'_>, session: &Session) -> Result<BlobId, NetError> {
+        if let Some(blob) = self.here(wanted, session)? {
+            return Ok(blob);
+        }
         let urls = self.urls_of(wanted)?;
         self.fetch_from(&urls, wanted, session)
+    }
+
+    /// The blob of a file that was fetched before; asks no mirror.
+    pub fn here(&self, wanted: &Wanted<'_>, session: &Session) -> Result<Option<BlobId>, NetError> {
+        let Some(sha256) = wanted.sha256 else {
+            return Ok(None);
+        };
+        let found = recall(session, sha256).map_err(|cause| NetError::Store {
+            what: wanted.what(),
+            cause,
+        })?;
+        Ok(found.filter(|blob| wanted.size.is_none_or(|size| size == blob.size)))
     }
 
     /// As [`Net::fetch`], from these URLs instead of the archive's mirrors (a wheel's URL stands in an index page).
@@ -162,6 +179,7 @@ impl Net {
                     cause,
                 })
         })
+        .map(|(blob, _)| blob)
     }
 
     /// Fetches a file into memory; a `sha256` that is wanted was checked.
@@ -172,6 +190,15 @@ impl Net {
 
     /// As [`Net::bytes`], from these URLs.
     pub fn bytes_from(&self, urls: &[Url], wanted: &Wanted<'_>) -> Result<Vec<u8>, NetError> {
+        self.bytes_and_url(urls, wanted).map(|(bytes, _)| bytes)
+    }
+
+    /// As [`Net::bytes_from`]; also tells which of the URLs gave it.
+    pub fn bytes_and_url(
+        &self,
+        urls: &[Url],
+        wanted: &Wanted<'_>,
+    ) -> Result<(Vec<u8>, Url), NetError> {
         self.deliver(urls, wanted, &mut |body| {
             let mut bytes = Vec::new();
             match body.read_to_end(&mut bytes) {
