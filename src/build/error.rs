@@ -3,8 +3,12 @@
 use miette::Diagnostic;
 use thiserror::Error;
 
-use crate::archive::ArchiveError;
+use super::steps::bytecode::BytecodeError;
+use super::steps::layout::LayoutError;
+use super::steps::relocate::RelocateError;
+use super::steps::wheel::WheelError;
 use crate::elf::ElfError;
+use crate::lock::wheels::WheelsError;
 use crate::net::NetError;
 use crate::sandbox::SandboxError;
 
@@ -59,10 +63,6 @@ pub enum StepError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Net(#[from] NetError),
-    /// An archive was refused.
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Archive(#[from] ArchiveError),
     /// An ELF file was refused.
     #[error("{path}: {error}")]
     Elf {
@@ -71,6 +71,26 @@ pub enum StepError {
         /// Why.
         error: ElfError,
     },
+    /// A Debian package could not be laid out.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Layout(#[from] LayoutError),
+    /// A wheel could not be unpacked.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Wheel(#[from] WheelError),
+    /// A wheel could not be brought.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Wheels(#[from] WheelsError),
+    /// A file could not be made relocatable.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Relocate(#[from] RelocateError),
+    /// Byte code could not be compiled.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Bytecode(#[from] BytecodeError),
     /// A program could not be run.
     #[error(transparent)]
     #[diagnostic(transparent)]

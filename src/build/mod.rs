@@ -45,6 +45,10 @@ pub struct Workshop<'a> {
     pub keep_going: bool,
     /// How long a step took last time, by kind and subject, in milliseconds.
     pub durations: &'a Durations,
+    /// Where wheels come from.
+    pub indexes: steps::PythonIndexes,
+    /// Interpreters that compile byte code.
+    pub compilers: steps::Compilers,
 }
 
 /// How long steps took, by kind and subject, in milliseconds.

@@ -9,10 +9,11 @@ use super::app::{App, Found, link_path, write_lock};
 use super::exit::Failed;
 use super::memo::{self, Memo};
 use super::render::{bytes, seconds};
+use crate::build::steps::{Compilers, PythonIndexes};
 use crate::build::{BuildError, Built, Durations, StepError, Workshop, build};
 use crate::closure::Closure;
 use crate::lock::{self, Lock, Locked};
-use crate::plan::Plan;
+use crate::plan::{Plan, Source, Step};
 use crate::recipe::{LockPolicy, Recipe};
 
 /// What `recipe build` takes.
@@ -183,10 +184,20 @@ fn build_once(
         jobs: app.config.jobs,
         keep_going: options.keep_going || recipe.lock == LockPolicy::Follow,
         durations: &durations,
+        indexes: PythonIndexes::new(pip_source(&plan)),
+        compilers: Compilers::default(),
     };
     let built = build(&plan, &shop, &progress);
     progress.finish();
     Ok(built?)
+}
+
+/// The locked package whose wheel of pip knows where pip looks for packages.
+fn pip_source(plan: &Plan) -> Option<Source> {
+    plan.graph().node_weights().find_map(|node| match &node.step {
+        Step::Fetch(source) if source.name == "python3-pip-whl" => Some(source.clone()),
+        _ => None,
+    })
 }
 
 /// The locked files that no mirror has any more; none if anything else failed too.

@@ -63,12 +63,17 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
             ear.fact("named", yes(*named));
             exclude.iter().for_each(|pattern| ear.fact("exclude", pattern));
         }
-        Step::UnpackWheel { wheel, file_name, python, keep_pth } => {
+        Step::UnpackWheel { wheel, file_name, python, glibc, keep_pth } => {
             ear.kind("unpack-wheel", 1);
             ear.object("wheel", wheel);
             ear.fact("file-name", file_name);
             ear.fact("python", python);
+            ear.fact("glibc", &format!("{}.{}", glibc.0, glibc.1));
             ear.fact("keep-pth", yes(*keep_pth));
+        }
+        Step::Patches { packaging } => {
+            ear.kind("patches", 1);
+            ear.object("packaging", packaging);
         }
         Step::Relocate { tree, patches, python } => {
             ear.kind("relocate", 1);

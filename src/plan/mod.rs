@@ -119,7 +119,10 @@ impl Drawing {
             .files
             .iter()
             .find(|file| file.kind == FileKind::DebianPatches)
-            .map(|file| self.fetch(file));
+            .map(|file| {
+                let packaging = self.fetch(file);
+                self.add(&file.name, Step::Patches { packaging })
+            });
         let drawn: Vec<Drawn> = lock
             .files
             .iter()
@@ -193,6 +196,7 @@ impl Drawing {
                 wheel,
                 file_name: file.path.clone(),
                 python: lock.python.clone().unwrap_or_default(),
+                glibc: glibc(lock),
                 keep_pth,
             },
         );
@@ -244,6 +248,17 @@ impl Drawn {
 
 fn is_interpreter(lock: &Lock, file: &Locked) -> bool {
     lock.python.as_deref().is_some_and(|version| is_interpreter_name(version, &file.name))
+}
+
+/// The glibc that is locked: `2.41` of `2.41-12+deb13u4`.
+fn glibc(lock: &Lock) -> (u16, u16) {
+    let libc = lock.files.iter().find(|file| file.kind == FileKind::Deb && file.name == "libc6");
+    let version = libc.map_or("", |file| file.version.as_str());
+    let mut numbers = version.split(|char: char| !char.is_ascii_digit()).map(str::parse);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor),
+        _ => (0, 0),
+    }
 }
 
 /// The binary packages that hold the interpreter and its standard library.

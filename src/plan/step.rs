@@ -31,8 +31,15 @@ pub enum Step<I> {
         file_name: String,
         /// Version of the interpreter it is installed for, such as `3.13`.
         python: String,
+        /// Version of the closure's glibc, major and minor.
+        glibc: (u16, u16),
         /// Whether `.pth` files that run code at every start are kept.
         keep_pth: bool,
+    },
+    /// Reads which of the distribution's patches to its interpreter are undone.
+    Patches {
+        /// The `.debian.tar.xz` of its source package.
+        packaging: I,
     },
     /// Edits what would look outside of the closure at run time.
     Relocate {
@@ -147,6 +154,7 @@ impl<I> Step<I> {
         match self {
             Step::Fetch(_) => "fetch",
             Step::UnpackDeb { .. } | Step::UnpackWheel { .. } => "unpack",
+            Step::Patches { .. } => "patches",
             Step::Relocate { .. } => "relocate",
             Step::Scan { .. } => "scan",
             Step::Interpreter { .. } => "interpreter",
@@ -168,12 +176,14 @@ impl<I> Step<I> {
                 named: *named,
                 exclude: exclude.clone(),
             },
-            Step::UnpackWheel { wheel, file_name, python, keep_pth } => Step::UnpackWheel {
+            Step::UnpackWheel { wheel, file_name, python, glibc, keep_pth } => Step::UnpackWheel {
                 wheel: to(wheel)?,
                 file_name: file_name.clone(),
                 python: python.clone(),
+                glibc: *glibc,
                 keep_pth: *keep_pth,
             },
+            Step::Patches { packaging } => Step::Patches { packaging: to(packaging)? },
             Step::Relocate { tree, patches, python } => Step::Relocate {
                 tree: to(tree)?,
                 patches: patches.as_ref().map(&mut to).transpose()?,

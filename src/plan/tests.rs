@@ -36,7 +36,7 @@ fn lock() -> Lock {
     Lock {
         serial: 1,
         recipe: Digest::of(b""),
-        requested: Vec::new(),
+        asked: Vec::new(),
         platform: "x86_64-linux".into(),
         date: 0,
         python: Some("3.13".into()),
@@ -108,6 +108,7 @@ fn samples() -> Vec<Resolved> {
             wheel: tree("a"),
             file_name: "w.whl".into(),
             python: "3.13".into(),
+            glibc: (2, 41),
             keep_pth: false,
         },
         Step::Relocate { tree: tree("a"), patches: None, python: None },

@@ -9,7 +9,8 @@ use recipe_store::{Entry, ObjectId, Session, TreeBuilder, TreeId};
 
 use super::libraries::{self, Member};
 use super::scan::{self, Scanned};
-use super::{StepError, leaves, tree, trim};
+use super::trim::Trimmer;
+use super::{StepError, leaves, tree};
 use crate::plan::Layer;
 use crate::recipe::{EntryPoint, Trim};
 
@@ -20,10 +21,12 @@ pub(super) fn compose(
     rules: &[Trim],
     entries: &[EntryPoint],
 ) -> Result<TreeId, StepError> {
-    let files: Vec<Vec<(String, Entry)>> = layers
+    let mut files: Vec<Vec<(String, Entry)>> = layers
         .par_iter()
-        .map(|layer| kept(session, &tree(&layer.tree, "a layer")?, rules))
+        .map(|layer| leaves(session, &tree(&layer.tree, "a layer")?))
         .collect::<Result<_, _>>()?;
+    let trimmer = Trimmer::new(rules, files.iter().flatten().map(|(path, _)| path.as_str()));
+    files.par_iter_mut().for_each(|files| files.retain(|(path, _)| trimmer.keeps(path)));
     let scans: Vec<Scanned> = layers
         .iter()
         .map(|layer| layer.scan.as_ref().map_or(Ok(Scanned::new()), |id| scan::read(session, id)))
@@ -45,16 +48,6 @@ pub(super) fn compose(
         builder.insert(path, entry)?;
     }
     Ok(builder.finish(session)?)
-}
-
-fn kept(
-    session: &Session,
-    root: &TreeId,
-    rules: &[Trim],
-) -> Result<Vec<(String, Entry)>, StepError> {
-    let mut files = leaves(session, root)?;
-    files.retain(|(path, _)| trim::keeps(rules, path));
-    Ok(files)
 }
 
 type Joined<'a> = BTreeMap<&'a str, (Entry, &'a str)>;

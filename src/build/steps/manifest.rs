@@ -240,7 +240,7 @@ impl Manifest {
             "file" | "program" => {
                 let mut words = rest.splitn(3, ' ');
                 let hash = URL_SAFE_NO_PAD.decode(words.next()?).ok()?;
-                let digest = Digest::from(<[u8; 32]>::try_from(hash).ok()?);
+                let digest = digest(&hash)?;
                 let size = words.next()?.parse().ok()?;
                 let path = below(folder, &unescape(words.next()?)?);
                 let executable = word == "program";
@@ -255,6 +255,11 @@ impl Manifest {
         }
         Some(())
     }
+}
+
+fn digest(bytes: &[u8]) -> Option<Digest> {
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    hex.parse().ok()
 }
 
 fn below(folder: &str, name: &str) -> String {

@@ -1,6 +1,6 @@
 //! One file for each kind of [`Step`](crate::plan::Step). Begin at [`run`].
 
-mod bytecode;
+pub mod bytecode;
 mod check;
 mod compose;
 mod fetch;
@@ -12,12 +12,20 @@ mod proof;
 pub mod relocate;
 mod scan;
 pub mod trim;
-mod wheel;
+pub mod wheel;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use recipe_store::{BlobId, Entry, ObjectId, Session, TreeId};
 
+pub use fetch::PythonIndexes;
+use wheel::WheelError;
+
 use super::{Ear, Event, StepError, Workshop};
+use crate::elf;
 use crate::plan::{Resolved, Step};
+use crate::python::Target;
 
 /// What one step has to work with.
 pub struct Bench<'a> {
@@ -45,28 +53,64 @@ pub struct Made {
     pub isolation: &'static str,
 }
 
+/// Interpreters that compile, one group for each interpreter tree of a build.
+#[derive(Default)]
+pub struct Compilers(Mutex<HashMap<TreeId, Arc<bytecode::Compilers>>>);
+
+impl Compilers {
+    fn of(
+        &self,
+        interpreter: &TreeId,
+        python: &str,
+        shop: &Workshop<'_>,
+    ) -> Result<Arc<bytecode::Compilers>, StepError> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(compilers) = known.get(interpreter) {
+            return Ok(compilers.clone());
+        }
+        let root = shop.session.checkout_private(interpreter)?;
+        let program = format!("/bin/python{python}");
+        let compilers =
+            Arc::new(bytecode::Compilers::new(shop.sandbox.clone(), &root, program, python));
+        known.insert(*interpreter, compilers.clone());
+        Ok(compilers)
+    }
+}
+
 /// Makes what `step` says, from inputs that exist.
 pub fn run(step: &Resolved, bench: &Bench<'_>) -> Result<Made, StepError> {
     let session = bench.session();
     let output = match step {
         Step::Fetch(source) => ObjectId::Blob(fetch::fetch(source, bench)?),
-        Step::UnpackDeb { deb, package, named, exclude } => ObjectId::Tree(layout::unpack_deb(
-            session,
-            &blob(deb, "a Debian package")?,
-            package,
-            *named,
-            exclude,
-        )?),
-        Step::UnpackWheel { wheel, file_name, python, keep_pth } => {
+        Step::UnpackDeb { deb, package, named, exclude } => {
+            let layout = layout::Layout { package, named: *named, exclude };
+            ObjectId::Tree(layout::unpack_deb(session, &blob(deb, "a Debian package")?, &layout)?)
+        }
+        Step::UnpackWheel { wheel, file_name, python, glibc, keep_pth } => {
             let wheel = blob(wheel, "a wheel")?;
-            let unpacked = wheel::unpack_wheel(session, &wheel, file_name, python, *keep_pth)?;
-            unpacked.notes.iter().for_each(|note| bench.note(note));
+            let target = Target::new(python, *glibc, "x86_64").map_err(WheelError::from)?;
+            let launcher = elf::launcher(elf::Machine::X86_64, &elf::Launcher::default());
+            let launcher = launcher
+                .map_err(|error| StepError::Elf { path: "the launcher of scripts".into(), error })?;
+            let options = wheel::WheelOptions {
+                file_name,
+                target: &target,
+                launcher: &launcher,
+                keep_pth: *keep_pth,
+            };
+            let unpacked = wheel::unpack_wheel(session, &wheel, &options)?;
+            unpacked.notes.iter().for_each(|note| bench.note(&format!("{file_name}: {note}")));
             ObjectId::Tree(unpacked.tree)
         }
+        Step::Patches { packaging } => {
+            let packaging = blob(packaging, "a package's packaging")?;
+            ObjectId::Blob(relocate::library_patches(session, &packaging)?)
+        }
         Step::Relocate { tree: input, patches, python } => {
-            let facts = relocate::Facts {
+            let patches = patches.as_ref().map(|id| blob(id, "a package's patches")).transpose()?;
+            let facts = relocate::RelocateFacts {
                 python: python.as_deref(),
-                patches: patches.as_ref().map(|id| blob(id, "a package's patches")).transpose()?,
+                patches: patches.as_ref(),
             };
             ObjectId::Tree(relocate::tree(session, &tree(input, "what is relocated")?, &facts)?)
         }
@@ -77,11 +121,14 @@ pub fn run(step: &Resolved, bench: &Bench<'_>) -> Result<Made, StepError> {
             ObjectId::Tree(interpreter::interpreter(session, &trees(layers)?, python)?)
         }
         Step::Compile { tree: input, interpreter, python } => {
-            let interpreter = session.checkout(&tree(interpreter, "an interpreter")?)?;
-            let input = tree(input, "what is compiled")?;
+            let interpreter = tree(interpreter, "an interpreter")?;
+            let compilers = bench.shop.compilers.of(&interpreter, python, bench.shop)?;
             let compiled =
-                bytecode::compile_tree(session, &input, &interpreter, python, bench.shop.sandbox)?;
-            return Ok(Made { output: ObjectId::Tree(compiled), isolation: "namespaces" });
+                bytecode::compile_tree(session, &tree(input, "what is compiled")?, &compilers)?;
+            for skipped in &compiled.skipped {
+                bench.note(&format!("{}: no byte code: {}", skipped.path, skipped.reason));
+            }
+            return Ok(Made { output: ObjectId::Tree(compiled.tree), isolation: "namespaces" });
         }
         Step::Compose { layers, trim, entries } => {
             ObjectId::Tree(compose::compose(session, layers, trim, entries)?)

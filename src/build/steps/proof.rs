@@ -14,7 +14,7 @@ use recipe_store::{BlobId, Entry, Session, TreeId};
 
 use super::{Bench, Made, StepError, leaves};
 use crate::elf;
-use crate::sandbox::{Level, Outcome, Root, SandboxError, Spec, Stdin};
+use crate::sandbox::{Level, Outcome, Root, Spec, Status, Stdin};
 
 const PROBE: &str = include_str!("proof.py");
 
@@ -157,7 +157,17 @@ pub(super) fn last_words(outcome: &Outcome) -> String {
     let text = String::from_utf8_lossy(&outcome.stderr);
     let lines: Vec<&str> = text.lines().collect();
     let tail = lines[lines.len().saturating_sub(20)..].join("\n");
-    format!("{tail}\n({})", outcome.status)
+    format!("{tail}\n({})", ended(outcome.status))
+}
+
+fn ended(status: Status) -> String {
+    match status {
+        Status::Exited(code) => format!("exit code {code}"),
+        Status::Signalled(signal) => format!("killed by signal {signal}"),
+        Status::TimedOut => "stopped: it took too long".into(),
+        Status::TooMuchOutput => "stopped: it printed too much".into(),
+        Status::Stopped => "stopped".into(),
+    }
 }
 
 fn check_links(files: &[(String, Entry)]) -> Result<(), StepError> {
