@@ -95,8 +95,8 @@ impl App {
         }
     }
 
-    pub(super) fn progress(&self) -> Progress {
-        Progress::new(self.quiet)
+    pub(super) fn progress(&self) -> Arc<Progress> {
+        Arc::new(Progress::new(self.quiet))
     }
 
     /// The lock that belongs to `recipe`: the file, or a new one where it is absent or out of date.
@@ -149,13 +149,19 @@ impl App {
         session: &Session,
         upgrade: &crate::lock::Upgrade,
     ) -> Result<Lock, Failed> {
-        let (net, sandbox, progress) = (self.net()?, self.sandbox()?, self.progress());
-        let context =
-            crate::lock::Context { net: &net, session, sandbox: &sandbox, watch: &progress };
+        let progress = self.progress();
+        let (net, sandbox) = (self.net(progress.clone())?, self.sandbox()?);
+        let context = crate::lock::Context::new(&net, session, &sandbox, now());
         let lock = crate::lock::lock(recipe, previous, &context, upgrade);
         progress.finish();
         Ok(lock?)
     }
+}
+
+/// Seconds since 1970: whether an index has expired is a question to the clock.
+pub(super) fn now() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
 }
 
 /// Writes a lock beside its recipe: aside first, then renamed, so that it is old or new, whole.

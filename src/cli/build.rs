@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use camino::{Utf8Path, Utf8PathBuf};
 use recipe_store::{Digest, ObjectId, Root, Session, StepKey, Store, TreeId};
 
-use super::app::{App, Found, link_path, write_lock};
+use super::app::{App, Found, link_path, now, write_lock};
 use super::exit::Failed;
 use super::memo::{self, Memo};
 use super::render::{bytes, seconds};
@@ -154,8 +154,9 @@ fn build_following(
         gone.len(),
         if gone.len() == 1 { "file is" } else { "files are" }
     ));
-    let (net, sandbox, progress) = (app.net()?, app.sandbox()?, app.progress());
-    let context = lock::Context { net: &net, session, sandbox: &sandbox, watch: &progress };
+    let progress = app.progress();
+    let (net, sandbox) = (app.net(progress.clone())?, app.sandbox()?);
+    let context = lock::Context::new(&net, session, &sandbox, now());
     let (lock, moved) = lock::follow(&lock, recipe, &gone, &context)?;
     progress.finish();
     for change in moved {
@@ -175,7 +176,8 @@ fn build_once(
     options: &Options,
 ) -> Result<Built, Failed> {
     let plan = Plan::of(recipe, lock);
-    let (net, sandbox, progress) = (app.net()?, app.sandbox()?, app.progress());
+    let progress = app.progress();
+    let (net, sandbox) = (app.net(progress.clone())?, app.sandbox()?);
     let durations = durations(session, &recipe.name)?;
     let shop = Workshop {
         session,
@@ -187,7 +189,7 @@ fn build_once(
         indexes: PythonIndexes::new(pip_source(&plan)),
         compilers: Compilers::default(),
     };
-    let built = build(&plan, &shop, &progress);
+    let built = build(&plan, &shop, &*progress);
     progress.finish();
     Ok(built?)
 }

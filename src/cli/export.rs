@@ -11,7 +11,6 @@ use super::config::here;
 use super::exit::Failed;
 use super::render::{bytes, report};
 use crate::package;
-use crate::recipe::PackageFormat;
 
 /// What `recipe export` takes.
 #[derive(Debug, clap::Args)]
@@ -25,9 +24,9 @@ pub(super) struct Args {
     /// Folder the archive is written to, under its usual name
     #[arg(long, short, value_name = "DIR", default_value = ".")]
     output: Utf8PathBuf,
-    /// How hard to compress: 1 to 19 for tar.zst, 1 to 9 for tar.gz [default: 9]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=19))]
-    level: Option<u8>,
+    /// How hard to compress: 1 to 19 for tar.zst [default: 9], 1 to 9 for tar.gz [default: 6]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=19))]
+    level: Option<i32>,
     /// Fail rather than change the lock
     #[arg(long)]
     locked: bool,
@@ -42,10 +41,10 @@ enum Format {
 }
 
 impl Format {
-    fn package(self) -> (PackageFormat, &'static str) {
+    fn package(self) -> (package::Format, &'static str) {
         match self {
-            Format::TarZst => (PackageFormat::TarZst, "tar.zst"),
-            Format::TarGz => (PackageFormat::TarGz, "tar.gz"),
+            Format::TarZst => (package::Format::TarZst, "tar.zst"),
+            Format::TarGz => (package::Format::TarGz, "tar.gz"),
         }
     }
 }
@@ -57,10 +56,10 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     let path = here().join(&args.output).join(format!("{stem}.{ending}"));
     let options = package::Options {
         format,
-        level: args.level.unwrap_or(9).into(),
+        level: args.level,
         top: stem,
         epoch: made.memo.date,
-        threads: app.config.jobs,
+        threads: u32::try_from(app.config.jobs).unwrap_or(u32::MAX),
     };
     let written = write(&made, &options, &path)?;
     let name = path.strip_prefix(here()).unwrap_or(&path);
@@ -88,8 +87,13 @@ fn write_aside(
 ) -> Result<package::Written, Failed> {
     let session = made.store.session()?;
     let file = fs::File::create(aside).map_err(|error| unwritable(aside, &error))?;
+    let bar = super::render::transfer_bar();
     let mut out = BufWriter::with_capacity(1 << 20, file);
-    let written = package::write(&session, &made.memo.closure, options, &mut out)?;
+    let written = package::write(&session, &made.memo.closure, options, &mut out, &mut |progress| {
+        bar.set_length(progress.total);
+        bar.set_position(progress.done);
+    })?;
+    bar.finish_and_clear();
     out.flush().map_err(|error| unwritable(aside, &error))?;
     Ok(written)
 }

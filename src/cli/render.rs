@@ -183,6 +183,15 @@ impl Watch for Progress {
     }
 }
 
+/// A bar that counts bytes, where a terminal is.
+pub(super) fn transfer_bar() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template("{bar:24} {bytes}/{total_bytes}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
 /// Bytes for people: `99.8 MB`.
 pub(super) fn bytes(count: u64) -> String {
     const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];

@@ -88,10 +88,8 @@ pub fn run(step: &Resolved, bench: &Bench<'_>) -> Result<Made, StepError> {
         }
         Step::UnpackWheel { wheel, file_name, python, glibc, keep_pth } => {
             let wheel = blob(wheel, "a wheel")?;
-            let target = Target::new(python, *glibc, "x86_64").map_err(WheelError::from)?;
-            let launcher = elf::launcher(elf::Machine::X86_64, &elf::Launcher::default());
-            let launcher = launcher
-                .map_err(|error| StepError::Elf { path: "the launcher of scripts".into(), error })?;
+            let target = target(python, *glibc)?;
+            let launcher = launcher()?;
             let options = wheel::WheelOptions {
                 file_name,
                 target: &target,
@@ -143,6 +141,23 @@ pub fn run(step: &Resolved, bench: &Bench<'_>) -> Result<Made, StepError> {
         }
     };
     Ok(Made { output, isolation: "in-process" })
+}
+
+fn target(python: &str, glibc: (u16, u16)) -> Result<Target, StepError> {
+    Target::new(python, glibc, "x86_64").map_err(|error| StepError::Unexpected {
+        what: "the interpreter that wheels are unpacked for".into(),
+        found: error.to_string(),
+    })
+}
+
+/// What starts a script of a wheel: found by its own name, with no shell.
+fn launcher() -> Result<Vec<u8>, StepError> {
+    let words = elf::Launcher {
+        program: "python3".into(),
+        scripts: Some("../libexec/scripts".into()),
+    };
+    elf::launcher(elf::Machine::X86_64, &words)
+        .map_err(|error| StepError::Elf { path: "the launcher of scripts".into(), error })
 }
 
 fn blob(id: &ObjectId, what: &str) -> Result<BlobId, StepError> {
