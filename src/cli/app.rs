@@ -108,15 +108,18 @@ impl App {
         locked: bool,
     ) -> Result<Lock, Failed> {
         let why = match self.read_lock(found)? {
-            Some(lock) => match lock.stale(recipe)? {
-                None => return Ok(lock),
-                Some(why) => why,
-            },
-            None => format!("{} has no lock yet", recipe.name),
+            Some(lock) => {
+                let differences = crate::lock::out_of_date(&lock, recipe);
+                if differences.is_empty() {
+                    return Ok(lock);
+                }
+                format!("its lock is out of date\n  {}", differences.join("\n  "))
+            }
+            None => "it has no lock yet".to_owned(),
         };
         if locked {
             return Err(Failed::Stale(render::report(
-                why,
+                format!("{}: {why}", recipe.name),
                 format!("run `recipe lock {}` and review the change", recipe.name),
             )));
         }

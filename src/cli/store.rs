@@ -22,14 +22,14 @@ pub(super) fn run(command: &Command, app: &App) -> Result<(), Failed> {
 
 fn verify(app: &App) -> Result<(), Failed> {
     let found = app.store()?.verify()?;
-    for problem in &found.problems {
-        app.say(&problem.to_string())?;
+    for finding in &found.findings {
+        app.say(&format!("{}: {}", finding.path, finding.damage))?;
     }
-    if found.problems.is_empty() {
+    if found.findings.is_empty() {
         return app.say(&format!("{} objects, {}: all as they should be", found.objects, bytes(found.bytes)));
     }
     Err(Failed::Damaged(report(
-        format!("{} of {} objects are damaged", found.problems.len(), found.objects),
+        format!("{} of {} objects are damaged", found.findings.len(), found.objects),
         "delete the store's folder and build again: every object can be made anew".into(),
     )))
 }

@@ -20,7 +20,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use recipe_store::{BlobId, Entry, ObjectId, Session, TreeId};
 
 pub use fetch::PythonIndexes;
-use wheel::WheelError;
 
 use super::{Ear, Event, StepError, Workshop};
 use crate::elf;
