@@ -26,9 +26,11 @@ mod spec;
 mod start;
 mod wire;
 
+use std::ffi::OsString;
+use std::io;
 use std::time::Duration;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 pub use error::SandboxError;
 pub use inside::helper_main_if_asked;
