@@ -24,6 +24,9 @@ const FOLDER: &str = "SANDBOX_TEST_FOLDER";
 /// Set in a copy of this program that runs where namespaces are forbidden.
 const FORBIDDEN: &str = "SANDBOX_TEST_FORBIDDEN";
 
+/// Set in a copy of this program that has made a mount below this folder.
+const INPUT: &str = "SANDBOX_TEST_INPUT";
+
 /// The folder with `recipe` (the helper) and `probe`, both executable by everybody.
 fn folder() -> &'static Utf8Path {
     static FOLDER_ONCE: OnceLock<Utf8PathBuf> = OnceLock::new();
@@ -621,6 +624,38 @@ fn a_host_that_forbids_namespaces() {
     assert_eq!(help, "as root: sysctl user.max_user_namespaces=15000");
     // Running in place is there for those who ask for it.
     assert_eq!(run(&on_the_host(&["exit", "4"])).status, Status::Exited(4));
+}
+
+#[test]
+fn an_input_is_read_only_in_the_mounts_below_it_too() {
+    let scratch = Scratch::new();
+    std::fs::create_dir(scratch.path().join("sub")).unwrap();
+    let mount = "mount -t tmpfs -o noatime,nosuid,noexec none \"$0/sub\" && exec \"$@\"";
+    let output = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", mount])
+        .arg(scratch.path())
+        .arg(std::env::current_exe().unwrap())
+        .args(["an_input_with_a_mount_below", "--exact"])
+        .env(FOLDER, folder())
+        .env(INPUT, scratch.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{output:?}"
+    );
+}
+
+/// No test by itself: see [`an_input_is_read_only_in_the_mounts_below_it_too`].
+#[test]
+fn an_input_with_a_mount_below() {
+    let Ok(input) = std::env::var(INPUT) else {
+        return;
+    };
+    let spec = probe(&["write", "/in/x", "write", "/in/sub/x"]).input(input, "/in");
+    let read_only = |place| format!("{place}: Read-only file system");
+    assert_eq!(ask(&spec), ["/in/x", "/in/sub/x"].map(read_only));
 }
 
 #[test]

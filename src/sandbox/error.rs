@@ -206,3 +206,46 @@ fn remedy(errno: i32) -> String {
     };
     format!("as root: {line}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::io::Errno;
+
+    /// The message, its cause and its advice, as a person reads them.
+    fn told(stage: Stage, what: &str, errno: Errno) -> String {
+        let failure = Failure::new(stage, what, errno);
+        let error = SandboxError::from_failure(&"/bin/tool".into(), failure);
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        let help = error.help().map(|help| help.to_string());
+        format!(
+            "{error}: {}; {}",
+            cause.unwrap_or_default(),
+            help.unwrap_or_default()
+        )
+    }
+
+    #[test]
+    fn every_failure_names_the_program_and_the_place() {
+        for (stage, what) in [
+            (Stage::Source, "/home/somebody/input"),
+            (Stage::Mount, "`/in/input`"),
+            (Stage::System, "entering `/work`"),
+        ] {
+            let told = told(stage, what, Errno::ACCESS);
+            assert!(told.contains("/bin/tool") && told.contains(what), "{told}");
+            assert!(told.contains("Permission denied"), "{told}");
+        }
+        assert!(told(Stage::Program, "", Errno::NOENT).contains("its `#!` line"));
+        assert!(told(Stage::Proc, "", Errno::PERM).contains("systempaths=unconfined"));
+    }
+
+    #[test]
+    fn forbidden_namespaces_come_with_one_line_that_allows_them() {
+        let told = told(Stage::Namespaces, "", Errno::PERM);
+        assert!(
+            told.contains("sysctl") || told.contains("--security-opt"),
+            "{told}"
+        );
+    }
+}

@@ -15,8 +15,8 @@
 //! ```
 //!
 //! The helper has a process group of its own, so Ctrl-C reaches only `recipe`, which decides: when
-//! it ends, or drops a [`Running`], the sandbox ends too, `kill -9` included. The program has no
-//! controlling terminal.
+//! it ends, or drops a [`Running`], the sandbox ends too, `kill -9` included. Ctrl-Z stops
+//! `recipe` alone. The program has no controlling terminal.
 
 mod drive;
 mod error;
@@ -66,7 +66,8 @@ pub enum Channel {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Level {
-    /// Not at all ([`Root::Host`]): a clean environment, limits, and descendants hunted down.
+    /// Not at all ([`Root::Host`]): a clean environment, limits, and descendants hunted down as
+    /// well as can be; they escape when somebody kills the helper itself.
     None,
     /// User, mount, process, network, IPC and UTS namespaces; no capabilities, no new privileges.
     Namespaces,

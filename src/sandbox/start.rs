@@ -2,7 +2,7 @@
 //! Begin at [`start`].
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -98,7 +98,7 @@ pub(super) fn start(sandbox: &Sandbox, spec: &Spec, ends: Ends) -> Result<Starte
 }
 
 /// The spec in a memory file, for it may be larger than any packet.
-fn orders(spec: &Spec) -> std::io::Result<File> {
+fn orders(spec: &Spec) -> io::Result<File> {
     let file = rustix::fs::memfd_create("orders", rustix::fs::MemfdFlags::CLOEXEC)?;
     let mut file = File::from(file);
     file.write_all(&spec.encode())?;
@@ -133,7 +133,7 @@ fn send(control: BorrowedFd<'_>, orders: &File, ends: &Ends) -> Result<(), Errno
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     ancillary.push(SendAncillaryMessage::ScmRights(&fds));
-    let data = [std::io::IoSlice::new(b"orders")];
+    let data = [io::IoSlice::new(b"orders")];
     retry(|| rustix::net::sendmsg(control, &data, &mut ancillary, SendFlags::NOSIGNAL))?;
     Ok(())
 }
@@ -144,7 +144,7 @@ pub(super) fn receive(control: BorrowedFd<'_>) -> Result<Packet, Errno> {
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut data = [0u8; 16 << 10];
     let got = retry(|| {
-        let mut slices = [std::io::IoSliceMut::new(&mut data)];
+        let mut slices = [io::IoSliceMut::new(&mut data)];
         rustix::net::recvmsg(
             control,
             &mut slices,
@@ -200,6 +200,10 @@ impl Started {
         let helper = self.reap()?;
         Err(match failure {
             Some(failure) => SandboxError::from_failure(&self.program, failure),
+            None if self.told_to_end.is_some() => {
+                let late = io::Error::from(io::ErrorKind::TimedOut);
+                SandboxError::system(&self.program, "its time was over before it began", late)
+            }
             None => self.lost(helper),
         })
     }

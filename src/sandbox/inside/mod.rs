@@ -19,7 +19,7 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlag
 use rustix::process::{Pid, WaitOptions, waitpid};
 use rustix::thread::UnshareFlags;
 
-use super::spec::{Identity, Root, Spec};
+use super::spec::{Root, Spec};
 use super::wire::{Failure, Message, Stage};
 
 /// The first argument that asks for the helper.
@@ -65,8 +65,9 @@ fn helper_main() -> i32 {
             return 2;
         }
     };
-    // It keeps no directory of the host busy.
+    // It keeps no directory of the host busy, and what it makes does not depend on the caller.
     let _ = rustix::process::chdir("/");
+    rustix::process::umask(rustix::fs::Mode::WGRP | rustix::fs::Mode::WOTH);
     let control = match orders.control.0.try_clone() {
         Ok(clone) => Control(clone),
         Err(_) => return 1,
@@ -117,10 +118,7 @@ fn make_namespaces(spec: &Spec) -> Result<(), Errno> {
         | UnshareFlags::NEWUTS;
     flags.set(UnshareFlags::NEWNET, !spec.network);
     kernel::unshare(flags)?;
-    let inside = match spec.identity {
-        Identity::User => 1000,
-        Identity::Root => 0,
-    };
+    let inside = spec.identity.number();
     write("/proc/self/setgroups", "deny")?;
     write(
         "/proc/self/uid_map",

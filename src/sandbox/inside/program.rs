@@ -16,6 +16,9 @@ use super::{Control, kernel};
 use crate::sandbox::spec::{Root, Spec};
 use crate::sandbox::wire::{Failure, Message, Stage};
 
+/// Bytes of stack that Linux gives when nobody asked for another size.
+const STACK: u64 = 8 << 20;
+
 /// Becomes the program, or tells why not.
 pub(super) fn become_program(spec: &Spec, stdio: [OwnedFd; 3], control: &Control) -> Failure {
     match prepare_and_execute(spec, stdio, control) {
@@ -33,7 +36,6 @@ fn prepare_and_execute(
     // A session of its own: no terminal to type on (TIOCSTI), no group to be signalled with.
     rustix::process::setsid().map_err(step("starting a session"))?;
     place_stdio(stdio).map_err(step("placing descriptors 0, 1 and 2"))?;
-    rustix::process::umask(rustix::fs::Mode::WGRP | rustix::fs::Mode::WOTH);
     rustix::process::chdir(spec.cwd.as_str())
         .map_err(|e| Failure::new(Stage::System, format!("entering `{}`", spec.cwd), e))?;
     limit(spec).map_err(step("setting limits"))?;
@@ -105,7 +107,10 @@ fn limit(spec: &Spec) -> Result<(), Errno> {
             )?;
         }
     }
-    Ok(())
+    // Not a limit of ours, but the layout of a process's memory depends on it.
+    let maximum = getrlimit(Resource::Stack).maximum;
+    let current = Some(STACK.min(maximum.unwrap_or(STACK)));
+    setrlimit(Resource::Stack, Rlimit { current, maximum })
 }
 
 /// Without any of them, and without a way to gain any: also for a program that is user 0 inside.
