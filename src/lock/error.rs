@@ -158,6 +158,17 @@ pub enum LockError {
         /// Packages that have the library.
         offered: Vec<String>,
     },
+    /// A package that does not unpack.
+    #[error("{package} cannot be unpacked")]
+    #[diagnostic(code(lock::unpack))]
+    Unpack {
+        /// The package.
+        package: String,
+        /// What is wrong.
+        #[source]
+        #[diagnostic_source]
+        cause: crate::archive::ArchiveError,
+    },
     /// A file that looks like ELF and is damaged.
     #[error("{owner}: {file} is damaged: {cause}")]
     #[diagnostic(code(lock::elf))]

@@ -4,14 +4,17 @@
 //! A lock names no host: archives have names (`debian`, `debian-security`, `python`), and
 //! [`crate::net`] turns those into mirrors. `file.rs` writes and reads the lock file.
 
+mod candidates;
 mod contents;
 mod error;
 pub mod file;
 pub mod index;
+mod near;
 pub mod openpgp;
 pub mod relation;
 pub mod release;
 pub mod suites;
+pub mod system;
 pub mod universe;
 pub mod version;
 
@@ -164,3 +167,6 @@ pub(crate) fn debian_architecture(platform: &str) -> Option<&'static str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;
