@@ -35,7 +35,7 @@ pub(super) struct Unpacked {
 pub(super) fn unpack_all(
     context: &Context<'_>,
     files: &[&Locked],
-) -> Result<Vec<Unpacked>, LockError> {
+) -> Vec<Result<Unpacked, LockError>> {
     let next = AtomicUsize::new(0);
     let slots: Vec<Mutex<Option<Result<Unpacked, LockError>>>> =
         files.iter().map(|_| Mutex::new(None)).collect();
@@ -178,11 +178,40 @@ impl Candidates {
             .into_iter()
             .filter(|file| !self.packages.contains_key(&file.name))
             .collect();
-        let unpacked = unpack_all(context, &new.iter().collect::<Vec<_>>())?;
+        let unpacked = unpack_all(context, &new.iter().collect::<Vec<_>>());
         for (file, unpacked) in new.into_iter().zip(unpacked) {
-            self.packages.insert(file.name.clone(), (file, unpacked));
+            self.packages.insert(file.name.clone(), (file, unpacked?));
         }
         Ok(())
+    }
+
+    /// As [`Candidates::load`], but files that no mirror has any more come back.
+    pub(super) fn load_present(
+        &mut self,
+        context: &Context<'_>,
+        files: Vec<Locked>,
+    ) -> Result<Vec<Locked>, LockError> {
+        let new: Vec<Locked> = files
+            .into_iter()
+            .filter(|file| !self.packages.contains_key(&file.name))
+            .collect();
+        let unpacked = unpack_all(context, &new.iter().collect::<Vec<_>>());
+        let mut gone = Vec::new();
+        for (file, unpacked) in new.into_iter().zip(unpacked) {
+            match unpacked {
+                Ok(unpacked) => {
+                    self.packages.insert(file.name.clone(), (file, unpacked));
+                }
+                Err(LockError::Net(error)) if error.is_gone() => gone.push(file),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(gone)
+    }
+
+    /// Forgets a package.
+    pub(super) fn forget(&mut self, name: &str) {
+        self.packages.remove(name);
     }
 
     /// Whether a package was looked into.

@@ -8,7 +8,9 @@ mod candidates;
 mod contents;
 mod error;
 pub mod file;
+mod follow;
 pub mod index;
+mod make;
 mod near;
 pub mod openpgp;
 pub mod relation;
@@ -26,6 +28,8 @@ use recipe_store::{BlobId, Session};
 use crate::net::Net;
 
 pub use self::error::{FileError, LockError, Refusal};
+pub use self::follow::{Moved, follow};
+pub use self::make::{Options, Upgrade, lock, out_of_date};
 
 /// What locking works with.
 pub struct Context<'a> {
@@ -168,5 +172,7 @@ pub(crate) fn debian_architecture(platform: &str) -> Option<&'static str> {
     }
 }
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;
