@@ -95,6 +95,16 @@ pub enum LockError {
         help("write `interpreter \"python\" \"3.13\" from=\"debian\" suite=\"trixie\"`")
     )]
     NoRelease,
+    /// A platform that cannot be locked for.
+    #[error("cannot lock for {platform}")]
+    #[diagnostic(
+        code(lock::platform),
+        help("x86_64-linux and aarch64-linux can be locked for")
+    )]
+    Platform {
+        /// What was asked for.
+        platform: String,
+    },
     /// The suite has no such Python.
     #[error("{suite} has no Python {version}")]
     #[diagnostic(code(lock::no_interpreter), help("{}", if offered.is_empty() { "it has none at all".to_owned() } else { format!("it has Python {}", offered.join(", ")) }))]
@@ -157,6 +167,17 @@ pub enum LockError {
         symbols: Option<String>,
         /// Packages that have the library.
         offered: Vec<String>,
+    },
+    /// A package that does not unpack.
+    #[error("{package} cannot be unpacked")]
+    #[diagnostic(code(lock::unpack))]
+    Unpack {
+        /// The package.
+        package: String,
+        /// What is wrong.
+        #[source]
+        #[diagnostic_source]
+        cause: crate::archive::ArchiveError,
     },
     /// A file that looks like ELF and is damaged.
     #[error("{owner}: {file} is damaged: {cause}")]
@@ -259,7 +280,12 @@ pub enum Refusal {
 
 fn help_for(refusals: &[(String, Refusal)]) -> &'static str {
     let has = |test: fn(&Refusal) -> bool| refusals.iter().any(|(_, refusal)| test(refusal));
-    if has(|refusal| matches!(refusal, Refusal::Stale(Stale::Ahead { .. }))) {
+    if has(|refusal| {
+        matches!(
+            refusal,
+            Refusal::Stale(Stale::Ahead { .. }) | Refusal::Signature(SignatureError::Ahead { .. })
+        )
+    }) {
         "set this machine's clock right, or name another mirror"
     } else if has(|refusal| {
         matches!(

@@ -4,14 +4,19 @@
 //! A lock names no host: archives have names (`debian`, `debian-security`, `python`), and
 //! [`crate::net`] turns those into mirrors. `file.rs` writes and reads the lock file.
 
+mod candidates;
 mod contents;
 mod error;
 pub mod file;
+mod follow;
 pub mod index;
+mod make;
+mod near;
 pub mod openpgp;
 pub mod relation;
 pub mod release;
 pub mod suites;
+pub mod system;
 pub mod universe;
 pub mod version;
 
@@ -23,6 +28,8 @@ use recipe_store::{BlobId, Session};
 use crate::net::Net;
 
 pub use self::error::{FileError, LockError, Refusal};
+pub use self::follow::{Moved, follow};
+pub use self::make::{Options, Upgrade, lock, out_of_date};
 
 /// What locking works with.
 pub struct Context<'a> {
@@ -164,3 +171,8 @@ pub(crate) fn debian_architecture(platform: &str) -> Option<&'static str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

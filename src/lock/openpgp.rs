@@ -68,6 +68,16 @@ pub enum SignatureError {
         /// Why.
         reason: String,
     },
+    /// A known key signed, in the future.
+    #[error(
+        "the signature of key {key} was made {seconds} s after the time of this machine's clock"
+    )]
+    Ahead {
+        /// Fingerprint of the primary key.
+        key: String,
+        /// How far ahead.
+        seconds: u64,
+    },
     /// A file with keys holds none.
     #[error("not an OpenPGP public key: {0}")]
     Key(String),
@@ -153,6 +163,16 @@ impl Keyring {
             let key = fingerprint(&signer.primary.primary_key);
             if let Err(reason) = acceptable(signature, now) {
                 refused = Some(SignatureError::Refused { key, reason });
+                continue;
+            }
+            let created = signature
+                .created()
+                .map_or(0, |time| u64::from(time.as_secs()));
+            if created > now + CLOCK_SLACK {
+                refused = Some(SignatureError::Ahead {
+                    key,
+                    seconds: created - now,
+                });
                 continue;
             }
             if signer.verify(signature, signed_text.as_bytes()).is_err() {
@@ -340,12 +360,6 @@ fn acceptable(signature: &Signature, now: u64) -> Result<(), String> {
     let Some(created) = signature.created().map(|time| u64::from(time.as_secs())) else {
         return Err("it does not say when it was made".into());
     };
-    if created > now + CLOCK_SLACK {
-        return Err(format!(
-            "it was made {} s after this machine's clock",
-            created - now
-        ));
-    }
     let lasts = signature
         .signature_expiration_time()
         .map_or(0, |time| u64::from(time.as_secs()));

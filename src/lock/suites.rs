@@ -111,6 +111,14 @@ impl Suites {
         })
     }
 
+    /// The release they are of.
+    pub fn release(&self) -> &str {
+        self.suites
+            .first()
+            .map(|suite| suite.name.as_str())
+            .unwrap_or_default()
+    }
+
     /// The newest index date, seconds since 1970.
     pub fn date(&self) -> u64 {
         self.suites
