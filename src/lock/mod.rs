@@ -4,6 +4,8 @@
 //! A lock names no host: archives have names (`debian`, `debian-security`, `python`), and
 //! [`crate::net`] turns those into mirrors. `file.rs` writes and reads the lock file.
 
+pub mod openpgp;
+
 use std::fmt;
 
 /// Every fact a build needs.
