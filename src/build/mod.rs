@@ -1,1 +1,3 @@
-//! (being built)
+//! Plan → objects: for each step: known? else cached? else run it; then record it.
+
+pub mod steps;

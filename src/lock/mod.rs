@@ -5,6 +5,7 @@
 //! [`crate::net`] turns those into mirrors. `file.rs` writes and reads the lock file.
 
 pub mod openpgp;
+pub mod wheels;
 
 use std::fmt;
 

@@ -3,8 +3,8 @@
 //! Project names and versions ([`name`]), wheel file names ([`wheel_name`]) and the tags that say
 //! where a wheel runs ([`tag`]), the files inside a wheel ([`metadata`], [`entry_points`],
 //! [`record`], [`pth`]), the pages of a package index ([`index`]) and what a resolver answers
-//! ([`pylock`]). No I/O: callers bring bytes. All of it is foreign input, so every parser is
-//! bounded and none panics.
+//! ([`pylock`]) to what somebody asked for ([`requirement`]). No I/O: callers bring bytes. All of
+//! it is foreign input, so every parser is bounded and none panics.
 
 pub mod entry_points;
 mod html;
@@ -14,11 +14,13 @@ pub mod name;
 pub mod pth;
 pub mod pylock;
 pub mod record;
+pub mod requirement;
 pub mod tag;
 pub mod wheel_name;
 
 pub use name::ProjectName;
 pub use pep508_rs::pep440_rs::{Version, VersionSpecifiers};
+pub use requirement::Requirement;
 pub use tag::Target;
 pub use wheel_name::WheelName;
 
@@ -117,6 +119,18 @@ pub enum PythonError {
         /// The hash that was wanted.
         sha256: String,
         /// What the page has instead.
+        reason: String,
+    },
+    /// A requirement that is not PEP 508, or asks for more than a project of an index.
+    #[error("requirement {text:?}: {reason}")]
+    #[diagnostic(
+        code(python::requirement),
+        help("write NAME, or NAME with versions and markers, such as requests[socks]>=2.32,<3")
+    )]
+    Requirement {
+        /// What was found.
+        text: String,
+        /// What is wrong with it.
         reason: String,
     },
     /// A `pylock.toml` that cannot be read.
