@@ -4,10 +4,19 @@
 //! A lock names no host: archives have names (`debian`, `debian-security`, `python`), and
 //! [`crate::net`] turns those into mirrors. `file.rs` writes and reads the lock file.
 
+mod error;
+pub mod file;
+pub mod index;
 pub mod openpgp;
+pub mod relation;
+pub mod release;
+pub mod universe;
+pub mod version;
 pub mod wheels;
 
 use std::fmt;
+
+pub use self::error::{FileError, LockError, Refusal};
 
 /// Every fact a build needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +31,8 @@ pub struct Lock {
     pub date: u64,
     /// `3.13`, or `None` for a closure without Python.
     pub python: Option<String>,
+    /// What the recipe asked for, one line each (`Recipe::lock_facts`): so that "out of date" can say what changed.
+    pub asked: Vec<String>,
     /// The signed indexes that were believed.
     pub suites: Vec<Suite>,
     /// Every file a build may read, sorted by kind, then name.
@@ -79,6 +90,11 @@ pub enum FileKind {
     Wheel,
 }
 
+impl FileKind {
+    /// All of them, in the order of a lock file.
+    pub const ALL: [FileKind; 3] = [FileKind::Deb, FileKind::DebianPatches, FileKind::Wheel];
+}
+
 impl fmt::Display for FileKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -86,5 +102,14 @@ impl fmt::Display for FileKind {
             FileKind::DebianPatches => "debian-patches",
             FileKind::Wheel => "wheel",
         })
+    }
+}
+
+/// Debian's name for the processor of a platform: `x86_64-linux` is `amd64`.
+pub(crate) fn debian_architecture(platform: &str) -> Option<&'static str> {
+    match platform {
+        "x86_64-linux" => Some("amd64"),
+        "aarch64-linux" => Some("arm64"),
+        _ => None,
     }
 }
