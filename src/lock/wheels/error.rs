@@ -1,6 +1,9 @@
 //! Why requirements did not become wheels.
 
-use miette::Diagnostic;
+use std::fmt;
+use std::sync::Arc;
+
+use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode, SourceSpan};
 use recipe_store::StoreError;
 use thiserror::Error;
 
@@ -161,5 +164,59 @@ impl WheelsError {
             | WheelsError::Hashes { project, .. } => project.parse().ok(),
             _ => None,
         }
+    }
+}
+
+/// A [`WheelsError`] with the line of the recipe that asked.
+#[derive(Debug, Error)]
+#[error("{error}")]
+pub struct Shown {
+    /// What is wrong.
+    pub error: WheelsError,
+    /// The recipe.
+    pub text: NamedSource<Arc<str>>,
+    /// Where it asks.
+    pub at: SourceSpan,
+}
+
+impl WheelsError {
+    /// Adds the line that asked, where the error is about one of the projects in `asked`.
+    pub fn shown(
+        self,
+        text: &NamedSource<Arc<str>>,
+        asked: &[(ProjectName, SourceSpan)],
+    ) -> Box<dyn Diagnostic + Send + Sync> {
+        let project = self.project();
+        let at = asked
+            .iter()
+            .find(|(name, _)| Some(name) == project.as_ref())
+            .map(|(_, at)| *at);
+        match at {
+            Some(at) => Box::new(Shown {
+                error: self,
+                text: text.clone(),
+                at,
+            }),
+            None => Box::new(self),
+        }
+    }
+}
+
+impl Diagnostic for Shown {
+    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.error.code()
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.error.help()
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        Some(&self.text)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let label = LabeledSpan::new_with_span(Some("asked for here".to_owned()), self.at);
+        Some(Box::new(std::iter::once(label)))
     }
 }

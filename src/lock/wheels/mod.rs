@@ -9,8 +9,6 @@ mod choose;
 mod error;
 pub mod fetch;
 mod run;
-#[cfg(test)]
-mod tests;
 mod tool;
 
 use std::collections::BTreeMap;
@@ -25,7 +23,7 @@ use crate::net::Net;
 use crate::python::{ProjectName, Requirement, Target, pylock};
 use crate::sandbox::Sandbox;
 
-pub use error::WheelsError;
+pub use error::{Shown, WheelsError};
 pub use tool::Tool;
 
 /// What resolving needs besides the question.

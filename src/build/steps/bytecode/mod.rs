@@ -10,8 +10,6 @@
 //! hash seed, or the machine: one step per input tree, in any number of processes.
 
 mod error;
-#[cfg(test)]
-mod tests;
 mod worker;
 
 use camino::{Utf8Path, Utf8PathBuf};
