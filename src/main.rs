@@ -1,1 +1,5 @@
-fn main() {}
+//! The command `recipe`: arguments in, exit code out.
+
+fn main() {
+    recipe::sandbox::helper_main_if_asked();
+}
