@@ -1,1 +1,5 @@
 //! (being built)
+
+pub mod layout;
+pub mod relocate;
+pub mod trim;
