@@ -1,0 +1,7 @@
+//! What the store promises, through its public surface. Each file is one group of promises.
+
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+
+mod objects;
+mod sessions;
+mod support;
