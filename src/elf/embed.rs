@@ -2,11 +2,14 @@
 //!
 //! One read-only segment is appended: the stub's code, its parameters, a copy of the dynamic string
 //! table with the search path behind it. It takes the program header of PT_INTERP, so no table grows
-//! and nothing moves. `strip` and `patchelf` must not run afterwards: they drop what no section names.
+//! and nothing that is loaded moves. The section headers are written anew behind it, with one for the
+//! stub. Nothing may rewrite the file afterwards: `patchelf` aborts; binutils' `strip` happens to keep
+//! the program working, but the bytes are then no longer those that were checked.
 
 use super::error::damaged;
 use super::facts::{DT_DEBUG, DT_RELACOUNT, DT_RPATH, DT_RUNPATH, DT_STRSZ, DT_STRTAB};
 use super::image::{self, EXECUTE, PT_DYNAMIC, PT_INTERP, PT_LOAD, PT_PHDR, READ, Segment, WRITE};
+use super::sections::Sections;
 use super::{Class, ElfError, Facts, Kind, Machine, read};
 
 /// What the stub of one program does at every start.
@@ -97,8 +100,8 @@ impl PrivateVariable {
     }
 }
 
-/// The last bytes of the appended segment: how a program that was done is known.
-pub(super) const MARK: &[u8; 16] = b"recipe stub 0001";
+/// The first bytes of the appended segment: how a program that was done is known.
+pub(super) const MARK: &[u8] = b"recipe stub 0001";
 
 const X86_64: &[u8] = include_bytes!("stub/x86_64.bin");
 const PAGE: u64 = 4096;
@@ -121,24 +124,19 @@ pub fn embed(bytes: &[u8], stub: &EntryStub) -> Result<Vec<u8>, ElfError> {
     let plan = Plan::of(bytes, &facts, &segments, stub)?;
     let appended = plan.segment(bytes, code, stub)?;
 
-    let mut out = bytes.to_vec();
+    let mut out = bytes[..plan.kept].to_vec();
     out.resize(image::index(plan.offset)?, 0);
     out.extend(&appended.bytes);
-    image::put(
-        &mut out,
-        image::segment_table(bytes)?,
-        &plan.headers(&segments, &appended),
-    )?;
-    image::set_entry(&mut out, plan.address)?;
+    let headers = plan.headers(&segments, &appended);
+    image::put(&mut out, image::segment_table(bytes)?, &headers)?;
+    image::set_entry(&mut out, plan.address + MARK.len() as u64)?;
     plan.write_dynamic(&mut out, &appended)?;
-    for section in image::sections(bytes)? {
-        if section.address == plan.strings && section.address != 0 {
-            let (address, offset) = (
-                appended.strings,
-                appended.strings - plan.address + plan.offset,
-            );
-            image::move_section(&mut out, &section, address, offset, appended.strings_size)?;
-        }
+    if let Some(mut sections) = Sections::read(bytes)? {
+        let code_size = appended.strings - plan.address;
+        let (strings, size) = (appended.strings, appended.strings_size);
+        sections.relocate(plan.strings, strings, plan.offset + code_size, size);
+        sections.add_code(".recipe.stub", plan.address, plan.offset, code_size);
+        sections.write(&mut out)?;
     }
     Ok(out)
 }
@@ -175,6 +173,8 @@ fn layout(why: impl Into<String>) -> ElfError {
 
 /// What is known before a byte is written.
 struct Plan {
+    /// How much of the file stays: all but the section headers, which are written anew.
+    kept: usize,
     /// Where the new segment lies: in the file, and in memory.
     offset: u64,
     address: u64,
@@ -221,14 +221,7 @@ impl Plan {
         let address =
             address.ok_or_else(|| damaged("its segments end outside the address space"))?;
 
-        let used = image::end_of_file(bytes, segments)?;
-        let payload = bytes.get(image::index(used)?..).unwrap_or_default();
-        if payload.len() >= 16 || payload.iter().any(|b| *b != 0) {
-            return Err(ElfError::Payload {
-                bytes: payload.len() as u64,
-            });
-        }
-
+        let kept = without_payload(bytes, segments)?;
         let segment = segments.iter().find(|s| s.kind == PT_DYNAMIC);
         let segment = segment.ok_or_else(|| layout("it has no PT_DYNAMIC"))?;
         let writable = loads.iter().any(|s| {
@@ -254,7 +247,8 @@ impl Plan {
         let strings_size = value(DT_STRSZ).ok_or_else(|| missing("DT_STRSZ"))?;
         let (entries, search_path_index) = room_for_search_path(&entries)?;
         Ok(Plan {
-            offset: (bytes.len() as u64).next_multiple_of(PAGE),
+            offset: (kept as u64).next_multiple_of(PAGE),
+            kept,
             address,
             entry: image::entry(bytes)?,
             dynamic: segment.address,
@@ -267,9 +261,9 @@ impl Plan {
         })
     }
 
-    /// Code, parameters, strings, mark. The stub finds its parameters right behind its code.
+    /// Mark, code, parameters, strings. The stub finds its parameters right behind its code.
     fn segment(&self, bytes: &[u8], code: &[u8], stub: &EntryStub) -> Result<Appended, ElfError> {
-        let mut out = code.to_vec();
+        let mut out = [MARK, code].concat();
         let parameters = out.len();
         out.resize(parameters + PARAMETERS_SIZE, 0);
         let loader = add_string(&mut out, "the path of the loader", &stub.loader)?;
@@ -285,8 +279,6 @@ impl Plan {
         let search_path_string = self.strings_size;
         add_string(&mut out, "the library path", &self.search_path)?;
         let strings_size = self.address + out.len() as u64 - strings;
-        out.resize(out.len().next_multiple_of(16), 0);
-        out.extend(MARK);
 
         let flags = [
             (stub.python, FLAG_PYTHON),
@@ -299,7 +291,7 @@ impl Plan {
             .map(|(_, flag)| flag)
             .sum();
         let words = [
-            self.address,
+            self.address + MARK.len() as u64,
             self.entry,
             self.dynamic,
             self.search_path_index as u64,
@@ -387,6 +379,25 @@ fn room_for_search_path(entries: &[(i64, u64)]) -> Result<(Vec<(i64, u64)>, usiz
     kept.push((DT_RPATH, 0));
     kept.resize(size, (0, 0));
     Ok((kept, index))
+}
+
+/// How much of the file is left when its section headers go. What no header mentions is appended data,
+/// which the program finds from the end of its file; a few zeroes are padding.
+fn without_payload(bytes: &[u8], segments: &[Segment]) -> Result<usize, ElfError> {
+    let sections = Sections::read(bytes)?;
+    let loaded = segments
+        .iter()
+        .map(|s| s.offset.saturating_add(s.file_size));
+    let loaded = loaded.max().unwrap_or(0);
+    let (end, content) = sections.map_or((0, 0), |s| (s.end(), s.content_end()));
+    let payload = bytes
+        .get(image::index(end.max(loaded))?..)
+        .ok_or_else(|| damaged("it is shorter than its headers say"))?;
+    if payload.len() >= 16 || payload.iter().any(|b| *b != 0) {
+        let bytes = payload.len() as u64;
+        return Err(ElfError::Payload { bytes });
+    }
+    image::index(content.max(loaded))
 }
 
 /// What the program had of its own, as far as it moves with the program; then ours.

@@ -12,6 +12,7 @@ use object::endian::Endian as _;
 use object::read::elf::{Dyn as _, FileHeader, Note, NoteIterator, ProgramHeader};
 
 use super::ElfError;
+use super::embed::MARK;
 use super::error::damaged;
 
 /// What an ELF file is, needs and offers.
@@ -472,14 +473,15 @@ impl<'a, Elf: FileHeader<Endian = Endianness>> Reader<'a, Elf> {
         None
     }
 
-    /// The stub is entered at the first byte of a segment that ends with its mark.
+    /// The stub is entered right behind a mark, with which its segment begins.
     fn has_entry_stub(&self) -> bool {
         let entry: u64 = self.header.e_entry(self.endian).into();
         self.segments(elf::PT_LOAD.0).any(|segment| {
-            segment.p_vaddr(self.endian).into() == entry
+            let address: u64 = segment.p_vaddr(self.endian).into();
+            entry.checked_sub(address) == Some(MARK.len() as u64)
                 && segment
                     .data(self.endian, self.bytes)
-                    .is_ok_and(|data| data.ends_with(super::embed::MARK))
+                    .is_ok_and(|data| data.starts_with(MARK))
         })
     }
 }

@@ -1,5 +1,5 @@
 //! The little of a 64-bit little-endian ELF file that is written: header fields, program headers,
-//! dynamic entries, section headers. Every access is checked; begin at [`segments`].
+//! dynamic entries. Every access is checked; begin at [`segments`].
 
 use super::ElfError;
 use super::error::damaged;
@@ -16,12 +16,9 @@ pub(super) const EXECUTE: u32 = 1;
 
 pub(super) const HEADER_SIZE: usize = 64;
 pub(super) const SEGMENT_SIZE: usize = 56;
-const SECTION_SIZE: usize = 64;
 const E_ENTRY: usize = 24;
 const E_PHOFF: usize = 32;
-const E_SHOFF: usize = 40;
 const E_PHNUM: usize = 56;
-const E_SHNUM: usize = 60;
 
 /// A program header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,15 +59,6 @@ impl Segment {
             out.extend(word.to_le_bytes());
         }
     }
-}
-
-/// A section header: where it is in the table, and what an appended string table changes.
-pub(super) struct Section {
-    at: usize,
-    pub(super) address: u64,
-    offset: u64,
-    size: u64,
-    has_bytes: bool,
 }
 
 fn array<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], ElfError> {
@@ -148,60 +136,6 @@ pub(super) fn segments(bytes: &[u8]) -> Result<Vec<Segment>, ElfError> {
 pub(super) fn offset_of(segments: &[Segment], address: u64) -> Result<usize, ElfError> {
     let offset = segments.iter().find_map(|s| s.offset_of(address));
     index(offset.ok_or_else(|| damaged("an address lies outside every segment"))?)
-}
-
-/// Every section header, in order; none when the file has no table.
-pub(super) fn sections(bytes: &[u8]) -> Result<Vec<Section>, ElfError> {
-    const NO_BITS: u32 = 8;
-    let table = index(u64_at(bytes, E_SHOFF)?)?;
-    let count = if table == 0 {
-        0
-    } else {
-        u16_at(bytes, E_SHNUM)?
-    };
-    (0..usize::from(count))
-        .map(|i| {
-            let at = table.saturating_add(i * SECTION_SIZE);
-            Ok(Section {
-                at,
-                address: u64_at(bytes, at.saturating_add(16))?,
-                offset: u64_at(bytes, at.saturating_add(24))?,
-                size: u64_at(bytes, at.saturating_add(32))?,
-                has_bytes: u32_at(bytes, at.saturating_add(4))? != NO_BITS,
-            })
-        })
-        .collect()
-}
-
-/// Points a section header at other bytes.
-pub(super) fn move_section(
-    bytes: &mut [u8],
-    section: &Section,
-    address: u64,
-    offset: u64,
-    size: u64,
-) -> Result<(), ElfError> {
-    put_u64(bytes, section.at + 16, address)?;
-    put_u64(bytes, section.at + 24, offset)?;
-    put_u64(bytes, section.at + 32, size)
-}
-
-/// The first byte behind all that the headers mention.
-pub(super) fn end_of_file(bytes: &[u8], segments: &[Segment]) -> Result<u64, ElfError> {
-    let sections = sections(bytes)?;
-    let of_segments = segments
-        .iter()
-        .map(|s| s.offset.saturating_add(s.file_size));
-    let of_sections = sections
-        .iter()
-        .filter(|s| s.has_bytes)
-        .map(|s| s.offset.saturating_add(s.size));
-    let of_table = sections.iter().map(|s| (s.at + SECTION_SIZE) as u64);
-    Ok(of_segments
-        .chain(of_sections)
-        .chain(of_table)
-        .max()
-        .unwrap_or(0))
 }
 
 /// The entries of PT_DYNAMIC, the ending zeroes included, and where they begin in the file.

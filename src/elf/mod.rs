@@ -15,6 +15,7 @@ mod facts;
 mod image;
 mod launcher;
 mod needs;
+mod sections;
 
 pub use edit::{replace_c_string, replace_same_length, replace_strings, runpath_to_rpath};
 pub use embed::{EntryStub, PrivateVariable, embed};

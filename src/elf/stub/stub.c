@@ -262,11 +262,12 @@ static u64 *grow_block(u64 *stack, struct block *block, char **added, u64 count)
     for (u64 i = 0; i < count; i++)
         *to++ = (u64)added[i];
     *to++ = 0;
+    u64 kind; /* kept apart: where the count is odd, `to` overlaps `from` by a word */
     u64 *from = block->auxiliary;
     do {
-        to[0] = from[0], to[1] = from[1];
-        to += 2, from += 2;
-    } while (from[-2] != AT_NULL);
+        *to++ = kind = *from++;
+        *to++ = *from++;
+    } while (kind != AT_NULL);
     read_block(moved, block);
     return moved;
 }
