@@ -34,16 +34,14 @@ mod patches;
 mod programs;
 mod python;
 mod strings;
-mod surgery;
 
 use miette::Diagnostic;
-use recipe_store::{BlobId, Entry, Session, StoreError, TreeId, walk};
+use recipe_store::{BlobId, Entry, Session, StoreError, TreeBuilder, TreeId, walk};
 use thiserror::Error;
 
 pub use patch::PatchError;
 pub use patches::library_patches;
 use patch::FilePatch;
-use surgery::Changes;
 
 /// Raised when the result for the same tree changes: part of the key of the relocate step.
 pub const VERSION: u32 = 1;
@@ -134,15 +132,6 @@ pub enum RelocateError {
         #[source]
         source: crate::elf::ElfError,
     },
-    /// A move inside the tree meets a file that is there already.
-    #[error("{to} is there already, so {from} cannot take its place")]
-    #[diagnostic(code(closure::relocate_occupied), help("two packages bring the same file: exclude one in the recipe's `system` node"))]
-    Occupied {
-        /// The file that moves.
-        from: String,
-        /// Where to.
-        to: String,
-    },
     /// The store failed.
     #[error("cannot read or keep a file while relocating")]
     #[diagnostic(code(closure::relocate_store))]
@@ -170,27 +159,26 @@ struct File {
 
 /// Relocates everything in `tree`, which is in closure layout: one package's or a whole closure's.
 pub fn tree(session: &Session, tree: &TreeId, facts: &RelocateFacts<'_>) -> Result<TreeId, RelocateError> {
-    let mut entries = Vec::new();
+    let mut files = Vec::new();
     walk(session, tree, &mut |path: &str, entry: &Entry| -> Result<(), RelocateError> {
-        entries.push((path.to_owned(), entry.clone()));
+        if let &Entry::File { blob, executable } = entry {
+            files.push(File { path: path.to_owned(), blob, executable });
+        }
         Ok(())
     })?;
-    let mut changes = Changes::default();
+    let moves = data::Moves::of(facts.python);
+    let mut builder = TreeBuilder::from_tree(*tree);
+    let mut changed = moves.apply(tree, session, &mut builder)?;
     let mut patches = None;
-    for (path, entry) in &entries {
-        let &Entry::File { blob, executable } = entry else {
-            continue;
-        };
-        let file = File { path: path.clone(), blob, executable };
-        if let Some(bytes) = relocated(session, &file, facts, &mut patches)? {
-            let blob = session.put_blob(&bytes, executable)?;
-            changes.set(path, Entry::File { blob, executable });
+    for file in &files {
+        if let Some(bytes) = relocated(session, file, facts, &mut patches)? {
+            let blob = session.put_blob(&bytes, file.executable)?;
+            let entry = Entry::File { blob, executable: file.executable };
+            builder.replace(&moves.place(&file.path), entry).map_err(StoreError::from)?;
+            changed = true;
         }
     }
-    if let Some(version) = facts.python {
-        data::move_python_files(&entries, version, &mut changes)?;
-    }
-    Ok(changes.apply(session, tree)?)
+    Ok(if changed { builder.finish(session)? } else { *tree })
 }
 
 /// The new content of `file`, if it has to change.

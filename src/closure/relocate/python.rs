@@ -217,8 +217,7 @@ fn build_data(path: &str, text: &str, version: &str) -> Result<String, RelocateE
     let triplet = crate::closure::layout::place::TRIPLET;
     let mut out = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
-        // Where zoneinfo looks on the host; the closure's own folder follows in `_tzpath.py`.
-        if line.trim_start().starts_with("'TZPATH'") {
+        if is_zone_path(line) {
             out.push_str(line);
             continue;
         }
@@ -232,10 +231,16 @@ fn build_data(path: &str, text: &str, version: &str) -> Result<String, RelocateE
         line = replace_folder(&line, "/usr", CLOSURE);
         out.push_str(&without_build_folder(&line));
     }
-    if let Some(bad) = ["'/usr", "=/usr", " /usr", "/build/"].iter().find(|bad| out.replace("'/usr/share/zoneinfo:", "").contains(*bad)) {
-        return Err(left(bad));
+    let bad = |line: &&str| !is_zone_path(line) && ["'/usr", "=/usr", " /usr", "'/build/", "=/build/", " /build/"].iter().any(|bad| line.contains(bad));
+    if let Some(bad) = out.lines().find(bad) {
+        return Err(left(bad.trim()));
     }
     Edit::Append { text: include_str!("python/sysconfig_data.py") }.apply(path, out)
+}
+
+/// Where zoneinfo looks on the host; the closure's own folder follows in `_tzpath.py`.
+fn is_zone_path(line: &str) -> bool {
+    line.trim_start().starts_with("'TZPATH'")
 }
 
 /// Replaces `folder` where it is a whole absolute path or the start of one.
