@@ -42,16 +42,21 @@ impl Layout<'_> {
 
     /// `3.13` for `python3.13-minimal`.
     fn interpreter(&self) -> Option<&str> {
-        let version = self.package.strip_prefix("python")?.strip_suffix("-minimal")?;
+        let version = self
+            .package
+            .strip_prefix("python")?
+            .strip_suffix("-minimal")?;
         let (major, minor) = version.split_once('.')?;
-        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let is_number =
+            |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         (is_number(major) && is_number(minor)).then_some(version)
     }
 
     fn excludes(&self, path: &str) -> bool {
         self.exclude.iter().any(|pattern| {
             if pattern.contains(['/', '*']) {
-                glob::matches(pattern, path) || glob::matches(pattern, &format!("{}/{path}", self.package))
+                glob::matches(pattern, path)
+                    || glob::matches(pattern, &format!("{}/{path}", self.package))
             } else {
                 pattern == self.package
             }
@@ -81,7 +86,10 @@ pub enum LayoutError {
 /// Two files of one package want one place.
 #[derive(Debug, Error, Diagnostic)]
 #[error("{package}: {first} and {second} differ, but both belong at {path} in the closure")]
-#[diagnostic(code(closure::layout_collision), help("exclude one of them in the recipe's `system` node"))]
+#[diagnostic(
+    code(closure::layout_collision),
+    help("exclude one of them in the recipe's `system` node")
+)]
 struct Collision {
     package: String,
     path: String,
@@ -90,8 +98,15 @@ struct Collision {
 }
 
 /// Decodes the package `deb` into `session` and gives the tree of what a closure takes of it.
-pub fn unpack_deb(session: &Session, deb: &BlobId, layout: &Layout<'_>) -> Result<TreeId, LayoutError> {
-    let failed = |source| LayoutError::Store { package: layout.package.to_owned(), source };
+pub fn unpack_deb(
+    session: &Session,
+    deb: &BlobId,
+    layout: &Layout<'_>,
+) -> Result<TreeId, LayoutError> {
+    let failed = |source| LayoutError::Store {
+        package: layout.package.to_owned(),
+        source,
+    };
     let file = session.open_blob(deb).map_err(failed)?;
     let mut sink = LayoutSink::new(session, layout);
     archive::unpack_deb(file, layout.package, &Limits::default(), &mut sink)?;
@@ -126,11 +141,20 @@ impl<'a> LayoutSink<'a> {
         }
     }
 
-    fn put(&mut self, from: &str, to: String, bytes: &[u8], executable: bool) -> Result<(), ArchiveError> {
+    fn put(
+        &mut self,
+        from: &str,
+        to: String,
+        bytes: &[u8],
+        executable: bool,
+    ) -> Result<(), ArchiveError> {
         if self.layout.excludes(&to) {
             return Ok(());
         }
-        let blob = self.session.put_blob(bytes, executable).map_err(ArchiveError::sink)?;
+        let blob = self
+            .session
+            .put_blob(bytes, executable)
+            .map_err(ArchiveError::sink)?;
         self.record(from, to, (blob, executable))
     }
 
@@ -156,7 +180,9 @@ impl<'a> LayoutSink<'a> {
     fn finish(mut self) -> Result<TreeId, StoreError> {
         for (from, place, target) in std::mem::take(&mut self.links) {
             if let Some((path, target)) = self.link(&from, &place, &target) {
-                self.placed.entry(path).or_insert((Entry::Symlink { target }, from));
+                self.placed
+                    .entry(path)
+                    .or_insert((Entry::Symlink { target }, from));
             }
         }
         self.join_certificates()?;
@@ -184,7 +210,9 @@ impl<'a> LayoutSink<'a> {
             Place::Drop | Place::Certificate => return None,
         };
         let wanted = path != aim && !self.layout.excludes(&path);
-        wanted.then(|| (relative(&path, &aim), path)).map(|(target, path)| (path, target))
+        wanted
+            .then(|| (relative(&path, &aim), path))
+            .map(|(target, path)| (path, target))
     }
 
     /// The closure path that `target`, a path in the package, ends at: through other links too.
@@ -219,23 +247,41 @@ impl<'a> LayoutSink<'a> {
             }
         }
         let blob = self.session.put_blob(&joined, false)?;
-        let entry = Entry::File { blob, executable: false };
-        self.placed.insert(CA_BUNDLE.to_owned(), (entry, "share/ca-certificates".to_owned()));
+        let entry = Entry::File {
+            blob,
+            executable: false,
+        };
+        self.placed.insert(
+            CA_BUNDLE.to_owned(),
+            (entry, "share/ca-certificates".to_owned()),
+        );
         Ok(())
     }
 
     fn add_names(&mut self) {
         let mut name = |path: &str, target: &str| {
-            let entry = Entry::Symlink { target: target.to_owned() };
-            self.placed.entry(path.to_owned()).or_insert((entry, String::new()));
+            let entry = Entry::Symlink {
+                target: target.to_owned(),
+            };
+            self.placed
+                .entry(path.to_owned())
+                .or_insert((entry, String::new()));
         };
         if let Some(version) = self.layout.interpreter() {
             name("bin/python3", &format!("python{version}"));
             name("bin/python", "python3");
         }
-        if self.placed.keys().any(|path| path.starts_with("lib/locale/C.utf8/")) {
-            let entry = Entry::Symlink { target: "C.utf8".to_owned() };
-            self.placed.entry("lib/locale/C.UTF-8".to_owned()).or_insert((entry, String::new()));
+        if self
+            .placed
+            .keys()
+            .any(|path| path.starts_with("lib/locale/C.utf8/"))
+        {
+            let entry = Entry::Symlink {
+                target: "C.utf8".to_owned(),
+            };
+            self.placed
+                .entry("lib/locale/C.UTF-8".to_owned())
+                .or_insert((entry, String::new()));
         }
     }
 }
@@ -246,7 +292,13 @@ impl Sink for LayoutSink<'_> {
         Ok(())
     }
 
-    fn file(&mut self, path: &str, executable: bool, size: u64, content: &mut dyn Read) -> Result<(), ArchiveError> {
+    fn file(
+        &mut self,
+        path: &str,
+        executable: bool,
+        size: u64,
+        content: &mut dyn Read,
+    ) -> Result<(), ArchiveError> {
         let place = place(path, self.layout);
         if place == Place::Drop {
             return Ok(());
@@ -270,7 +322,8 @@ impl Sink for LayoutSink<'_> {
     fn symlink(&mut self, path: &str, target: &str) -> Result<(), ArchiveError> {
         let place = place(path, self.layout);
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        self.links.push((path.to_owned(), place, join(folder, target)));
+        self.links
+            .push((path.to_owned(), place, join(folder, target)));
         Ok(())
     }
 
@@ -292,7 +345,11 @@ fn library_name(path: &str, bytes: &[u8]) -> Result<Option<String>, elf::ElfErro
     }
     let own = path.rsplit('/').next().unwrap_or(path);
     let soname = elf::read(bytes)?.and_then(|facts| facts.soname);
-    Ok(Some(soname.filter(|name| !name.contains('/')).unwrap_or_else(|| own.to_owned())))
+    Ok(Some(
+        soname
+            .filter(|name| !name.contains('/'))
+            .unwrap_or_else(|| own.to_owned()),
+    ))
 }
 
 fn read(size: u64, content: &mut dyn Read) -> std::io::Result<Vec<u8>> {
@@ -319,9 +376,16 @@ fn join(folder: &str, target: &str) -> String {
 pub(crate) fn relative(link: &str, target: &str) -> String {
     let from: Vec<&str> = link.split('/').collect();
     let to: Vec<&str> = target.split('/').collect();
-    let same = from.iter().zip(&to).take(from.len().min(to.len()) - 1).take_while(|(a, b)| a == b).count();
+    let same = from
+        .iter()
+        .zip(&to)
+        .take(from.len().min(to.len()) - 1)
+        .take_while(|(a, b)| a == b)
+        .count();
     let up = std::iter::repeat_n("..", from.len() - 1 - same);
-    up.chain(to[same..].iter().copied()).collect::<Vec<_>>().join("/")
+    up.chain(to[same..].iter().copied())
+        .collect::<Vec<_>>()
+        .join("/")
 }
 
 #[cfg(test)]

@@ -30,7 +30,11 @@ pub struct Trimmer {
 impl Trimmer {
     /// `paths` are all files of the closure; rules that look at neighbours need them.
     pub fn new<'a>(rules: &[Trim], paths: impl IntoIterator<Item = &'a str>) -> Trimmer {
-        let mut trimmer = Trimmer { rules: rules.iter().copied().collect(), compiled: BTreeSet::new(), has_tkinter: false };
+        let mut trimmer = Trimmer {
+            rules: rules.iter().copied().collect(),
+            compiled: BTreeSet::new(),
+            has_tkinter: false,
+        };
         for path in paths.into_iter().filter(|path| path.ends_with(".so")) {
             let (folder, name) = split(path);
             let module = name.split('.').next().unwrap_or(name);
@@ -87,7 +91,8 @@ fn is_test(path: &str) -> bool {
         (None, Some(inside)) => inside,
         (None, None) => return false,
     };
-    let is_file_of_tests = name.starts_with("test_") || name.ends_with("_test.py") || name == "conftest.py";
+    let is_file_of_tests =
+        name.starts_with("test_") || name.ends_with("_test.py") || name == "conftest.py";
     let is_imported = name.starts_with('_') && name.ends_with(".py");
     split(inside).0.split('/').any(|part| match part {
         "tests" | "idle_test" => !is_imported || is_file_of_tests,
@@ -98,13 +103,22 @@ fn is_test(path: &str) -> bool {
 
 fn is_test_extension(name: &str) -> bool {
     let module = name.split('.').next().unwrap_or(name);
-    module.starts_with("_test") || matches!(module, "_ctypes_test" | "_xxtestfuzz" | "xxlimited" | "xxlimited_35" | "xxsubtype")
+    module.starts_with("_test")
+        || matches!(
+            module,
+            "_ctypes_test" | "_xxtestfuzz" | "xxlimited" | "xxlimited_35" | "xxsubtype"
+        )
 }
 
 fn is_documentation(path: &str) -> bool {
     let share = path.strip_prefix("share/").map(first);
     let is_prose = path.ends_with(".rst") || path.ends_with(".md");
-    let in_folder = || split(path).0.split('/').any(|part| part == "doc" || part == "docs");
+    let in_folder = || {
+        split(path)
+            .0
+            .split('/')
+            .any(|part| part == "doc" || part == "docs")
+    };
     matches!(share, Some("doc" | "man" | "info"))
         || library(path).is_some_and(|inside| first(inside) == "pydoc_data")
         || (is_prose && site_package(path).is_some() && in_folder())
@@ -112,7 +126,8 @@ fn is_documentation(path: &str) -> bool {
 
 fn is_static_library(path: &str) -> bool {
     let ending = path.rsplit('.').next();
-    matches!(ending, Some("a" | "la" | "pc")) || library(path).is_some_and(|inside| first(inside).starts_with("config-"))
+    matches!(ending, Some("a" | "la" | "pc"))
+        || library(path).is_some_and(|inside| first(inside).starts_with("config-"))
 }
 
 /// `lib/python3.13/a/b` → `a/b`, without third-party modules.
@@ -132,7 +147,10 @@ fn site_package(path: &str) -> Option<&str> {
 fn source_of(path: &str) -> Option<String> {
     let (folder, name) = path.strip_suffix(".pyc")?.rsplit_once('/')?;
     let (module, _) = name.split_once('.')?;
-    Some(format!("{}/{module}.py", folder.strip_suffix("/__pycache__")?))
+    Some(format!(
+        "{}/{module}.py",
+        folder.strip_suffix("/__pycache__")?
+    ))
 }
 
 fn first(path: &str) -> &str {
@@ -147,13 +165,27 @@ fn split(path: &str) -> (&str, &str) {
 mod tests {
     use super::*;
 
-    const ALL: [Trim; 5] = [Trim::Tests, Trim::Docs, Trim::StaticLibs, Trim::Sources, Trim::Idle];
+    const ALL: [Trim; 5] = [
+        Trim::Tests,
+        Trim::Docs,
+        Trim::StaticLibs,
+        Trim::Sources,
+        Trim::Idle,
+    ];
 
     /// Those of `paths`, below `lib/python3.13/`, that `rules` take.
     fn taken<'a>(rules: &[Trim], paths: &[&'a str]) -> Vec<&'a str> {
-        let full: Vec<String> = paths.iter().map(|path| format!("lib/python3.13/{path}")).collect();
+        let full: Vec<String> = paths
+            .iter()
+            .map(|path| format!("lib/python3.13/{path}"))
+            .collect();
         let trimmer = Trimmer::new(rules, full.iter().map(String::as_str));
-        paths.iter().zip(&full).filter(|(_, full)| !trimmer.keeps(full)).map(|(path, _)| *path).collect()
+        paths
+            .iter()
+            .zip(&full)
+            .filter(|(_, full)| !trimmer.keeps(full))
+            .map(|(path, _)| *path)
+            .collect()
     }
 
     #[test]
@@ -188,7 +220,13 @@ mod tests {
 
     #[test]
     fn a_closure_below_a_folder_named_tests_loses_nothing_more() {
-        assert_eq!(taken(&[Trim::Tests], &["site-packages/latest/a.py", "attests/b.py"]), [""; 0]);
+        assert_eq!(
+            taken(
+                &[Trim::Tests],
+                &["site-packages/latest/a.py", "attests/b.py"]
+            ),
+            [""; 0]
+        );
         assert!(Trimmer::new(&ALL, []).keeps("tests/a"));
         assert!(Trimmer::new(&ALL, []).keeps("share/zoneinfo/UTC"));
     }
@@ -197,7 +235,11 @@ mod tests {
     fn documents_go_and_modules_that_make_documents_stay() {
         let gone = ["pydoc_data/topics.py", "site-packages/x/docs/index.rst"];
         assert_eq!(taken(&[Trim::Docs], &gone), gone);
-        let kept = ["pydoc.py", "site-packages/botocore/docs/client.py", "site-packages/a-1.dist-info/licenses/LICENSE.md"];
+        let kept = [
+            "pydoc.py",
+            "site-packages/botocore/docs/client.py",
+            "site-packages/a-1.dist-info/licenses/LICENSE.md",
+        ];
         assert_eq!(taken(&[Trim::Docs], &kept), [""; 0]);
         assert!(!Trimmer::new(&[Trim::Docs], []).keeps("share/man/man1/x.1"));
         assert!(Trimmer::new(&[Trim::Docs], []).keeps("share/licenses/libc6/copyright"));
@@ -215,29 +257,54 @@ mod tests {
             "site-packages/triton/driver.c",
             "site-packages/cffi/_cffi_include.h",
         ];
-        let gone = ["site-packages/cassandra/cluster.c", "site-packages/cassandra/bytesio.pyx", "site-packages/cassandra/bytesio.pxd"];
+        let gone = [
+            "site-packages/cassandra/cluster.c",
+            "site-packages/cassandra/bytesio.pyx",
+            "site-packages/cassandra/bytesio.pxd",
+        ];
         assert_eq!(taken(&[Trim::Sources], &paths), gone);
     }
 
     #[test]
     fn static_libraries_go_and_headers_stay() {
-        let gone = ["config-3.13-x86_64-linux-gnu/Makefile", "site-packages/numpy/random/lib/libnpyrandom.a"];
+        let gone = [
+            "config-3.13-x86_64-linux-gnu/Makefile",
+            "site-packages/numpy/random/lib/libnpyrandom.a",
+        ];
         assert_eq!(taken(&[Trim::StaticLibs], &gone), gone);
-        assert_eq!(taken(&[Trim::StaticLibs], &["site-packages/numpy/_core/include/numpy/arrayobject.h"]), [""; 0]);
+        assert_eq!(
+            taken(
+                &[Trim::StaticLibs],
+                &["site-packages/numpy/_core/include/numpy/arrayobject.h"]
+            ),
+            [""; 0]
+        );
         assert!(!Trimmer::new(&[Trim::StaticLibs], []).keeps("lib/pkgconfig/zlib.pc"));
         assert!(Trimmer::new(&[Trim::StaticLibs], []).keeps("include/python3.13/Python.h"));
     }
 
     #[test]
     fn tkinter_stays_where_its_library_is() {
-        let idle = ["idlelib/idle.py", "turtledemo/__main__.py", "tkinter/__init__.py", "turtle.py"];
+        let idle = [
+            "idlelib/idle.py",
+            "turtledemo/__main__.py",
+            "tkinter/__init__.py",
+            "turtle.py",
+        ];
         assert_eq!(taken(&[Trim::Idle], &idle), idle);
-        let with = ["tkinter/__init__.py", "turtle.py", "lib-dynload/_tkinter.cpython-313-x86_64-linux-gnu.so"];
+        let with = [
+            "tkinter/__init__.py",
+            "turtle.py",
+            "lib-dynload/_tkinter.cpython-313-x86_64-linux-gnu.so",
+        ];
         assert_eq!(taken(&[Trim::Idle], &with), [""; 0]);
     }
 
     #[test]
     fn without_rules_everything_stays() {
-        assert_eq!(taken(&[], &["test/__init__.py", "idlelib/idle.py", "x.a"]), [""; 0]);
+        assert_eq!(
+            taken(&[], &["test/__init__.py", "idlelib/idle.py", "x.a"]),
+            [""; 0]
+        );
     }
 }

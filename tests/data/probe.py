@@ -11,10 +11,13 @@ file of the closure may contain: where it was built. `--strict` exits 1 when a c
 import argparse
 import json
 import os
+import shutil
 import sys
+import tempfile
 
 PRIVATE = ("RCPLOCP", "RTZDR", "RCPTRMNFO_DRS")
 CHECKS = {}
+CACHE = os.path.join(tempfile.gettempdir(), "probe-%d" % os.getpid())
 HOST_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
                 "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem")
 
@@ -54,7 +57,7 @@ def child(*arguments, **options):
 
 
 def python(code, *arguments, **options):
-    return child(sys.executable, "-B", *arguments, "-c", code, **options)
+    return child(sys.executable, "-X", "pycache_prefix=" + CACHE, *arguments, "-c", code, **options)
 
 
 def host_program(*paths):
@@ -110,7 +113,6 @@ def odd_argv0():
 
 @check
 def by_symlink_and_path():
-    import tempfile
     code = "import sys; print(sys.base_prefix)"
     with tempfile.TemporaryDirectory() as folder:
         link, chain = os.path.join(folder, "py thon"), os.path.join(folder, "chain")
@@ -131,7 +133,7 @@ def by_symlink_and_path():
 @check
 def restarts():
     code = ("import os, sys\n"
-            "if len(sys.argv) == 1: os.execv(sys.executable, [sys.executable, '-c', sys.orig_argv[2], 'x'])\n"
+            "if len(sys.argv) == 1: os.execv(sys.executable, [sys.executable, '-B', '-c', sys.orig_argv[sys.orig_argv.index('-c') + 1], 'x'])\n"
             "print(sys.base_prefix)")
     assert os.path.realpath(python(code).strip()) == root()
 
@@ -149,7 +151,7 @@ def child_environment():
     env = {"A": "b", "LD_LIBRARY_PATH": "/nonexistent", "PATH": os.environ.get("PATH", "")}
     code = ("import os, subprocess, sys\n"
             "code = 'import os; print(sorted(k for k in os.environ))'\n"
-            "sys.stdout.write(subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout)")
+            "sys.stdout.write(subprocess.run([sys.executable, '-B', '-c', code], capture_output=True, text=True, check=True).stdout)")
     out = python(code, env=env)
     seen = [name for name in eval(out) if name not in ("LC_CTYPE",)]
     extra = sorted(set(seen) - set(env))
@@ -171,7 +173,6 @@ def child_of_the_host():
 
 @check
 def library_path_of_the_host():
-    import tempfile
     with tempfile.TemporaryDirectory() as folder:
         for name in ("libc.so.6", "libm.so.6", "libz.so.1"):
             with open(os.path.join(folder, name), "wb") as file:
@@ -368,7 +369,6 @@ def certificates():
 
 @check
 def certificates_by_environment():
-    import tempfile
     source = next((p for p in (os.path.join(sys.base_prefix, "etc/ssl/certs/ca-certificates.crt"), *HOST_BUNDLES)
                    if os.path.exists(p)), None)
     need(source, "no certificates packed")
@@ -540,7 +540,6 @@ def fault_handler():
 
 @check
 def venv():
-    import tempfile
     need(os.path.isdir(os.path.join(library(), "ensurepip/_bundled")), "no pip wheel packed")
     with tempfile.TemporaryDirectory() as folder:
         place = os.path.join(folder, "v e")
@@ -555,7 +554,6 @@ def venv():
 @check
 def venv_of_copies_is_linked():
     import subprocess
-    import tempfile
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run([sys.executable, "-m", "venv", "--without-pip", "--copies", folder], capture_output=True, text=True)
         assert done.returncode == 0 and "linked" in done.stderr, done.stderr
@@ -564,7 +562,7 @@ def venv_of_copies_is_linked():
 
 @check
 def help_system():
-    assert "Help on" in python("help(len)", stdin=-3)
+    assert "Help on" in python("help(len)", input="")
 
 
 # --- the tree itself ----------------------------------------------------------------------------
@@ -667,8 +665,8 @@ def main():
     parser.add_argument("--strict", action="store_true")
     options = parser.parse_args()
     FORBIDDEN.extend(options.forbid)
-    # A check that wrote byte code would change what the next one looks at.
-    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    # A check that wrote byte code into the closure would change what the next one looks at.
+    os.environ["PYTHONPYCACHEPREFIX"] = CACHE
     report = {}
     for name, function in CHECKS.items():
         if name in options.skip or (options.only and name not in options.only):
@@ -679,6 +677,7 @@ def main():
             report[name] = {"ok": None, "detail": str(reason)}
         except BaseException as error:
             report[name] = {"ok": False, "detail": f"{type(error).__name__}: {error}"[:2000]}
+    shutil.rmtree(CACHE, ignore_errors=True)
     json.dump(report, sys.stdout, indent=1, default=str)
     print()
     return int(options.strict and any(entry["ok"] is False for entry in report.values()))

@@ -8,7 +8,9 @@ pub fn matches(pattern: &str, path: &str) -> bool {
     let pattern = pattern.trim_matches('/');
     let folder = path.match_indices('/').map(|(end, _)| &path[..end]);
     let pattern: Vec<char> = pattern.chars().collect();
-    std::iter::once(path).chain(folder).any(|path| fits(&pattern, &path.chars().collect::<Vec<_>>()))
+    std::iter::once(path)
+        .chain(folder)
+        .any(|path| fits(&pattern, &path.chars().collect::<Vec<_>>()))
 }
 
 /// Matches with a single point of return for each kind of star, so that time stays at the
@@ -23,7 +25,8 @@ fn fits(pattern: &[char], path: &[char]) -> bool {
             '*' if pattern.get(at + 1) == Some(&'*') => {
                 at += 1;
                 // `a/**/b` means `a/b` too.
-                let whole_parts = pattern.get(at + 1) == Some(&'/') && (at < 2 || pattern[at - 2] == '/');
+                let whole_parts =
+                    pattern.get(at + 1) == Some(&'/') && (at < 2 || pattern[at - 2] == '/');
                 let before = reachable.clone();
                 spread(&mut reachable, |_| true);
                 if whole_parts {

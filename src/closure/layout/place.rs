@@ -77,7 +77,9 @@ fn library_folder(rest: &str, named: bool) -> Place {
             Some((folder, _)) if named && !is_host_code(folder) => keep(format!("lib/{below}")),
             Some(_) => Place::Drop,
         },
-        "locale" if below.starts_with("C.utf8/") || below.starts_with("C.UTF-8/") => keep(format!("lib/{rest}")),
+        "locale" if below.starts_with("C.utf8/") || below.starts_with("C.UTF-8/") => {
+            keep(format!("lib/{rest}"))
+        }
         "terminfo" => keep(format!("share/{rest}")),
         "python3" => keep(format!("lib/{rest}")),
         _ if first.starts_with("python3.") => python(first, below),
@@ -88,14 +90,30 @@ fn library_folder(rest: &str, named: bool) -> Place {
 
 fn library(name: &str) -> Place {
     // A tool to trace memory or profiles, loaded by LD_PRELOAD, is of no use without its program.
-    let is_tool = matches!(name, "libmemusage.so" | "libpcprofile.so" | "libc_malloc_debug.so.0");
+    let is_tool = matches!(
+        name,
+        "libmemusage.so" | "libpcprofile.so" | "libc_malloc_debug.so.0"
+    );
     let is_shared = name.ends_with(".so") || name.contains(".so.");
-    if is_shared && !is_tool { Place::Library } else { Place::Drop }
+    if is_shared && !is_tool {
+        Place::Library
+    } else {
+        Place::Drop
+    }
 }
 
 fn is_host_code(folder: &str) -> bool {
-    matches!(folder, "gconv" | "engines-3" | "ossl-modules" | "security" | "systemd" | "udev" | "pkgconfig" | "cmake")
-        || folder.starts_with("perl")
+    matches!(
+        folder,
+        "gconv"
+            | "engines-3"
+            | "ossl-modules"
+            | "security"
+            | "systemd"
+            | "udev"
+            | "pkgconfig"
+            | "cmake"
+    ) || folder.starts_with("perl")
         || folder.ends_with(".d")
 }
 
@@ -107,7 +125,10 @@ fn python(version: &str, below: &str) -> Place {
         // Static library, Makefile and objects for embedding: they need headers that are not here.
         _ if first.starts_with("config-") && below.contains('/') => Place::Drop,
         _ if below.split('/').any(|part| part == "__pycache__") => Place::Drop,
-        "dist-packages" => keep(format!("lib/{version}/site-packages{}", &below["dist-packages".len()..])),
+        "dist-packages" => keep(format!(
+            "lib/{version}/site-packages{}",
+            &below["dist-packages".len()..]
+        )),
         _ => keep(format!("lib/{version}/{below}")),
     }
 }
@@ -128,8 +149,9 @@ fn share(rest: &str, named: bool) -> Place {
             Some((package, "copyright")) => keep(format!("share/licenses/{package}/copyright")),
             _ => Place::Drop,
         },
-        "bash-completion" | "zsh" | "fish" | "man" | "info" | "locale" | "lintian" | "bug" | "doc-base" | "help" | "gdb" | "gcc"
-        | "ca-certificates" | "python-wheels" | "pkgconfig" | "applications" | "icons" | "pixmaps" | "binfmts" => Place::Drop,
+        "bash-completion" | "zsh" | "fish" | "man" | "info" | "locale" | "lintian" | "bug"
+        | "doc-base" | "help" | "gdb" | "gcc" | "ca-certificates" | "python-wheels"
+        | "pkgconfig" | "applications" | "icons" | "pixmaps" | "binfmts" => Place::Drop,
         _ if named => keep(format!("share/{rest}")),
         _ => Place::Drop,
     }
@@ -140,7 +162,14 @@ mod tests {
     use super::*;
 
     fn of(package: &str, named: bool, path: &str) -> Option<String> {
-        match place(path, &Layout { package, named, exclude: &[] }) {
+        match place(
+            path,
+            &Layout {
+                package,
+                named,
+                exclude: &[],
+            },
+        ) {
             Place::At(path) => Some(path),
             Place::Library => Some("(library)".to_owned()),
             Place::Certificate => Some("(certificate)".to_owned()),
@@ -150,11 +179,22 @@ mod tests {
 
     #[test]
     fn merged_and_unmerged_packages_give_one_layout() {
-        for path in ["lib/x86_64-linux-gnu/libz.so.1.3", "usr/lib/x86_64-linux-gnu/libz.so.1.3", "lib64/libz.so.1.3"] {
-            assert_eq!(of("zlib1g", false, path).as_deref(), Some("(library)"), "{path}");
+        for path in [
+            "lib/x86_64-linux-gnu/libz.so.1.3",
+            "usr/lib/x86_64-linux-gnu/libz.so.1.3",
+            "lib64/libz.so.1.3",
+        ] {
+            assert_eq!(
+                of("zlib1g", false, path).as_deref(),
+                Some("(library)"),
+                "{path}"
+            );
         }
         for path in ["lib/terminfo/x/xterm", "usr/share/terminfo/x/xterm"] {
-            assert_eq!(of("ncurses-base", false, path).as_deref(), Some("share/terminfo/x/xterm"));
+            assert_eq!(
+                of("ncurses-base", false, path).as_deref(),
+                Some("share/terminfo/x/xterm")
+            );
         }
     }
 
@@ -186,28 +226,57 @@ mod tests {
 
     #[test]
     fn programs_come_from_interpreters_and_from_packages_that_the_recipe_names() {
-        assert_eq!(of("python3.13-minimal", false, "usr/bin/python3.13").as_deref(), Some("bin/python3.13"));
+        assert_eq!(
+            of("python3.13-minimal", false, "usr/bin/python3.13").as_deref(),
+            Some("bin/python3.13")
+        );
         assert_eq!(of("coreutils", false, "bin/ls"), None);
         assert_eq!(of("coreutils", true, "bin/ls").as_deref(), Some("bin/ls"));
-        assert_eq!(of("libmagic-mgc", true, "usr/lib/file/magic.mgc").as_deref(), Some("lib/file/magic.mgc"));
-        assert_eq!(of("libmagic-mgc", true, "usr/share/misc/magic").as_deref(), Some("share/misc/magic"));
-        assert_eq!(of("ca-certificates", true, "usr/sbin/update-ca-certificates"), None);
+        assert_eq!(
+            of("libmagic-mgc", true, "usr/lib/file/magic.mgc").as_deref(),
+            Some("lib/file/magic.mgc")
+        );
+        assert_eq!(
+            of("libmagic-mgc", true, "usr/share/misc/magic").as_deref(),
+            Some("share/misc/magic")
+        );
+        assert_eq!(
+            of("ca-certificates", true, "usr/sbin/update-ca-certificates"),
+            None
+        );
     }
 
     #[test]
     fn debians_python_folders_become_upstreams() {
         let at = |path: &str| of("python3-x", false, path);
-        assert_eq!(at("usr/lib/python3.13/dist-packages/a.py").as_deref(), Some("lib/python3.13/site-packages/a.py"));
-        assert_eq!(at("usr/lib/python3/dist-packages/a.py").as_deref(), Some("lib/python3/dist-packages/a.py"));
-        assert_eq!(at("usr/lib/python3.11/configparser.py").as_deref(), Some("lib/python3.11/configparser.py"));
         assert_eq!(
-            of("python3-pip-whl", false, "usr/share/python-wheels/pip-25.1.1-py3-none-any.whl").as_deref(),
+            at("usr/lib/python3.13/dist-packages/a.py").as_deref(),
+            Some("lib/python3.13/site-packages/a.py")
+        );
+        assert_eq!(
+            at("usr/lib/python3/dist-packages/a.py").as_deref(),
+            Some("lib/python3/dist-packages/a.py")
+        );
+        assert_eq!(
+            at("usr/lib/python3.11/configparser.py").as_deref(),
+            Some("lib/python3.11/configparser.py")
+        );
+        assert_eq!(
+            of(
+                "python3-pip-whl",
+                false,
+                "usr/share/python-wheels/pip-25.1.1-py3-none-any.whl"
+            )
+            .as_deref(),
             Some("share/python-wheels/pip-25.1.1-py3-none-any.whl")
         );
     }
 
     #[test]
     fn licences_travel() {
-        assert_eq!(of("zlib1g", false, "usr/share/doc/zlib1g/copyright").as_deref(), Some("share/licenses/zlib1g/copyright"));
+        assert_eq!(
+            of("zlib1g", false, "usr/share/doc/zlib1g/copyright").as_deref(),
+            Some("share/licenses/zlib1g/copyright")
+        );
     }
 }

@@ -22,19 +22,35 @@ impl Moves {
         };
         let library = format!("lib/python{version}");
         Moves(vec![
-            Move { from: "lib/python3/dist-packages", to: format!("{library}/site-packages"), gone: "lib/python3" },
-            Move { from: "share/python-wheels", to: format!("{library}/ensurepip/_bundled"), gone: "share/python-wheels" },
+            Move {
+                from: "lib/python3/dist-packages",
+                to: format!("{library}/site-packages"),
+                gone: "lib/python3",
+            },
+            Move {
+                from: "share/python-wheels",
+                to: format!("{library}/ensurepip/_bundled"),
+                gone: "share/python-wheels",
+            },
         ])
     }
 
     /// Where what is at `path` goes.
     pub(super) fn place(&self, path: &str) -> String {
         let place = |step: &Move| Some(format!("{}{}", step.to, path.strip_prefix(step.from)?));
-        self.0.iter().find_map(place).unwrap_or_else(|| path.to_owned())
+        self.0
+            .iter()
+            .find_map(place)
+            .unwrap_or_else(|| path.to_owned())
     }
 
     /// Moves the folders themselves: no file is read.
-    pub(super) fn apply(&self, tree: &TreeId, session: &Session, builder: &mut TreeBuilder) -> Result<bool, StoreError> {
+    pub(super) fn apply(
+        &self,
+        tree: &TreeId,
+        session: &Session,
+        builder: &mut TreeBuilder,
+    ) -> Result<bool, StoreError> {
         let mut any = false;
         for step in &self.0 {
             if let Some(folder) = find(session, tree, step.from)? {

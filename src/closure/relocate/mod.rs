@@ -23,7 +23,7 @@
 //! | character sets (`iconv`) | built in | — | — | modules of the host are code; Python brings its own codecs |
 //! | MIME types | the closure's | the host's on top | — | `mimetypes.py` |
 //! | Python modules | `PYTHONPATH`, `PYTHONHOME` as the person set them | `~/.relpy` (`PYTHONUSERBASE`) | the closure's | `~/.local` belongs to the host's Python of the same version |
-//! | pip | works in place, in a `venv`, with `--user` | | | no EXTERNALLY-MANAGED; `ensurepip` has its own wheel |
+//! | pip | works in place, in a `venv`, with `--user` | | | no EXTERNALLY-MANAGED; `ensurepip` has its own wheel, whose certificates are those of `ssl` |
 //! | `venv` | links, never copies | | | a copied interpreter would not find its libraries; `--copies` says so |
 //! | compiler for extensions | the host's, as `gcc`, `g++`, `ar` | | | `sysconfig` |
 //! | `readline`, `resolv.conf`, `localtime`, `gai.conf` | the host's | — | — | configuration, not code |
@@ -34,14 +34,15 @@ mod patches;
 mod programs;
 mod python;
 mod strings;
+mod wheel;
 
 use miette::Diagnostic;
 use recipe_store::{BlobId, Entry, Session, StoreError, TreeBuilder, TreeId, walk};
 use thiserror::Error;
 
+use patch::FilePatch;
 pub use patch::PatchError;
 pub use patches::library_patches;
-use patch::FilePatch;
 
 /// Raised when the result for the same tree changes: part of the key of the relocate step.
 pub const VERSION: u32 = 1;
@@ -74,7 +75,9 @@ pub enum RelocateError {
     #[error("{file}: expected to find \"{text}\", to replace it")]
     #[diagnostic(
         code(closure::relocate_absent),
-        help("this version of the package is built differently from those we know: lock another version, or report it")
+        help(
+            "this version of the package is built differently from those we know: lock another version, or report it"
+        )
     )]
     Absent {
         /// The file, as a closure path or below Python's library.
@@ -106,7 +109,10 @@ pub enum RelocateError {
     },
     /// The source package is not what it should be.
     #[error("the packaging part of Python's source package cannot be used: {what}")]
-    #[diagnostic(code(closure::relocate_packaging), help("lock again; if the error stays, the suite's packaging has a new form: report it"))]
+    #[diagnostic(
+        code(closure::relocate_packaging),
+        help("lock again; if the error stays, the suite's packaging has a new form: report it")
+    )]
     Packaging {
         /// What is wrong.
         what: String,
@@ -117,7 +123,10 @@ pub enum RelocateError {
     Archive(#[from] crate::archive::ArchiveError),
     /// A file of Python's library is not UTF-8.
     #[error("{file} is not UTF-8, as a file of Python's library is")]
-    #[diagnostic(code(closure::relocate_text), help("the package is damaged or not what its name says"))]
+    #[diagnostic(
+        code(closure::relocate_text),
+        help("the package is damaged or not what its name says")
+    )]
     NotText {
         /// The file.
         file: String,
@@ -132,6 +141,16 @@ pub enum RelocateError {
         #[source]
         source: crate::elf::ElfError,
     },
+    /// pip's wheel is not a zip archive as wheels are.
+    #[error("{file} is not a sound wheel")]
+    #[diagnostic(
+        code(closure::relocate_wheel),
+        help("the package is damaged or not what its name says: lock another version")
+    )]
+    Wheel {
+        /// The file.
+        file: String,
+    },
     /// The store failed.
     #[error("cannot read or keep a file while relocating")]
     #[diagnostic(code(closure::relocate_store))]
@@ -141,7 +160,9 @@ pub enum RelocateError {
 impl Layer {
     fn help(self) -> &'static str {
         match self {
-            Layer::Host => "the closure would look into the host: this version of the package is not known yet; lock another version, or report it",
+            Layer::Host => {
+                "the closure would look into the host: this version of the package is not known yet; lock another version, or report it"
+            }
             Layer::Build => "the distribution's build folder has a form we do not know: report it",
             Layer::Distribution => {
                 "the lock needs the packaging part (`.debian.tar.xz`) of the same version of Python's source package, whose patches are undone: lock again"
@@ -158,11 +179,21 @@ struct File {
 }
 
 /// Relocates everything in `tree`, which is in closure layout: one package's or a whole closure's.
-pub fn tree(session: &Session, tree: &TreeId, facts: &RelocateFacts<'_>) -> Result<TreeId, RelocateError> {
+pub fn tree(
+    session: &Session,
+    tree: &TreeId,
+    facts: &RelocateFacts<'_>,
+) -> Result<TreeId, RelocateError> {
     let mut files = Vec::new();
-    walk(session, tree, &mut |path: &str, entry: &Entry| -> Result<(), RelocateError> {
+    walk(session, tree, &mut |path: &str,
+                              entry: &Entry|
+     -> Result<(), RelocateError> {
         if let &Entry::File { blob, executable } = entry {
-            files.push(File { path: path.to_owned(), blob, executable });
+            files.push(File {
+                path: path.to_owned(),
+                blob,
+                executable,
+            });
         }
         Ok(())
     })?;
@@ -173,12 +204,21 @@ pub fn tree(session: &Session, tree: &TreeId, facts: &RelocateFacts<'_>) -> Resu
     for file in &files {
         if let Some(bytes) = relocated(session, file, facts, &mut patches)? {
             let blob = session.put_blob(&bytes, file.executable)?;
-            let entry = Entry::File { blob, executable: file.executable };
-            builder.replace(&moves.place(&file.path), entry).map_err(StoreError::from)?;
+            let entry = Entry::File {
+                blob,
+                executable: file.executable,
+            };
+            builder
+                .replace(&moves.place(&file.path), entry)
+                .map_err(StoreError::from)?;
             changed = true;
         }
     }
-    Ok(if changed { builder.finish(session)? } else { *tree })
+    Ok(if changed {
+        builder.finish(session)?
+    } else {
+        *tree
+    })
 }
 
 /// The new content of `file`, if it has to change.
@@ -190,14 +230,22 @@ fn relocated(
 ) -> Result<Option<Vec<u8>>, RelocateError> {
     if let Some((version, inside)) = library_file(&file.path) {
         if python::concerns(inside) {
-            let text = String::from_utf8(session.read_blob(&file.blob)?)
-                .map_err(|_| RelocateError::NotText { file: file.path.clone() })?;
+            let text = String::from_utf8(session.read_blob(&file.blob)?).map_err(|_| {
+                RelocateError::NotText {
+                    file: file.path.clone(),
+                }
+            })?;
             let patches = match patches {
                 Some(patches) => patches,
                 None => patches.insert(patches::load(session, facts.patches)?),
             };
-            return Ok(Some(python::rewrite(inside, text, patches, version)?.into_bytes()));
+            return Ok(Some(
+                python::rewrite(inside, text, patches, version)?.into_bytes(),
+            ));
         }
+    }
+    if wheel::concerns(&file.path) {
+        return wheel::rewrite(&file.path, &session.read_blob(&file.blob)?);
     }
     if !programs::may_be_elf(&file.path, file.executable) && !strings::concerns(&file.path) {
         return Ok(None);

@@ -24,10 +24,14 @@ pub enum PatchError {
         text: String,
     },
     /// No place in the file reads like the hunk's new side.
-    #[error("hunk {hunk} (line {line} of the patched file) is not in the file, so it cannot be undone")]
+    #[error(
+        "hunk {hunk} (line {line} of the patched file) is not in the file, so it cannot be undone"
+    )]
     #[diagnostic(
         code(closure::patch_does_not_reverse),
-        help("the binary package and the source package are of different versions: lock again, so that both move together")
+        help(
+            "the binary package and the source package are of different versions: lock again, so that both move together"
+        )
     )]
     DoesNotReverse {
         /// Which hunk of the file, from 1.
@@ -115,11 +119,16 @@ pub(super) fn parse(text: &str) -> Result<Vec<FilePatch>, PatchError> {
         let header = lines.get(at + 1).and_then(|next| next.strip_prefix("+++ "));
         match (lines[at].strip_prefix("--- "), header) {
             (Some(old), Some(new)) => {
-                files.push(FilePatch { old: name(old), new: name(new), hunks: Vec::new() });
+                files.push(FilePatch {
+                    old: name(old),
+                    new: name(new),
+                    hunks: Vec::new(),
+                });
                 at += 2;
             }
             _ => {
-                if let (Some(range), Some(file)) = (lines[at].strip_prefix("@@ "), files.last_mut()) {
+                if let (Some(range), Some(file)) = (lines[at].strip_prefix("@@ "), files.last_mut())
+                {
                     let range = Range::read(range).ok_or_else(|| malformed(at, lines[at]))?;
                     at += 1;
                     file.hunks.push(hunk(&lines, &mut at, &range)?);
@@ -145,7 +154,10 @@ pub(super) fn undo(text: &str, patch: &FilePatch, missing: Missing) -> Result<St
             if missing == Missing::Skip {
                 continue;
             }
-            return Err(PatchError::DoesNotReverse { hunk: index + 1, line: hunk.start });
+            return Err(PatchError::DoesNotReverse {
+                hunk: index + 1,
+                line: hunk.start,
+            });
         };
         drift = place as isize - hunk.start.saturating_sub(1) as isize;
         out.extend(lines[done..place].iter().copied());
@@ -178,7 +190,11 @@ impl Range {
         let (old, new) = range.split_once(' ')?;
         let (_, old_count) = pair(old.strip_prefix('-')?)?;
         let (new_start, new_count) = pair(new.strip_prefix('+')?)?;
-        Some(Range { old_count, new_start, new_count })
+        Some(Range {
+            old_count,
+            new_start,
+            new_count,
+        })
     }
 }
 
@@ -193,8 +209,13 @@ fn hunk(lines: &[&str], at: &mut usize, range: &Range) -> Result<Hunk, PatchErro
     let (mut old, mut new) = (range.old_count, range.new_count);
     let mut out = Vec::new();
     while old > 0 || new > 0 {
-        let text = lines.get(*at).copied().ok_or_else(|| malformed(*at, "(the end)"))?;
-        let (sign, rest) = text.split_at_checked(1).ok_or_else(|| malformed(*at, text))?;
+        let text = lines
+            .get(*at)
+            .copied()
+            .ok_or_else(|| malformed(*at, "(the end)"))?;
+        let (sign, rest) = text
+            .split_at_checked(1)
+            .ok_or_else(|| malformed(*at, text))?;
         let fits = match sign {
             "+" => take(&mut new),
             "-" => take(&mut old),
@@ -219,7 +240,10 @@ fn hunk(lines: &[&str], at: &mut usize, range: &Range) -> Result<Hunk, PatchErro
         drop_line_end(&mut out);
         *at += 1;
     }
-    Ok(Hunk { start: range.new_start, lines: out })
+    Ok(Hunk {
+        start: range.new_start,
+        lines: out,
+    })
 }
 
 fn take(count: &mut usize) -> bool {
@@ -238,12 +262,20 @@ fn drop_line_end(lines: &mut [Line]) {
 }
 
 fn name(header: &str) -> Option<String> {
-    let name = header.trim_end_matches(['\n', '\r']).split('\t').next().unwrap_or_default().trim();
+    let name = header
+        .trim_end_matches(['\n', '\r'])
+        .split('\t')
+        .next()
+        .unwrap_or_default()
+        .trim();
     (name != "/dev/null").then(|| name.to_owned())
 }
 
 fn malformed(index: usize, text: &str) -> PatchError {
-    PatchError::Malformed { line: index + 1, text: text.chars().take(60).collect() }
+    PatchError::Malformed {
+        line: index + 1,
+        text: text.chars().take(60).collect(),
+    }
 }
 
 #[cfg(test)]
@@ -300,7 +332,10 @@ Index: b/Lib/x.py
         let text = "one\ntwo\nTHREE\nmore!\n\nnine\nten\n";
         let error = undo(text, &first(), Missing::Refuse).unwrap_err();
         assert_eq!(error, PatchError::DoesNotReverse { hunk: 1, line: 2 });
-        assert_eq!(undo(text, &first(), Missing::Skip).unwrap(), "one\ntwo\nTHREE\nmore!\n\nnine\n");
+        assert_eq!(
+            undo(text, &first(), Missing::Skip).unwrap(),
+            "one\ntwo\nTHREE\nmore!\n\nnine\n"
+        );
     }
 
     #[test]
@@ -313,9 +348,15 @@ Index: b/Lib/x.py
     #[test]
     fn a_broken_patch_is_an_error_with_its_line() {
         let text = "--- a/f\n+++ b/f\n@@ -1,2 +1,2 @@\n x\n";
-        assert!(matches!(parse(text), Err(PatchError::Malformed { line: 5, .. })));
+        assert!(matches!(
+            parse(text),
+            Err(PatchError::Malformed { line: 5, .. })
+        ));
         let text = "--- a/f\n+++ b/f\n@@ nonsense\n";
-        assert!(matches!(parse(text), Err(PatchError::Malformed { line: 3, .. })));
+        assert!(matches!(
+            parse(text),
+            Err(PatchError::Malformed { line: 3, .. })
+        ));
         let text = "--- a/f\n+++ b/f\n@@ -1,9999999999999999999999 +1 @@\n";
         assert!(parse(text).is_err());
     }

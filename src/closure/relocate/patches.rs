@@ -18,11 +18,24 @@ const FOLDER: &str = "debian/patches/";
 pub fn library_patches(session: &Session, packaging: &BlobId) -> Result<BlobId, RelocateError> {
     let mut files = PatchFiles::default();
     let file = session.open_blob(packaging)?;
-    archive::unpack_tar(file, Compression::Xz, "the packaging of Python", &Limits::default(), &mut files)?;
-    let series = files.0.get("series").ok_or_else(|| RelocateError::Packaging { what: format!("it has no {FOLDER}series") })?;
+    archive::unpack_tar(
+        file,
+        Compression::Xz,
+        "the packaging of Python",
+        &Limits::default(),
+        &mut files,
+    )?;
+    let series = files
+        .0
+        .get("series")
+        .ok_or_else(|| RelocateError::Packaging {
+            what: format!("it has no {FOLDER}series"),
+        })?;
     let mut text = String::new();
     for name in names(series) {
-        let patch = files.0.get(name).ok_or_else(|| RelocateError::Packaging { what: format!("{FOLDER}{name} is missing") })?;
+        let patch = files.0.get(name).ok_or_else(|| RelocateError::Packaging {
+            what: format!("{FOLDER}{name} is missing"),
+        })?;
         if python::is_undone_by(patch) {
             text.push_str(patch);
             if !patch.ends_with('\n') {
@@ -35,17 +48,25 @@ pub fn library_patches(session: &Session, packaging: &BlobId) -> Result<BlobId, 
 
 /// What [`library_patches`] kept, taken apart. Without it, a file that needs it says so when its
 /// marks are found left.
-pub(super) fn load(session: &Session, patches: Option<&BlobId>) -> Result<Vec<FilePatch>, RelocateError> {
+pub(super) fn load(
+    session: &Session,
+    patches: Option<&BlobId>,
+) -> Result<Vec<FilePatch>, RelocateError> {
     let Some(blob) = patches else {
         return Ok(Vec::new());
     };
     let text = String::from_utf8_lossy(&session.read_blob(blob)?).into_owned();
-    patch::parse(&text).map_err(|source| RelocateError::Patch { file: FOLDER.to_owned(), source })
+    patch::parse(&text).map_err(|source| RelocateError::Patch {
+        file: FOLDER.to_owned(),
+        source,
+    })
 }
 
 /// The patches of a quilt series, without comments and options.
 fn names(series: &str) -> impl Iterator<Item = &str> {
-    series.lines().filter_map(|line| line.split('#').next()?.split_whitespace().next())
+    series
+        .lines()
+        .filter_map(|line| line.split('#').next()?.split_whitespace().next())
 }
 
 /// File name → text. Patches are small; what is not UTF-8 cannot be one that we undo.
@@ -57,11 +78,22 @@ impl Sink for PatchFiles {
         Ok(())
     }
 
-    fn file(&mut self, path: &str, _executable: bool, _size: u64, content: &mut dyn Read) -> Result<(), ArchiveError> {
+    fn file(
+        &mut self,
+        path: &str,
+        _executable: bool,
+        _size: u64,
+        content: &mut dyn Read,
+    ) -> Result<(), ArchiveError> {
         if let Some(name) = path.strip_prefix(FOLDER) {
             let mut bytes = Vec::new();
-            content.read_to_end(&mut bytes).map_err(ArchiveError::sink)?;
-            self.0.insert(name.to_owned(), String::from_utf8_lossy(&bytes).into_owned());
+            content
+                .read_to_end(&mut bytes)
+                .map_err(ArchiveError::sink)?;
+            self.0.insert(
+                name.to_owned(),
+                String::from_utf8_lossy(&bytes).into_owned(),
+            );
         }
         Ok(())
     }
@@ -80,6 +112,9 @@ mod tests {
     #[test]
     fn a_series_has_comments_and_options() {
         let series = "# first\n#off.diff\n\none.diff\ntwo.diff -p1\nthree.diff # why\n";
-        assert_eq!(super::names(series).collect::<Vec<_>>(), ["one.diff", "two.diff", "three.diff"]);
+        assert_eq!(
+            super::names(series).collect::<Vec<_>>(),
+            ["one.diff", "two.diff", "three.diff"]
+        );
     }
 }

@@ -19,7 +19,10 @@ pub(super) fn relocate(path: &str, mut bytes: Vec<u8>) -> Result<Option<Vec<u8>>
     if !bytes.starts_with(b"\x7fELF") {
         return Ok(None);
     }
-    let failed = |source| RelocateError::Elf { file: path.to_owned(), source };
+    let failed = |source| RelocateError::Elf {
+        file: path.to_owned(),
+        source,
+    };
     let mut changed = strings::concerns(path);
     strings::apply(path, &mut bytes)?;
     let Some(facts) = elf::read(&bytes).map_err(failed)? else {

@@ -22,28 +22,86 @@ struct Undone {
 /// to run. `venv`, `turtle`: advice to call apt. `gettext`, `pydoc`: folders of the host.
 /// `distutils` (3.11) comes from another source package, two of whose hunks differ; its marks decide.
 const UNDONE: &[Undone] = &[
-    Undone { file: "site.py", marks: &["dist-packages"], missing: Missing::Refuse },
-    Undone { file: "sysconfig.py", marks: &["posix_local", "deb_system"], missing: Missing::Refuse },
-    Undone { file: "sysconfig/__init__.py", marks: &["posix_local", "deb_system"], missing: Missing::Refuse },
-    Undone { file: "ensurepip/__init__.py", marks: &["_ensurepip_is_disabled_in_debian"], missing: Missing::Refuse },
-    Undone { file: "venv/__init__.py", marks: &["apt install"], missing: Missing::Refuse },
-    Undone { file: "gettext.py", marks: &["locale-langpack"], missing: Missing::Refuse },
-    Undone { file: "pydoc.py", marks: &["dist-packages", "/usr/share/doc/pythonX.Y"], missing: Missing::Refuse },
-    Undone { file: "turtle.py", marks: &["python3-tk package"], missing: Missing::Refuse },
-    Undone { file: "tkinter/__init__.py", marks: &["python3-tk package"], missing: Missing::Refuse },
-    Undone { file: "distutils/sysconfig.py", marks: &["dist-packages"], missing: Missing::Skip },
-    Undone { file: "distutils/command/install.py", marks: &["dist-packages", "posix_local"], missing: Missing::Skip },
-    Undone { file: "distutils/command/install_egg_info.py", marks: &["install_layout"], missing: Missing::Skip },
+    Undone {
+        file: "site.py",
+        marks: &["dist-packages"],
+        missing: Missing::Refuse,
+    },
+    Undone {
+        file: "sysconfig.py",
+        marks: &["posix_local", "deb_system"],
+        missing: Missing::Refuse,
+    },
+    Undone {
+        file: "sysconfig/__init__.py",
+        marks: &["posix_local", "deb_system"],
+        missing: Missing::Refuse,
+    },
+    Undone {
+        file: "ensurepip/__init__.py",
+        marks: &["_ensurepip_is_disabled_in_debian"],
+        missing: Missing::Refuse,
+    },
+    Undone {
+        file: "venv/__init__.py",
+        marks: &["apt install"],
+        missing: Missing::Refuse,
+    },
+    Undone {
+        file: "gettext.py",
+        marks: &["locale-langpack"],
+        missing: Missing::Refuse,
+    },
+    Undone {
+        file: "pydoc.py",
+        marks: &["dist-packages", "/usr/share/doc/pythonX.Y"],
+        missing: Missing::Refuse,
+    },
+    Undone {
+        file: "turtle.py",
+        marks: &["python3-tk package"],
+        missing: Missing::Refuse,
+    },
+    Undone {
+        file: "tkinter/__init__.py",
+        marks: &["python3-tk package"],
+        missing: Missing::Refuse,
+    },
+    Undone {
+        file: "distutils/sysconfig.py",
+        marks: &["dist-packages"],
+        missing: Missing::Skip,
+    },
+    Undone {
+        file: "distutils/command/install.py",
+        marks: &["dist-packages", "posix_local"],
+        missing: Missing::Skip,
+    },
+    Undone {
+        file: "distutils/command/install_egg_info.py",
+        marks: &["install_layout"],
+        missing: Missing::Skip,
+    },
 ];
 
 /// One change of a text.
 enum Edit {
     /// Every occurrence; at least one if needed.
-    Swap { find: &'static str, with: &'static str, needed: bool },
+    Swap {
+        find: &'static str,
+        with: &'static str,
+        needed: bool,
+    },
     /// Text in front of the first line that starts so.
-    Before { line: &'static str, text: &'static str },
+    Before {
+        line: &'static str,
+        text: &'static str,
+    },
     /// A line behind the first line that, apart from its indentation, is this; indented alike.
-    After { line: &'static str, text: &'static str },
+    After {
+        line: &'static str,
+        text: &'static str,
+    },
     /// Text at the end.
     Append { text: &'static str },
 }
@@ -54,8 +112,14 @@ const EDITS: &[(&str, &[Edit])] = &[
     (
         "ssl.py",
         &[
-            Edit::Before { line: "class SSLContext(_SSLContext):", text: include_str!("python/ssl_paths.py") },
-            Edit::Before { line: "    def load_default_certs(", text: include_str!("python/ssl_context.py") },
+            Edit::Before {
+                line: "class SSLContext(_SSLContext):",
+                text: include_str!("python/ssl_paths.py"),
+            },
+            Edit::Before {
+                line: "    def load_default_certs(",
+                text: include_str!("python/ssl_context.py"),
+            },
             Edit::Swap {
                 find: "    return DefaultVerifyPaths(cafile if os.path.isfile(cafile) else None,",
                 with: "    cafile = next(iter(_ca_bundles()), cafile)\n\
@@ -67,7 +131,10 @@ const EDITS: &[(&str, &[Edit])] = &[
     (
         "ctypes/util.py",
         &[
-            Edit::Before { line: "        def _findSoname_ldconfig(name):", text: include_str!("python/ctypes_find.py") },
+            Edit::Before {
+                line: "        def _findSoname_ldconfig(name):",
+                text: include_str!("python/ctypes_find.py"),
+            },
             Edit::Swap {
                 find: "            return _findSoname_ldconfig(name) or \\\n                   \
                        _get_soname(_findLib_gcc(name)) or _get_soname(_findLib_ld(name))",
@@ -79,7 +146,11 @@ const EDITS: &[(&str, &[Edit])] = &[
     (
         "zoneinfo/_tzpath.py",
         &[
-            Edit::Swap { find: "import os\nimport sysconfig\n", with: "import os\nimport sys\nimport sysconfig\n", needed: true },
+            Edit::Swap {
+                find: "import os\nimport sysconfig\n",
+                with: "import os\nimport sys\nimport sysconfig\n",
+                needed: true,
+            },
             Edit::Swap {
                 find: "    TZPATH = tuple(base_tzpath)\n",
                 with: "    TZPATH = tuple(base_tzpath)\n\
@@ -117,8 +188,16 @@ const EDITS: &[(&str, &[Edit])] = &[
     (
         "ensurepip/__init__.py",
         &[
-            Edit::Swap { find: "_PACKAGE_NAMES = ('setuptools', 'pip')", with: "_PACKAGE_NAMES = ('pip',)", needed: false },
-            Edit::Swap { find: "    (\"setuptools\", _SETUPTOOLS_VERSION, \"py3\"),\n", with: "", needed: false },
+            Edit::Swap {
+                find: "_PACKAGE_NAMES = ('setuptools', 'pip')",
+                with: "_PACKAGE_NAMES = ('pip',)",
+                needed: false,
+            },
+            Edit::Swap {
+                find: "    (\"setuptools\", _SETUPTOOLS_VERSION, \"py3\"),\n",
+                with: "",
+                needed: false,
+            },
         ],
     ),
     // The user's modules of the host's Python of the same version are not ours; the interpreter's
@@ -128,27 +207,46 @@ const EDITS: &[(&str, &[Edit])] = &[
     ("sysconfig/__init__.py", USER_FOLDER),
 ];
 
-const USER_FOLDER: &[Edit] =
-    &[Edit::Swap { find: "joinuser(\"~\", \".local\")", with: "joinuser(\"~\", \".relpy\")", needed: true }];
+const USER_FOLDER: &[Edit] = &[Edit::Swap {
+    find: "joinuser(\"~\", \".local\")",
+    with: "joinuser(\"~\", \".relpy\")",
+    needed: true,
+}];
 
 /// Whether the file at `path`, below `lib/python3.X/`, is rewritten.
 pub(super) fn concerns(path: &str) -> bool {
-    is_build_data(path) || UNDONE.iter().any(|undone| undone.file == path) || EDITS.iter().any(|(file, _)| *file == path)
+    is_build_data(path)
+        || UNDONE.iter().any(|undone| undone.file == path)
+        || EDITS.iter().any(|(file, _)| *file == path)
 }
 
 /// Whether some part of the text of a patch may have to be undone.
 pub(super) fn is_undone_by(patch: &str) -> bool {
-    patch.contains("/Lib/") && UNDONE.iter().flat_map(|undone| undone.marks).any(|mark| patch.contains(mark))
+    patch.contains("/Lib/")
+        && UNDONE
+            .iter()
+            .flat_map(|undone| undone.marks)
+            .any(|mark| patch.contains(mark))
 }
 
 /// The text of `path` (below `lib/python3.X/`) as a closure has it.
-pub(super) fn rewrite(path: &str, text: String, patches: &[FilePatch], version: &str) -> Result<String, RelocateError> {
+pub(super) fn rewrite(
+    path: &str,
+    text: String,
+    patches: &[FilePatch],
+    version: &str,
+) -> Result<String, RelocateError> {
     if is_build_data(path) {
         return build_data(path, &text, version);
     }
     let text = undo(path, text, patches)?;
-    let edits = EDITS.iter().filter(|(file, _)| *file == path).flat_map(|(_, edits)| *edits);
-    edits.into_iter().try_fold(text, |text, edit| edit.apply(path, text))
+    let edits = EDITS
+        .iter()
+        .filter(|(file, _)| *file == path)
+        .flat_map(|(_, edits)| *edits);
+    edits
+        .into_iter()
+        .try_fold(text, |text, edit| edit.apply(path, text))
 }
 
 fn undo(path: &str, mut text: String, patches: &[FilePatch]) -> Result<String, RelocateError> {
@@ -158,12 +256,20 @@ fn undo(path: &str, mut text: String, patches: &[FilePatch]) -> Result<String, R
     // The last applied is the first undone.
     for patch in patches.iter().rev() {
         if library_path(patch) == Some(path) && patch.adds_any(undone.marks) {
-            text = patch::undo(&text, patch, undone.missing)
-                .map_err(|source| RelocateError::Patch { file: path.to_owned(), source })?;
+            text = patch::undo(&text, patch, undone.missing).map_err(|source| {
+                RelocateError::Patch {
+                    file: path.to_owned(),
+                    source,
+                }
+            })?;
         }
     }
     match undone.marks.iter().find(|mark| text.contains(*mark)) {
-        Some(mark) => Err(RelocateError::Left { file: path.to_owned(), text: (*mark).to_owned(), layer: Layer::Distribution }),
+        Some(mark) => Err(RelocateError::Left {
+            file: path.to_owned(),
+            text: (*mark).to_owned(),
+            layer: Layer::Distribution,
+        }),
         None => Ok(text),
     }
 }
@@ -177,7 +283,10 @@ pub(super) fn library_path(patch: &FilePatch) -> Option<&str> {
 
 impl Edit {
     fn apply(&self, path: &str, text: String) -> Result<String, RelocateError> {
-        let absent = |wanted: &str| RelocateError::Absent { file: path.to_owned(), text: wanted.trim().to_owned() };
+        let absent = |wanted: &str| RelocateError::Absent {
+            file: path.to_owned(),
+            text: wanted.trim().to_owned(),
+        };
         match *self {
             Edit::Swap { find, with, needed } => match text.contains(find) {
                 true => Ok(text.replace(find, with)),
@@ -185,11 +294,15 @@ impl Edit {
                 false => Ok(text),
             },
             Edit::Before { line, text: new } => {
-                let place = line_starts(&text).find(|&at| text[at..].starts_with(line)).ok_or_else(|| absent(line))?;
+                let place = line_starts(&text)
+                    .find(|&at| text[at..].starts_with(line))
+                    .ok_or_else(|| absent(line))?;
                 Ok(format!("{}{new}{}", &text[..place], &text[place..]))
             }
             Edit::After { line, text: new } => {
-                let found = text.split_inclusive('\n').find(|candidate| candidate.trim() == line);
+                let found = text
+                    .split_inclusive('\n')
+                    .find(|candidate| candidate.trim() == line);
                 let found = found.ok_or_else(|| absent(line))?;
                 let indent = &found[..found.len() - found.trim_start().len()];
                 Ok(text.replacen(found, &format!("{found}{indent}{new}\n"), 1))
@@ -213,7 +326,11 @@ const CLOSURE: &str = "{closure}";
 /// How the interpreter was built: host folders become folders of the closure, the build machine's
 /// disappear, and the compiler is whatever the person has, under its usual name.
 fn build_data(path: &str, text: &str, version: &str) -> Result<String, RelocateError> {
-    let left = |text: &str| RelocateError::Left { file: path.to_owned(), text: text.to_owned(), layer: Layer::Build };
+    let left = |text: &str| RelocateError::Left {
+        file: path.to_owned(),
+        text: text.to_owned(),
+        layer: Layer::Build,
+    };
     let triplet = crate::closure::layout::place::TRIPLET;
     let mut out = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
@@ -222,7 +339,10 @@ fn build_data(path: &str, text: &str, version: &str) -> Result<String, RelocateE
             continue;
         }
         let mut line = line
-            .replace("/usr/share/python-wheels/", &format!("{CLOSURE}/lib/python{version}/ensurepip/_bundled"))
+            .replace(
+                "/usr/share/python-wheels/",
+                &format!("{CLOSURE}/lib/python{version}/ensurepip/_bundled"),
+            )
             .replace("/usr/bin/install", "install")
             .replace("/usr/bin/dtrace", "dtrace")
             .replace(&format!("/usr/lib/{triplet}"), &format!("{CLOSURE}/lib"))
@@ -231,11 +351,21 @@ fn build_data(path: &str, text: &str, version: &str) -> Result<String, RelocateE
         line = replace_folder(&line, "/usr", CLOSURE);
         out.push_str(&without_build_folder(&line));
     }
-    let bad = |line: &&str| !is_zone_path(line) && ["'/usr", "=/usr", " /usr", "'/build/", "=/build/", " /build/"].iter().any(|bad| line.contains(bad));
+    let bad = |line: &&str| {
+        !is_zone_path(line)
+            && [
+                "'/usr", "=/usr", " /usr", "'/build/", "=/build/", " /build/",
+            ]
+            .iter()
+            .any(|bad| line.contains(bad))
+    };
     if let Some(bad) = out.lines().find(bad) {
         return Err(left(bad.trim()));
     }
-    Edit::Append { text: include_str!("python/sysconfig_data.py") }.apply(path, out)
+    Edit::Append {
+        text: include_str!("python/sysconfig_data.py"),
+    }
+    .apply(path, out)
 }
 
 /// Where zoneinfo looks on the host; the closure's own folder follows in `_tzpath.py`.
@@ -266,7 +396,9 @@ fn without_build_folder(line: &str) -> String {
     while let Some(at) = rest.find("/build/") {
         let (before, path) = rest.split_at(at);
         let starts = !before.ends_with(|c: char| c.is_ascii_alphanumeric() || "./-_".contains(c));
-        let length = path.find(|c: char| c.is_whitespace() || "'\":,;".contains(c)).unwrap_or(path.len());
+        let length = path
+            .find(|c: char| c.is_whitespace() || "'\":,;".contains(c))
+            .unwrap_or(path.len());
         out.push_str(before);
         if starts {
             out.push('.');
@@ -331,20 +463,32 @@ mod tests {
 
     #[test]
     fn what_no_patch_takes_away_is_an_error_that_says_so() {
-        let error = rewrite("site.py", "x = 'dist-packages'\n".to_owned(), &[], "3.13").unwrap_err();
-        assert!(matches!(error, RelocateError::Left { ref text, .. } if text == "dist-packages"), "{error:?}");
+        let error =
+            rewrite("site.py", "x = 'dist-packages'\n".to_owned(), &[], "3.13").unwrap_err();
+        assert!(
+            matches!(error, RelocateError::Left { ref text, .. } if text == "dist-packages"),
+            "{error:?}"
+        );
     }
 
     #[test]
     fn a_file_without_the_place_to_edit_is_an_error_that_names_it() {
         let error = rewrite("mimetypes.py", "x = 1\n".to_owned(), &[], "3.13").unwrap_err();
-        assert!(matches!(error, RelocateError::Absent { ref file, .. } if file == "mimetypes.py"), "{error:?}");
+        assert!(
+            matches!(error, RelocateError::Absent { ref file, .. } if file == "mimetypes.py"),
+            "{error:?}"
+        );
     }
 
     #[test]
     fn a_line_put_behind_another_has_its_indentation() {
-        let edit = Edit::After { line: "x = 1", text: "y = 2" };
-        let out = edit.apply("f", "if a:\n        x = 1\n    z\n".to_owned()).unwrap();
+        let edit = Edit::After {
+            line: "x = 1",
+            text: "y = 2",
+        };
+        let out = edit
+            .apply("f", "if a:\n        x = 1\n    z\n".to_owned())
+            .unwrap();
         assert_eq!(out, "if a:\n        x = 1\n        y = 2\n    z\n");
     }
 }

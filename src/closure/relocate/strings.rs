@@ -37,13 +37,28 @@ pub(super) fn apply(path: &str, bytes: &mut [u8]) -> Result<(), RelocateError> {
         return Ok(());
     };
     for swap in &rules.swaps {
-        let hits: usize = swap.pairs.iter().map(|(find, with)| replace(bytes, find, with)).sum();
+        let hits: usize = swap
+            .pairs
+            .iter()
+            .map(|(find, with)| replace(bytes, find, with))
+            .sum();
         if hits == 0 && swap.needed {
-            return Err(RelocateError::Absent { file: path.to_owned(), text: shown(&swap.pairs[0].0) });
+            return Err(RelocateError::Absent {
+                file: path.to_owned(),
+                text: shown(&swap.pairs[0].0),
+            });
         }
     }
-    match rules.forbidden.iter().find(|text| find(bytes, text, 0).is_some()) {
-        Some(text) => Err(RelocateError::Left { file: path.to_owned(), text: shown(text), layer: Layer::Host }),
+    match rules
+        .forbidden
+        .iter()
+        .find(|text| find(bytes, text, 0).is_some())
+    {
+        Some(text) => Err(RelocateError::Left {
+            file: path.to_owned(),
+            text: shown(text),
+            layer: Layer::Host,
+        }),
         None => Ok(()),
     }
 }
@@ -69,7 +84,9 @@ fn loader() -> Rules {
     let usr_multiarch = format!("/usr/lib/{TRIPLET}/");
     let folders = [multiarch.as_str(), &usr_multiarch, "/lib/", "/usr/lib/"];
     let run = folders.map(|folder| format!("{folder}\0")).concat();
-    let gone = folders.map(|folder| format!("{}\0", absent(folder))).concat();
+    let gone = folders
+        .map(|folder| format!("{}\0", absent(folder)))
+        .concat();
     Rules {
         swaps: vec![
             swap(&run, &gone, true),
@@ -103,7 +120,10 @@ fn libc() -> Rules {
 fn crypto() -> Rules {
     let modules = format!("/usr/lib/{TRIPLET}/");
     Rules {
-        swaps: vec![swap("/usr/lib/ssl", &absent("/usr/lib/ssl"), true), swap(&modules, &absent(&modules), true)],
+        swaps: vec![
+            swap("/usr/lib/ssl", &absent("/usr/lib/ssl"), true),
+            swap(&modules, &absent(&modules), true),
+        ],
         forbidden: vec![b"/usr/lib/ssl".to_vec(), modules.into_bytes()],
     }
 }
@@ -115,12 +135,18 @@ fn interpreter() -> Rules {
     let user = |from: &str, to: &str| {
         let marshalled = |text: &str| [b"z\x06", text.as_bytes()].concat();
         let literal = |text: &str| [b"\0", text.as_bytes(), b"\0"].concat();
-        vec![(marshalled(from), marshalled(to)), (literal(from), literal(to))]
+        vec![
+            (marshalled(from), marshalled(to)),
+            (literal(from), literal(to)),
+        ]
     };
     Rules {
         swaps: vec![
             swap("dist-packages", "site-packages", true),
-            Swap { pairs: user(".local", ".relpy"), needed: true },
+            Swap {
+                pairs: user(".local", ".relpy"),
+                needed: true,
+            },
             swap("\0/usr\0", "\0/-py\0", true),
         ],
         forbidden: vec![b"dist-packages".to_vec(), whole("/usr")],
@@ -130,15 +156,22 @@ fn interpreter() -> Rules {
 /// `bin/python3.13`, of any version; not the links to it, nor scripts.
 pub(super) fn is_interpreter(path: &str) -> bool {
     let version = path.strip_prefix("bin/python3.");
-    version.is_some_and(|minor| !minor.is_empty() && minor.bytes().all(|byte| byte.is_ascii_digit()))
+    version
+        .is_some_and(|minor| !minor.is_empty() && minor.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn swap(find: &str, with: &str, needed: bool) -> Swap {
-    Swap { pairs: vec![(find.into(), with.into())], needed }
+    Swap {
+        pairs: vec![(find.into(), with.into())],
+        needed,
+    }
 }
 
 fn private(host: &str, private: &str) -> Swap {
-    Swap { pairs: vec![(whole(host), whole(private))], needed: true }
+    Swap {
+        pairs: vec![(whole(host), whole(private))],
+        needed: true,
+    }
 }
 
 /// A C string of its own, not the end of a longer one.
