@@ -107,7 +107,7 @@ enum Edit {
 }
 
 /// What makes each file work from any folder; what each does is the policy table of
-/// [`super`](crate::closure::relocate).
+/// [`super`](crate::build::steps::relocate).
 const EDITS: &[(&str, &[Edit])] = &[
     (
         "ssl.py",
@@ -331,7 +331,7 @@ fn build_data(path: &str, text: &str, version: &str) -> Result<String, RelocateE
         text: text.to_owned(),
         layer: Layer::Build,
     };
-    let triplet = crate::closure::layout::place::TRIPLET;
+    let triplet = crate::build::steps::layout::place::TRIPLET;
     let mut out = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
         if is_zone_path(line) {

@@ -9,7 +9,7 @@ use std::process::Command;
 use recipe_store::{Entry, Session, Store, TreeBuilder, TreeId, walk};
 
 use super::{RelocateFacts, library_patches, tree};
-use crate::closure::layout::{Layout, unpack_deb};
+use crate::build::steps::layout::{Layout, unpack_deb};
 use debian::Suite;
 
 const TRIXIE: &[&str] = &[

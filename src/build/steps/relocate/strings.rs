@@ -7,7 +7,7 @@
 //! update does not break a build. New names lie directly below `/`, where only root could ever
 //! create them, and start with `-`, as nothing does.
 
-use crate::closure::layout::place::TRIPLET;
+use crate::build::steps::layout::place::TRIPLET;
 use crate::elf::PrivateVariable;
 
 use super::{Layer, RelocateError};

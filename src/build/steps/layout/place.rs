@@ -9,7 +9,7 @@
 //! | `bin/*` | `bin/` | of an interpreter, or of a package that the recipe names |
 //! | `lib/*.so*`, `lib64/*.so*`, `lib/<triplet>/*.so*` | `lib/<SONAME>` | shared libraries only, under the name that others need |
 //! | `lib/python3.X/**` | same; `dist-packages` becomes `site-packages` | without what only speaks of Debian |
-//! | `lib/python3/dist-packages/**` | same | [`crate::closure::relocate`] knows the version and moves it |
+//! | `lib/python3/dist-packages/**` | same | [`crate::build::steps::relocate`] knows the version and moves it |
 //! | `share/python-wheels/pip-*.whl` | same | likewise, to `ensurepip` |
 //! | `lib/locale/C.utf8/**` | same, and a link `C.UTF-8` | glibc has no built-in UTF-8 locale |
 //! | `share/zoneinfo/**` | same | without `right/`, `posix/`, `localtime` |
