@@ -68,7 +68,7 @@ impl Compilers {
             return Ok(compilers.clone());
         }
         let root = shop.session.checkout_private(interpreter)?;
-        let program = format!("/bin/python{python}");
+        let program = format!("/{}/bin/python{python}", interpreter::FOLDER);
         let compilers =
             Arc::new(bytecode::Compilers::new(shop.sandbox.clone(), &root, program, python));
         known.insert(*interpreter, compilers.clone());
