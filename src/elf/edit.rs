@@ -1,8 +1,8 @@
 //! Edits that keep every byte where it is: strings, and the tag of a search path. Begin at
 //! [`replace_same_length`].
 
-use super::facts::{DT_RPATH, DT_RUNPATH};
 use super::image::{self, PT_DYNAMIC};
+use super::read::{DT_RPATH, DT_RUNPATH};
 use super::{Class, ElfError, read};
 
 /// Replaces every `from` by `to`, which has the same length. Gives the number of hits.
