@@ -50,7 +50,17 @@ pub fn embed(bytes: &[u8], stub: &EntryStub) -> Result<Vec<u8>, ElfError> {
         sections.add_code(".recipe.stub", plan.address, plan.offset, code_size);
         sections.write(&mut out)?;
     }
-    Ok(out)
+    // In a file whose tables share bytes, writing one has changed another.
+    let written = read(&out)?.filter(|written| {
+        written.entry_stub
+            && written.rpath.as_ref() == Some(&plan.search_path)
+            && written.needed == facts.needed
+            && written.versions_needed == facts.versions_needed
+    });
+    match written {
+        Some(_) => Ok(out),
+        None => Err(layout("its tables share bytes")),
+    }
 }
 
 fn code_for(facts: &Facts) -> Result<&'static [u8], ElfError> {

@@ -1,5 +1,5 @@
-#![allow(clippy::unwrap_used)]
 //! Facts about this room, proved on programs that the machine's C compiler makes. Begin at [`Tree`].
+#![allow(clippy::unwrap_used)]
 
 mod debs;
 mod edits;
