@@ -34,10 +34,19 @@ pub enum BuildError {
 }
 
 fn summary(failures: &[Failure], skipped: usize) -> String {
-    let steps = |count: usize| if count == 1 { "1 step".into() } else { format!("{count} steps") };
+    let steps = |count: usize| {
+        if count == 1 {
+            "1 step".into()
+        } else {
+            format!("{count} steps")
+        }
+    };
     let mut text = format!("{} failed", steps(failures.len()));
     if skipped > 0 {
-        text.push_str(&format!(", and {} not tried because of that", steps(skipped)));
+        text.push_str(&format!(
+            ", and {} not tried because of that",
+            steps(skipped)
+        ));
     }
     text
 }
@@ -147,7 +156,12 @@ pub enum StepError {
 }
 
 fn missing_libraries(missing: &[(String, String)]) -> String {
-    let lines: Vec<String> =
-        missing.iter().map(|(path, soname)| format!("{path} needs {soname}")).collect();
-    format!("no file of the closure provides what others need:\n  {}", lines.join("\n  "))
+    let lines: Vec<String> = missing
+        .iter()
+        .map(|(path, soname)| format!("{path} needs {soname}"))
+        .collect();
+    format!(
+        "no file of the closure provides what others need:\n  {}",
+        lines.join("\n  ")
+    )
 }

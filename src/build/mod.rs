@@ -86,7 +86,16 @@ pub fn build(plan: &Plan, shop: &Workshop<'_>, ear: &dyn Ear) -> Result<Built, B
     let (report, reports) = channel();
     let driven = work.in_place_scope(|work| {
         downloads.in_place_scope(|downloads| {
-            run.drive(shop, ear, Crew { work, downloads, report: &report }, &reports)
+            run.drive(
+                shop,
+                ear,
+                Crew {
+                    work,
+                    downloads,
+                    report: &report,
+                },
+                &reports,
+            )
         })
     });
     // What was made is kept, whatever became of the rest: the next build goes on from here.
@@ -175,7 +184,9 @@ impl<'p> Run<'p> {
             if downloading + working == 0 {
                 return Ok(());
             }
-            let Ok(report) = reports.recv() else { return Ok(()) };
+            let Ok(report) = reports.recv() else {
+                return Ok(());
+            };
             match self.plan.graph()[report.node].step {
                 crate::plan::Step::Fetch(_) => downloading -= 1,
                 _ => working -= 1,
@@ -201,16 +212,24 @@ impl<'p> Run<'p> {
     {
         let plan: &'s Plan = self.plan;
         let planned = &plan.graph()[node];
-        let resolved = planned.step.map(|input| self.outputs.get(input).copied().ok_or(()));
+        let resolved = planned
+            .step
+            .map(|input| self.outputs.get(input).copied().ok_or(()));
         move || {
             let started = Instant::now();
             let result = match resolved {
-                Ok(step) => catch_unwind(AssertUnwindSafe(|| perform(node, planned, &step, shop, ear)))
-                    .unwrap_or(Err(StepError::Panicked)),
+                Ok(step) => catch_unwind(AssertUnwindSafe(|| {
+                    perform(node, planned, &step, shop, ear)
+                }))
+                .unwrap_or(Err(StepError::Panicked)),
                 Err(()) => Err(StepError::Panicked),
             };
             // The receiver outlives every job; if it is gone there is nobody left to tell.
-            let _ = report.send(Report { node, result, took: started.elapsed() });
+            let _ = report.send(Report {
+                node,
+                result,
+                took: started.elapsed(),
+            });
         }
     }
 
@@ -259,7 +278,10 @@ impl<'p> Run<'p> {
             durations: ran()
                 .map(|(node, _, took)| {
                     let node = &graph[*node];
-                    ((node.step.kind().to_owned(), node.subject.clone()), took.as_millis() as u64)
+                    (
+                        (node.step.kind().to_owned(), node.subject.clone()),
+                        took.as_millis() as u64,
+                    )
                 })
                 .collect(),
             guarding: ran()
@@ -270,7 +292,10 @@ impl<'p> Run<'p> {
     }
 
     fn failed(self) -> BuildError {
-        BuildError::Failed { skipped: self.schedule.skipped(), failures: self.failures }
+        BuildError::Failed {
+            skipped: self.schedule.skipped(),
+            failures: self.failures,
+        }
     }
 }
 
@@ -286,7 +311,11 @@ fn perform(
     if let Some(trace) = shop.session.find(&key)?
         && let Some(output) = trace.outputs.get(OUT)
     {
-        return Ok(Done { key, output: *output, ran: false });
+        return Ok(Done {
+            key,
+            output: *output,
+            ran: false,
+        });
     }
     ear.hear(Event::Started(node, planned));
     let begun = Instant::now();
@@ -298,7 +327,10 @@ fn perform(
         maker: concat!("recipe ", env!("CARGO_PKG_VERSION")).to_owned(),
         started: now().saturating_sub(begun.elapsed().as_millis() as u64),
         duration: begun.elapsed().as_millis() as u64,
-        isolation: Isolation { reached: isolation.to_owned(), required: isolation.to_owned() },
+        isolation: Isolation {
+            reached: isolation.to_owned(),
+            required: isolation.to_owned(),
+        },
         preimage: step.preimage(),
     };
     if let Recorded::Differs { first } = shop.session.record(trace)? {
@@ -307,9 +339,17 @@ fn perform(
             "{kind} {subject} gave other bytes than another build at the same time; the first stay"
         )));
         let output = first.outputs.get(OUT).copied().unwrap_or(output);
-        return Ok(Done { key, output, ran: true });
+        return Ok(Done {
+            key,
+            output,
+            ran: true,
+        });
     }
-    Ok(Done { key, output, ran: true })
+    Ok(Done {
+        key,
+        output,
+        ran: true,
+    })
 }
 
 /// The one output that each step of ours has.
@@ -317,5 +357,7 @@ const OUT: &str = "out";
 
 /// Milliseconds since 1970, for people; nothing is ever ordered by it.
 fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64)
 }

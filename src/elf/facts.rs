@@ -3,19 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-<<<<<<< HEAD
-use object::Endianness;
-use object::elf;
-use object::endian::Endian as _;
-use object::read::elf::{Dyn as _, FileHeader, Note, NoteIterator, ProgramHeader};
 use serde::{Deserialize, Serialize};
 
-use super::ElfError;
-use super::embed::MARK;
-use super::error::damaged;
-
-=======
->>>>>>> elf
 /// What an ELF file is, needs and offers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
