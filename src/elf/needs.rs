@@ -62,7 +62,7 @@ pub fn needs_in_tree<'a>(
         let Some((name, facts)) = files.get_key_value(root) else {
             continue;
         };
-        let is_program = facts.interpreter.is_some() || facts.entry_stub;
+        let is_program = facts.is_executable_program() || facts.entry_stub;
         let brought = if is_program { &[] } else { library_path };
         let inherited = brought.iter().map(|s| (*s).to_owned()).collect();
         let start = Found {
