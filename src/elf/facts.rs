@@ -10,13 +10,14 @@ use object::Endianness;
 use object::elf;
 use object::endian::Endian as _;
 use object::read::elf::{Dyn as _, FileHeader, Note, NoteIterator, ProgramHeader};
+use serde::{Deserialize, Serialize};
 
 use super::ElfError;
 use super::embed::MARK;
 use super::error::damaged;
 
 /// What an ELF file is, needs and offers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// The processor it is for.
     pub machine: Machine,
@@ -93,7 +94,7 @@ fn version_number(text: &str) -> Option<(u32, u32)> {
 }
 
 /// The processor a file is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Machine {
     /// x86, 64 bits.
     X86_64,
@@ -114,7 +115,7 @@ impl fmt::Display for Machine {
 }
 
 /// The word size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Class {
     /// 32 bits.
     Bits32,
@@ -123,7 +124,7 @@ pub enum Class {
 }
 
 /// The ELF type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// ET_EXEC: a program at a fixed address.
     Program,
@@ -136,7 +137,7 @@ pub enum Kind {
 }
 
 /// Levels of x86_64, lowest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Isa {
     /// `x86-64`
     Baseline,

@@ -19,6 +19,7 @@ pub mod suites;
 pub mod system;
 pub mod universe;
 pub mod version;
+pub mod wheels;
 
 use std::fmt;
 use std::sync::Mutex;

@@ -118,6 +118,11 @@ impl NetError {
     pub fn is_gone(&self) -> bool {
         matches!(self, NetError::Gone { .. })
     }
+
+    /// Whether a mirror answered with other bytes than those that were locked.
+    pub fn is_corrupt(&self) -> bool {
+        matches!(self, NetError::Corrupt { .. })
+    }
 }
 
 /// The environment variable that names a mirror of `archive`.

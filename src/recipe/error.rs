@@ -19,7 +19,10 @@ use super::wrong::{Wrong, quoted};
 pub enum RecipeError {
     /// A recipe file that could not be read.
     #[error("cannot read the recipe {path}: {why}")]
-    #[diagnostic(code(recipe::unreadable))]
+    #[diagnostic(
+        code(recipe::unreadable),
+        help("give the name of a recipe in ./recipes, or the path of a .kdl file")
+    )]
     Unreadable {
         /// The file, as it was asked for.
         path: Utf8PathBuf,

@@ -10,6 +10,7 @@ use super::*;
 
 mod broken;
 mod hostile;
+mod reference;
 mod requirements;
 
 /// A whole recipe that uses every node but `requirements`, which needs a file.
@@ -55,9 +56,18 @@ fn whole() -> Recipe {
 
 /// The report as it looks in a narrow terminal without colours.
 fn message(error: &RecipeError) -> String {
+    message_in(error, 90)
+}
+
+/// The same for a message that holds a random path, which must not decide where lines break.
+fn wide_message(error: &RecipeError) -> String {
+    message_in(error, 400)
+}
+
+fn message_in(error: &RecipeError, width: usize) -> String {
     let mut shown = String::new();
     GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor())
-        .with_width(90)
+        .with_width(width)
         .with_links(false)
         .render_report(&mut shown, error)
         .expect("rendered");

@@ -229,10 +229,10 @@ fn messages_about_whole_files() {
         "/dev/zero".into(),
     ] {
         let error = Recipe::read(&path).expect_err("refused");
-        shown += &message(&error).replace(folder.as_str(), "DIR");
+        shown += &wide_message(&error).replace(folder.as_str(), "DIR");
         shown += "\n";
     }
-    let folders: Vec<Utf8PathBuf> = vec!["recipes".into(), "/etc/recipes".into()];
+    let folders: Vec<Utf8PathBuf> = vec!["nowhere/recipes".into(), "/nowhere/recipes".into()];
     for word in ["scylla-pithon", "hello@3.11", "$(x)"] {
         let error = lookup::find_in(word, &folders).expect_err("refused");
         shown += &message(&error);
@@ -247,6 +247,6 @@ fn a_misspelt_name_suggests_the_recipe_that_is_there() {
     let folder = Utf8PathBuf::from_path_buf(folder.path().to_owned()).expect("UTF-8");
     std::fs::write(folder.join("scylla-python.kdl"), "").expect("written");
     let error = lookup::find_in("scylla-pithon", std::slice::from_ref(&folder)).expect_err("none");
-    let shown = message(&error).replace(folder.as_str(), "DIR");
+    let shown = wide_message(&error).replace(folder.as_str(), "DIR");
     assert!(shown.contains("did you mean `scylla-python`?"), "{shown}");
 }

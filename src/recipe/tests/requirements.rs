@@ -37,7 +37,7 @@ impl Folder {
     /// The message, with the folder's random name left out.
     fn refused(&self) -> String {
         let error = self.read().expect_err("refused");
-        message(&error).replace(self.path().as_str(), "DIR")
+        wide_message(&error).replace(self.path().as_str(), "DIR")
     }
 }
 
