@@ -97,10 +97,7 @@ pub(super) fn look_into(
         FileKind::Wheel => unpack_zip(&source, &name, &limits, &mut sink),
         FileKind::Deb | FileKind::DebianPatches => unpack_deb(source, &name, &limits, &mut sink),
     };
-    done.map_err(|cause| LockError::Unpack {
-        package: name,
-        cause,
-    })?;
+    done.map_err(|cause| LockError::Unpack(Box::new(cause)))?;
     Ok(Unpacked {
         tree: sink.inner.finish()?,
         elf: sink.elf,

@@ -106,41 +106,13 @@ pub enum LockError {
         platform: String,
     },
     /// The suite has no such Python.
-    #[error("{suite} has no Python {version}")]
-    #[diagnostic(code(lock::no_interpreter), help("{}", if offered.is_empty() { "it has none at all".to_owned() } else { format!("it has Python {}", offered.join(", ")) }))]
-    NoInterpreter {
-        /// What was asked for.
-        version: String,
-        /// Where.
-        suite: String,
-        /// What there is.
-        offered: Vec<String>,
-        /// The recipe.
-        #[source_code]
-        text: NamedSource<Arc<str>>,
-        /// Where it asks.
-        #[label("asked for here")]
-        at: SourceSpan,
-    },
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    NoInterpreter(Box<NoInterpreter>),
     /// A package that does not exist.
-    #[error("there is no package {name} in {suite}")]
-    #[diagnostic(code(lock::unknown_package), help("{}", suggest(near, providers)))]
-    UnknownPackage {
-        /// What was asked for.
-        name: String,
-        /// Where.
-        suite: String,
-        /// Names that look like it.
-        near: Vec<String>,
-        /// Packages that provide a name of this kind.
-        providers: Vec<String>,
-        /// The recipe.
-        #[source_code]
-        text: NamedSource<Arc<str>>,
-        /// Where it asks.
-        #[label("asked for here")]
-        at: SourceSpan,
-    },
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    UnknownPackage(Box<UnknownPackage>),
     /// Packages that cannot be together.
     #[error("the packages of {suite} do not fit together: {cause}")]
     #[diagnostic(code(lock::unmet))]
@@ -148,48 +120,16 @@ pub enum LockError {
         /// Where.
         suite: String,
         /// What does not fit.
-        cause: Unmet,
+        cause: Box<Unmet>,
     },
     /// A library that no chosen package has.
-    #[error(
-        "{owner}: {file} needs {}, and no package in the closure has it",
-        library(soname, symbols)
-    )]
-    #[diagnostic(code(lock::missing_library), help("{}", offer_library(offered)))]
-    MissingLibrary {
-        /// The package or wheel whose file it is.
-        owner: String,
-        /// The file.
-        file: String,
-        /// The library.
-        soname: String,
-        /// The symbol version that the library lacks, when it is there.
-        symbols: Option<String>,
-        /// Packages that have the library.
-        offered: Vec<String>,
-    },
-    /// A package that does not unpack.
-    #[error("{package} cannot be unpacked")]
-    #[diagnostic(code(lock::unpack))]
-    Unpack {
-        /// The package.
-        package: String,
-        /// What is wrong.
-        #[source]
-        #[diagnostic_source]
-        cause: crate::archive::ArchiveError,
-    },
-    /// A file that looks like ELF and is damaged.
-    #[error("{owner}: {file} is damaged: {cause}")]
-    #[diagnostic(code(lock::elf))]
-    Elf {
-        /// The package or wheel.
-        owner: String,
-        /// The file.
-        file: String,
-        /// What is wrong.
-        cause: String,
-    },
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    MissingLibrary(Box<MissingLibrary>),
+    /// A package that does not unpack; the archive's name is the package's.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Unpack(Box<crate::archive::ArchiveError>),
     /// The source package of the interpreter is not in the signed index.
     #[error("{suite} has no source package {name} {version}")]
     #[diagnostic(
@@ -241,6 +181,66 @@ pub enum LockError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     File(Box<FileError>),
+}
+
+/// The suite has no such Python.
+#[derive(Debug, Error, Diagnostic)]
+#[error("{suite} has no Python {version}")]
+#[diagnostic(code(lock::no_interpreter), help("{}", if offered.is_empty() { "it has none at all".to_owned() } else { format!("it has Python {}", offered.join(", ")) }))]
+pub struct NoInterpreter {
+    /// What was asked for.
+    pub version: String,
+    /// Where.
+    pub suite: String,
+    /// What there is.
+    pub offered: Vec<String>,
+    /// The recipe.
+    #[source_code]
+    pub text: NamedSource<Arc<str>>,
+    /// Where it asks.
+    #[label("asked for here")]
+    pub at: SourceSpan,
+}
+
+/// A package that does not exist.
+#[derive(Debug, Error, Diagnostic)]
+#[error("there is no package {name} in {suite}")]
+#[diagnostic(code(lock::unknown_package), help("{}", suggest(near, providers)))]
+pub struct UnknownPackage {
+    /// What was asked for.
+    pub name: String,
+    /// Where.
+    pub suite: String,
+    /// Names that look like it.
+    pub near: Vec<String>,
+    /// Packages that provide a name of this kind.
+    pub providers: Vec<String>,
+    /// The recipe.
+    #[source_code]
+    pub text: NamedSource<Arc<str>>,
+    /// Where it asks.
+    #[label("asked for here")]
+    pub at: SourceSpan,
+}
+
+/// A library that no chosen package has.
+#[derive(Debug, Error, Diagnostic)]
+#[error(
+    "{owner}: {file} needs {}, and no package in the closure has it",
+    library(soname, symbols)
+)]
+#[diagnostic(code(lock::missing_library), help("{}", offer_library(offered)))]
+pub struct MissingLibrary {
+    /// The package or wheel whose file it is.
+    pub owner: String,
+    /// The file.
+    pub file: String,
+    /// The library.
+    pub soname: String,
+    /// The symbol version that the library lacks, when it is there.
+    pub symbols: Option<String>,
+    /// Packages that have the library.
+    pub offered: Vec<String>,
 }
 
 /// A lock file that says what a lock cannot say.

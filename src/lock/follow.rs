@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::candidates::{Candidates, Unpacked};
-use super::error::LockError;
+use super::error::{LockError, MissingLibrary};
 use super::make::{processor, settle};
 use super::relation;
 use super::suites::Suites;
@@ -187,7 +187,7 @@ impl Moving<'_> {
                             };
                             return Err(LockError::Unmet {
                                 suite: self.suites.release().to_owned(),
-                                cause,
+                                cause: Box::new(cause),
                             });
                         }
                         more.insert(file.source.clone());
@@ -275,7 +275,7 @@ impl Moving<'_> {
                     .extend(there.into_iter().map(|name| (name, reason.clone())));
             }
             if self.added.len() == before {
-                return Err(LockError::MissingLibrary {
+                return Err(LockError::MissingLibrary(Box::new(MissingLibrary {
                     owner,
                     file: need.file,
                     offered: self
@@ -284,7 +284,7 @@ impl Moving<'_> {
                         .unwrap_or_default(),
                     soname: need.soname,
                     symbols: need.version,
-                });
+                })));
             }
         }
     }

@@ -100,7 +100,7 @@ impl Suites {
         }
         let named = |cause| LockError::Unmet {
             suite: release.to_owned(),
-            cause,
+            cause: Box::new(cause),
         };
         universe.finish().map_err(named)?;
         Ok(Suites {
@@ -408,7 +408,7 @@ fn read_packages(
     match failed {
         Some(cause) => Err(LockError::Unmet {
             suite: suite.name.clone(),
-            cause,
+            cause: Box::new(cause),
         }),
         None => Ok(()),
     }

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use recipe_store::{TreeBuilder, TreeId};
 
 use super::candidates::{Candidates, Libraries, Unpacked};
-use super::error::LockError;
+use super::error::{LockError, MissingLibrary, NoInterpreter, UnknownPackage};
 use super::suites::Suites;
 use super::universe::{Closure, Offer, Unmet};
 use super::{Context, FileKind, Locked};
@@ -76,7 +76,7 @@ impl<'s> System<'s> {
             .or_else(|_| suites.universe.closure(&names, &BTreeMap::new()))
             .map_err(|cause| LockError::Unmet {
                 suite: release.to_owned(),
-                cause,
+                cause: Box::new(cause),
             })?;
         let plain = recipe.system.exclude.iter().map(|exclude| &exclude.value);
         let excluded = plain
@@ -197,7 +197,7 @@ impl<'s> System<'s> {
             let package = &chosen.offer.package;
             let unmet = |cause: Unmet| LockError::Unmet {
                 suite: self.suites.release().to_owned(),
-                cause,
+                cause: Box::new(cause),
             };
             let direct = self
                 .suites
@@ -267,13 +267,13 @@ impl<'s> System<'s> {
             .suites
             .packages_with(context, &missing.soname)
             .unwrap_or_default();
-        LockError::MissingLibrary {
+        LockError::MissingLibrary(Box::new(MissingLibrary {
             owner: missing.owner.clone(),
             file: missing.file.clone(),
             soname: missing.soname.clone(),
             symbols: missing.symbols.clone(),
             offered,
-        }
+        }))
     }
 }
 
@@ -349,13 +349,13 @@ fn roots(suites: &Suites, recipe: &Recipe) -> Result<BTreeMap<String, String>, L
         let version = &interpreter.value.version;
         let (needed, optional) = interpreter_packages(version);
         if !needed.iter().all(|name| exists(name)) {
-            return Err(LockError::NoInterpreter {
+            return Err(LockError::NoInterpreter(Box::new(NoInterpreter {
                 version: version.clone(),
                 suite: suites.release().to_owned(),
                 offered: pythons(suites),
                 text: recipe.text.clone(),
                 at: interpreter.span,
-            });
+            })));
         }
         let all = needed
             .into_iter()
@@ -364,7 +364,7 @@ fn roots(suites: &Suites, recipe: &Recipe) -> Result<BTreeMap<String, String>, L
     }
     for package in &recipe.system.packages {
         if !exists(&package.value) {
-            return Err(LockError::UnknownPackage {
+            return Err(LockError::UnknownPackage(Box::new(UnknownPackage {
                 name: package.value.clone(),
                 suite: suites.release().to_owned(),
                 near: super::near::nearest(&package.value, suites.universe.names()),
@@ -377,7 +377,7 @@ fn roots(suites: &Suites, recipe: &Recipe) -> Result<BTreeMap<String, String>, L
                     .collect(),
                 text: recipe.text.clone(),
                 at: package.span,
-            });
+            })));
         }
         roots.insert(package.value.clone(), "recipe".to_owned());
     }
