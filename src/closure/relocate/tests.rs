@@ -242,6 +242,8 @@ fn the_same_packages_give_the_same_tree_and_nothing_unneeded() {
         "bin/python3",
         "lib/libz.so.1",
         "lib/libdb-5.3.so",
+        "lib/libbz2.so.1.0",
+        "lib/libbz2.so.1",
         "etc/ssl/certs/ca-certificates.crt",
         "lib/locale/C.UTF-8",
     ] {
