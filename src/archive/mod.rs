@@ -20,9 +20,11 @@ mod path;
 mod read_at;
 mod stream;
 mod tar;
+mod tree_sink;
 mod zip;
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;
 
 pub use deb::{unpack_deb, unpack_deb_control};
@@ -31,6 +33,7 @@ pub use limits::Limits;
 pub use read_at::ReadAt;
 pub use stream::Compression;
 pub use tar::unpack_tar;
+pub use tree_sink::TreeSink;
 pub use zip::unpack_zip;
 
 use std::io::Read;

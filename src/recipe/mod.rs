@@ -1,13 +1,38 @@
 //! KDL text → [`Recipe`]: what somebody wants, nothing yet looked up. Begin at [`Recipe::read`].
 //!
-//! The grammar is closed: what is not listed in `parse.rs` is an error that shows the line. A
-//! [`Spanned`] value remembers where it was written, so that rooms further right (a requirement
+//! The grammar is closed: what is not listed in `grammar.rs` is an error that shows the line. The
+//! text goes through `guard.rs` (what kdl must not see), `document.rs` (kdl), `decode.rs` (right
+//! shape) and `parse.rs` (meaning). A [`Spanned`] value remembers where it was written, so that rooms further right (a requirement
 //! nobody can satisfy, an unknown package) can still show the line that asked for it.
 
 use std::sync::Arc;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use miette::{NamedSource, SourceSpan};
+
+mod characters;
+mod decode;
+mod document;
+mod error;
+mod facts;
+mod files;
+mod grammar;
+mod guard;
+mod lookup;
+mod near;
+mod parse;
+mod requirement;
+#[cfg(test)]
+mod tests;
+mod values;
+mod wrong;
+
+pub use document::document;
+pub use error::{Mistake, RecipeError};
+pub use grammar::{Kind, RULES, Rule};
+pub use guard::Limits;
+pub use requirement::{Origin, Requirement};
+pub use wrong::Wrong;
 
 /// A value and the bytes of the recipe file that said it.
 #[derive(Debug, Clone)]
@@ -47,6 +72,50 @@ pub struct Recipe {
     pub folder: Utf8PathBuf,
     /// The file as it was read, for errors.
     pub text: NamedSource<Arc<str>>,
+    /// See [`Recipe::requirements`].
+    requirements: Vec<Requirement>,
+    /// See [`Recipe::files_read`].
+    files_read: Vec<FileRead>,
+}
+
+/// A file as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileRead {
+    /// Where it lies.
+    pub path: Utf8PathBuf,
+    /// What it held.
+    pub bytes: Arc<[u8]>,
+}
+
+impl Recipe {
+    /// Reads the recipe file at `path` and the requirements files that it names. Each file is
+    /// read once, must be a regular one, and is never waited for.
+    pub fn read(path: &Utf8Path) -> Result<Recipe, RecipeError> {
+        let bytes = files::read_regular(path, Limits::RECIPE.bytes).map_err(|why| {
+            RecipeError::Unreadable {
+                path: path.to_owned(),
+                why,
+            }
+        })?;
+        let text = String::from_utf8(bytes).map_err(|error| not_utf8(path, &error))?;
+        let folder = path.parent().unwrap_or(Utf8Path::new(""));
+        Recipe::parse(path.as_str(), text.into(), folder)
+    }
+
+    /// The recipe that `text` says. `name` is what the text is called in messages, and `folder` is
+    /// where the requirements files that it names are read from.
+    pub fn parse(name: &str, text: Arc<str>, folder: &Utf8Path) -> Result<Recipe, RecipeError> {
+        parse::recipe(&NamedSource::new(name, text), folder)
+    }
+}
+
+/// Shows the place where the text stops being UTF-8.
+fn not_utf8(path: &Utf8Path, error: &std::string::FromUtf8Error) -> RecipeError {
+    let at = error.utf8_error().valid_up_to();
+    let shown: Arc<str> = String::from_utf8_lossy(error.as_bytes()).into();
+    let text = NamedSource::new(path, shown);
+    let mistake = Mistake::new(Wrong::NotUtf8, &text, at..at, "it is up to here");
+    RecipeError::of(path.as_str(), vec![mistake])
 }
 
 /// `interpreter "python" "3.13" from="debian" suite="trixie"`
@@ -101,7 +170,7 @@ pub struct ClosureSpec {
 }
 
 /// `entry "scylla-python" runs="bin/python3"`
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct EntryPoint {
     /// Name under `bin/`.
     pub name: String,
@@ -125,7 +194,7 @@ pub enum Trim {
 }
 
 /// The `check` node: each must succeed inside the finished closure.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Check {
     /// `python "CODE"`
     Python(String),

@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RenameFlags, Stat};
@@ -220,6 +221,34 @@ impl Dir {
             other => other,
         }
         .map_err(|e| to.error("move into place", final_name, e))
+    }
+
+    /// Moves what has this name elsewhere into this directory; what is gone already is as good.
+    pub(crate) fn take_from(&self, from: &Dir, name: &str) -> Result<()> {
+        match retry_on_intr(|| fs::renameat(&from.fd, name, &self.fd, name)) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(e) => Err(from.error("move away", name, e)),
+        }
+    }
+
+    /// Notes that a file was used, if it was not in the last hour. For the order of eviction only.
+    pub(crate) fn touch(&self, name: &str) -> Result<()> {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs();
+        let fresh = |stat: Stat| u64::try_from(stat.st_mtime).unwrap_or(0).abs_diff(now) < 3600;
+        if self.stat(name)?.is_none_or(fresh) {
+            return Ok(());
+        }
+        let (keep, now) = ((0, fs::UTIME_OMIT), (0, fs::UTIME_NOW));
+        let time = |(tv_sec, tv_nsec)| fs::Timespec { tv_sec, tv_nsec };
+        let times = fs::Timestamps {
+            last_access: time(keep),
+            last_modification: time(now),
+        };
+        retry_on_intr(|| fs::utimensat(&self.fd, name, &times, AtFlags::SYMLINK_NOFOLLOW))
+            .map_err(|e| self.error("touch", name, e))
     }
 
     /// Gives a file a second name. Tells the bare error: there are several that a copy mends.

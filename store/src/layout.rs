@@ -92,7 +92,7 @@ impl Store {
                 make_parents(path)?;
                 Dir::open(path)?
             }
-            Err(other) => return Err(other),
+            Err(other) => return Err(owner_error(path).unwrap_or(other)),
         };
         check_owner(&root)?;
         match root.read("version")? {
@@ -158,6 +158,17 @@ fn make_parents(path: &Utf8Path) -> Result<()> {
         Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(failed(e)),
         _ => Ok(()),
     }
+}
+
+/// A store that cannot even be opened is most often somebody else's.
+fn owner_error(path: &Utf8Path) -> Option<StoreError> {
+    let owner = rustix::fs::stat(path.as_str()).ok()?.st_uid;
+    let user = geteuid().as_raw();
+    (owner != user).then(|| StoreError::Owner {
+        path: path.to_owned(),
+        owner,
+        user,
+    })
 }
 
 fn check_owner(root: &Dir) -> Result<()> {

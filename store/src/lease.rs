@@ -19,14 +19,17 @@ use rustix::io::{Errno, retry_on_intr};
 
 use crate::digest::{Digest, StepKey};
 use crate::disk::Dir;
-use crate::error::Result;
-use crate::layout::{Key, Kind};
+use crate::error::{Result, StoreError};
+use crate::layout::{Folders, Key, Kind};
 
 /// The name of a session's lease in its staging folder.
 pub(crate) const LEASE: &str = "lease";
 /// The name of the gate's file in the store.
-const GATE: &str = "gate";
-const RECORD: usize = 33;
+pub(crate) const GATE: &str = "gate";
+/// The name of the lock that a collection holds from its beginning to its end.
+const COLLECTING: &str = "collecting";
+/// Length of a record in bytes.
+pub(crate) const RECORD: usize = 33;
 
 /// One thing a session relies on.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -107,6 +110,30 @@ pub(crate) fn read_lease(bytes: &[u8]) -> impl Iterator<Item = Kept> {
             _ => None,
         }
     })
+}
+
+impl Folders {
+    /// Takes the lock of collections: exclusively to collect, shared to keep collections out.
+    pub(crate) fn lock_collecting(&self, how: FlockOperation) -> Result<File> {
+        let failed = |e| self.root.error("lock", COLLECTING, e);
+        let file = self.root.open_lock(COLLECTING).map_err(failed)?;
+        retry_on_intr(|| flock(&file, how)).map_err(failed)?;
+        Ok(file)
+    }
+
+    /// Keeps collections out, unless there is one already: it has to read the leases of all sessions
+    /// that lived while it went on, so they stay until it is over.
+    pub(crate) fn not_collecting(&self) -> Result<Option<File>> {
+        match self.lock_collecting(FlockOperation::NonBlockingLockShared) {
+            Ok(file) => Ok(Some(file)),
+            Err(StoreError::Io { source, .. })
+                if source.kind() == std::io::ErrorKind::WouldBlock =>
+            {
+                Ok(None)
+            }
+            Err(other) => Err(other),
+        }
+    }
 }
 
 /// The shared side of the lock between sessions and collection.

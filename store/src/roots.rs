@@ -130,6 +130,15 @@ impl Store {
         Ok(all)
     }
 
+    /// Removes a root's file, unless its link points to its tree after all. Tells whether it did.
+    pub(crate) fn forget(&self, root: &Root) -> Result<bool> {
+        let name = root.file_name();
+        match self.root(&name)? {
+            Some(root) if !self.points(&root)? => self.folders.roots.unlink(&name).map(|()| true),
+            _ => Ok(false),
+        }
+    }
+
     fn root(&self, name: &str) -> Result<Option<Root>> {
         let roots = &self.folders.roots;
         let Some(bytes) = roots.read(name)? else {

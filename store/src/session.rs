@@ -112,6 +112,9 @@ fn begin(tmp: &Dir) -> Result<Option<(String, Dir, Lease)>> {
 
 /// Removes the staging folders of dead sessions.
 pub(crate) fn reclaim(folders: &Folders) -> Result<()> {
+    let Some(_held) = folders.not_collecting()? else {
+        return Ok(());
+    };
     for entry in folders.tmp.names()? {
         let Some(name) = utf8(&entry.name) else {
             continue;
@@ -121,7 +124,8 @@ pub(crate) fn reclaim(folders: &Folders) -> Result<()> {
             continue;
         };
         if let Ok(Some(dead)) = Lease::take(&staging) {
-            remove_staging(&folders.tmp, name, &staging)?;
+            staging.empty(LEASE)?;
+            remove_lease(&folders.tmp, name, &staging)?;
             drop(dead);
         }
     }
@@ -129,8 +133,7 @@ pub(crate) fn reclaim(folders: &Folders) -> Result<()> {
 }
 
 /// The lease goes last: while it is locked nobody else touches the folder.
-fn remove_staging(tmp: &Dir, name: &str, staging: &Dir) -> Result<()> {
-    staging.empty(LEASE)?;
+fn remove_lease(tmp: &Dir, name: &str, staging: &Dir) -> Result<()> {
     staging.unlink(LEASE)?;
     match tmp.remove_dir(name.as_bytes()) {
         // Another process looked whether the session is dead, and now finds that it is.
@@ -293,9 +296,19 @@ pub(crate) fn keys_of(id: &ObjectId) -> impl Iterator<Item = Key> {
         .map(move |kind| Key { kind, digest })
 }
 
+impl Session {
+    fn end(&self) -> Result<()> {
+        self.staging.empty(LEASE)?;
+        match self.folders().not_collecting()? {
+            Some(_held) => remove_lease(&self.folders().tmp, &self.name, &self.staging),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Drop for Session {
     fn drop(&mut self) {
         // Best effort: what remains is reclaimed by the next session.
-        let _ = remove_staging(&self.store.folders.tmp, &self.name, &self.staging);
+        let _ = self.end();
     }
 }

@@ -250,6 +250,7 @@ impl Session {
         }
         self.keep(&kept)?;
         drop(inside);
+        self.folders().traces.touch(trace_path(key).as_str())?;
         locked(&self.traces).insert(*key, trace.clone());
         Ok(Some(trace))
     }

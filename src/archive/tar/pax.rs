@@ -70,8 +70,11 @@ fn of_a_vendor(key: &[u8]) -> bool {
     vendor.len() < key.len() && vendor.iter().all(|byte| byte.is_ascii_uppercase())
 }
 
+/// Key, value, and what comes after the record.
+type Record<'c> = (&'c [u8], &'c [u8], &'c [u8]);
+
 /// `LENGTH KEY=VALUE\n`, where LENGTH counts the whole record.
-fn record(content: &[u8]) -> Result<(&[u8], &[u8], &[u8]), Fault> {
+fn record(content: &[u8]) -> Result<Record<'_>, Fault> {
     let short = || malformed("a record is cut short".to_owned());
     let blank = content
         .iter()

@@ -3,14 +3,14 @@
 use std::io::Write;
 
 /// A tar archive in the making.
-pub(super) struct Tar {
-    pub(super) bytes: Vec<u8>,
+pub(in crate::archive) struct Tar {
+    pub(in crate::archive) bytes: Vec<u8>,
 }
 
-pub(super) type Block = [u8; 512];
+pub(in crate::archive) type Block = [u8; 512];
 
 /// A ustar header, without checksum.
-pub(super) fn header(kind: u8, name: &[u8], size: u64) -> Block {
+pub(in crate::archive) fn header(kind: u8, name: &[u8], size: u64) -> Block {
     let mut block = [0; 512];
     block[..name.len()].copy_from_slice(name);
     block[100..108].copy_from_slice(b"0000644\0");
@@ -24,18 +24,18 @@ pub(super) fn header(kind: u8, name: &[u8], size: u64) -> Block {
 }
 
 /// Writes the checksum.
-pub(super) fn seal(block: &mut Block) {
+pub(in crate::archive) fn seal(block: &mut Block) {
     block[148..156].fill(b' ');
     let sum: u64 = block.iter().map(|byte| u64::from(*byte)).sum();
     block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
 }
 
 impl Tar {
-    pub(super) fn new() -> Self {
+    pub(in crate::archive) fn new() -> Self {
         Tar { bytes: Vec::new() }
     }
 
-    pub(super) fn raw(mut self, mut block: Block, content: &[u8]) -> Self {
+    pub(in crate::archive) fn raw(mut self, mut block: Block, content: &[u8]) -> Self {
         seal(&mut block);
         self.bytes.extend(block);
         self.bytes.extend(content);
@@ -43,19 +43,19 @@ impl Tar {
         self
     }
 
-    pub(super) fn file(self, name: &str, content: &[u8]) -> Self {
+    pub(in crate::archive) fn file(self, name: &str, content: &[u8]) -> Self {
         self.raw(header(b'0', name.as_bytes(), content.len() as u64), content)
     }
 
-    pub(super) fn directory(self, name: &str) -> Self {
+    pub(in crate::archive) fn directory(self, name: &str) -> Self {
         self.raw(header(b'5', name.as_bytes(), 0), b"")
     }
 
-    pub(super) fn symlink(self, name: &str, target: &str) -> Self {
+    pub(in crate::archive) fn symlink(self, name: &str, target: &str) -> Self {
         self.link(b'2', name, target)
     }
 
-    pub(super) fn hard_link(self, name: &str, to: &str) -> Self {
+    pub(in crate::archive) fn hard_link(self, name: &str, to: &str) -> Self {
         self.link(b'1', name, to)
     }
 
@@ -66,7 +66,7 @@ impl Tar {
     }
 
     /// A pax header for the next entry.
-    pub(super) fn pax(self, records: &[(&str, &[u8])]) -> Self {
+    pub(in crate::archive) fn pax(self, records: &[(&str, &[u8])]) -> Self {
         let content: Vec<u8> = records
             .iter()
             .flat_map(|(key, value)| record(key, value))
@@ -75,19 +75,19 @@ impl Tar {
     }
 
     /// An extension header of any kind: `x`, `g`, `L`, `K`.
-    pub(super) fn extension(self, kind: u8, content: &[u8]) -> Self {
+    pub(in crate::archive) fn extension(self, kind: u8, content: &[u8]) -> Self {
         self.raw(header(kind, b"extension", content.len() as u64), content)
     }
 
     /// With the end mark.
-    pub(super) fn end(mut self) -> Vec<u8> {
+    pub(in crate::archive) fn end(mut self) -> Vec<u8> {
         self.bytes.extend([0; 1024]);
         self.bytes
     }
 }
 
 /// One pax record.
-pub(super) fn record(key: &str, value: &[u8]) -> Vec<u8> {
+pub(in crate::archive) fn record(key: &str, value: &[u8]) -> Vec<u8> {
     let rest = key.len() + value.len() + 3;
     let mut length = rest + 1;
     while rest + length.to_string().len() != length {
@@ -99,25 +99,25 @@ pub(super) fn record(key: &str, value: &[u8]) -> Vec<u8> {
     record
 }
 
-pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(in crate::archive) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     out.write_all(bytes).unwrap();
     out.finish().unwrap()
 }
 
-pub(super) fn xz(bytes: &[u8]) -> Vec<u8> {
+pub(in crate::archive) fn xz(bytes: &[u8]) -> Vec<u8> {
     let options = lzma_rust2::XzOptions::with_preset(0);
     let mut out = lzma_rust2::XzWriter::new(Vec::new(), options).unwrap();
     out.write_all(bytes).unwrap();
     out.finish().unwrap()
 }
 
-pub(super) fn zstd(bytes: &[u8]) -> Vec<u8> {
+pub(in crate::archive) fn zstd(bytes: &[u8]) -> Vec<u8> {
     zstd::encode_all(bytes, 1).unwrap()
 }
 
 /// An ar archive of these members.
-pub(super) fn ar(members: &[(&str, &[u8])]) -> Vec<u8> {
+pub(in crate::archive) fn ar(members: &[(&str, &[u8])]) -> Vec<u8> {
     let mut bytes = b"!<arch>\n".to_vec();
     for (name, content) in members {
         let size = content.len();
@@ -135,7 +135,7 @@ pub(super) fn ar(members: &[(&str, &[u8])]) -> Vec<u8> {
 }
 
 /// A deb with this plain `data.tar`.
-pub(super) fn deb(data: &[u8]) -> Vec<u8> {
+pub(in crate::archive) fn deb(data: &[u8]) -> Vec<u8> {
     let control = Tar::new().file("./control", b"Package: x\n").end();
     ar(&[
         ("debian-binary", b"2.0\n"),
@@ -146,38 +146,38 @@ pub(super) fn deb(data: &[u8]) -> Vec<u8> {
 
 /// One entry of a zip: what is honest by default and can be made to lie.
 #[derive(Clone)]
-pub(super) struct ZipEntry {
-    pub(super) name: Vec<u8>,
-    pub(super) local_name: Vec<u8>,
+pub(in crate::archive) struct ZipEntry {
+    pub(in crate::archive) name: Vec<u8>,
+    pub(in crate::archive) local_name: Vec<u8>,
     /// What stands in the file, packed.
-    pub(super) packed: Vec<u8>,
-    pub(super) method: u16,
-    pub(super) flags: u16,
-    pub(super) crc: u32,
-    pub(super) size: u32,
-    pub(super) attributes: u32,
-    pub(super) local_extra: Vec<u8>,
-    pub(super) extra: Vec<u8>,
+    pub(in crate::archive) packed: Vec<u8>,
+    pub(in crate::archive) method: u16,
+    pub(in crate::archive) flags: u16,
+    pub(in crate::archive) crc: u32,
+    pub(in crate::archive) size: u32,
+    pub(in crate::archive) attributes: u32,
+    pub(in crate::archive) local_extra: Vec<u8>,
+    pub(in crate::archive) extra: Vec<u8>,
     /// After the content.
-    pub(super) descriptor: Vec<u8>,
+    pub(in crate::archive) descriptor: Vec<u8>,
     /// Fields of the local header, where they differ: CRC, packed size, size.
-    pub(super) local: Option<(u32, u32, u32)>,
+    pub(in crate::archive) local: Option<(u32, u32, u32)>,
 }
 
-pub(super) fn crc32(bytes: &[u8]) -> u32 {
+pub(in crate::archive) fn crc32(bytes: &[u8]) -> u32 {
     let mut crc = flate2::Crc::new();
     crc.update(bytes);
     crc.sum()
 }
 
-pub(super) fn deflate(bytes: &[u8]) -> Vec<u8> {
+pub(in crate::archive) fn deflate(bytes: &[u8]) -> Vec<u8> {
     let mut out = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
     out.write_all(bytes).unwrap();
     out.finish().unwrap()
 }
 
 impl ZipEntry {
-    pub(super) fn stored(name: &str, content: &[u8]) -> Self {
+    pub(in crate::archive) fn stored(name: &str, content: &[u8]) -> Self {
         ZipEntry {
             name: name.into(),
             local_name: name.into(),
@@ -194,7 +194,7 @@ impl ZipEntry {
         }
     }
 
-    pub(super) fn deflated(name: &str, content: &[u8]) -> Self {
+    pub(in crate::archive) fn deflated(name: &str, content: &[u8]) -> Self {
         ZipEntry {
             packed: deflate(content),
             method: 8,
@@ -202,7 +202,7 @@ impl ZipEntry {
         }
     }
 
-    pub(super) fn directory(name: &str) -> Self {
+    pub(in crate::archive) fn directory(name: &str) -> Self {
         ZipEntry {
             attributes: (0o040755 << 16) | 0x10,
             ..Self::stored(name, b"")
@@ -210,7 +210,7 @@ impl ZipEntry {
     }
 
     /// As written to a pipe: sizes come after the content.
-    pub(super) fn with_descriptor(self) -> Self {
+    pub(in crate::archive) fn with_descriptor(self) -> Self {
         let mut descriptor = b"PK\x07\x08".to_vec();
         descriptor.extend(self.crc.to_le_bytes());
         descriptor.extend((self.packed.len() as u32).to_le_bytes());
@@ -253,26 +253,26 @@ impl ZipEntry {
     }
 }
 
-pub(super) fn shorts(bytes: &mut Vec<u8>, values: &[u16]) {
+pub(in crate::archive) fn shorts(bytes: &mut Vec<u8>, values: &[u16]) {
     bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
 }
 
-pub(super) fn longs(bytes: &mut Vec<u8>, values: &[u32]) {
+pub(in crate::archive) fn longs(bytes: &mut Vec<u8>, values: &[u32]) {
     bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
 }
 
 /// A zip in its parts, to be put together with [`Zip::join`].
 #[derive(Clone, Default)]
-pub(super) struct Zip {
+pub(in crate::archive) struct Zip {
     /// Local headers, contents, descriptors.
-    pub(super) body: Vec<u8>,
+    pub(in crate::archive) body: Vec<u8>,
     /// The central directory.
-    pub(super) directory: Vec<u8>,
-    pub(super) count: u16,
+    pub(in crate::archive) directory: Vec<u8>,
+    pub(in crate::archive) count: u16,
 }
 
 impl Zip {
-    pub(super) fn of(entries: &[ZipEntry]) -> Self {
+    pub(in crate::archive) fn of(entries: &[ZipEntry]) -> Self {
         entries.iter().fold(Zip::default(), |mut zip, entry| {
             let offset = zip.body.len() as u32;
             zip.directory.extend(entry.central_header(offset));
@@ -284,7 +284,7 @@ impl Zip {
         })
     }
 
-    pub(super) fn end(&self) -> Vec<u8> {
+    pub(in crate::archive) fn end(&self) -> Vec<u8> {
         let mut bytes = b"PK\x05\x06".to_vec();
         shorts(&mut bytes, &[0, 0, self.count, self.count]);
         longs(
@@ -295,12 +295,12 @@ impl Zip {
         bytes
     }
 
-    pub(super) fn join(&self) -> Vec<u8> {
+    pub(in crate::archive) fn join(&self) -> Vec<u8> {
         [&self.body[..], &self.directory, &self.end()].concat()
     }
 }
 
 /// A whole zip of these entries.
-pub(super) fn zip(entries: &[ZipEntry]) -> Vec<u8> {
+pub(in crate::archive) fn zip(entries: &[ZipEntry]) -> Vec<u8> {
     Zip::of(entries).join()
 }

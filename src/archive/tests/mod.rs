@@ -3,7 +3,7 @@
 
 mod bombs;
 mod deb;
-mod fixture;
+pub(in crate::archive) mod fixture;
 mod random;
 mod real;
 mod tar;

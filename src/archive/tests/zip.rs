@@ -234,7 +234,7 @@ fn zip64_sizes_of_one_entry_are_read() {
         local_extra: [&[1, 0, 16, 0][..], &wide].concat(),
         ..ZipEntry::stored("b", content)
     };
-    accepted(&packed(&[entry.clone()]));
+    accepted(&packed(std::slice::from_ref(&entry)));
     let mut lying = entry.clone();
     lying.local_extra[4] ^= 1;
     second_refused(lying, "its size is 12 in one place and 13 in another");

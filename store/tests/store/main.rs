@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod collect;
+mod crash;
+mod machine;
 mod objects;
 mod sessions;
 mod support;
+mod verify;

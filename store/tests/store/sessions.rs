@@ -154,7 +154,7 @@ fn sixteen_threads_and_sessions_put_the_same_objects() {
         let run = |n: usize| {
             let (shared, scratch, start) = (&shared, &scratch, &start);
             move || {
-                let own = (n % 2 == 0).then(|| scratch.session());
+                let own = n.is_multiple_of(2).then(|| scratch.session());
                 let session = own.as_ref().unwrap_or(shared);
                 start.wait();
                 let names: Vec<String> = (0..60).map(|i| format!("d{}/f{i}", i % 7)).collect();

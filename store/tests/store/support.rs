@@ -83,3 +83,8 @@ pub fn trace(asked: &str, output: impl Into<ObjectId>) -> Trace {
         preimage: asked.into(),
     }
 }
+
+/// Fails unless every byte of the store is as it should be.
+pub fn clean(store: &Store) {
+    assert_eq!(store.verify().unwrap().findings, []);
+}

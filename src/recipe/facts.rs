@@ -1,0 +1,58 @@
+//! [`Recipe`] → what a lock depends on, and its digest. Begin at [`Recipe::lock_facts`].
+//!
+//! A lock is out of date when these facts differ from those it was made for. They are sorted and
+//! canonical: the order of a recipe, its spelling of a project's name, its checks, its trimming
+//! and its description change no lock.
+
+use recipe_store::Digest;
+
+use super::{InterpreterSource, Recipe};
+
+/// Raised when the form of a fact changes: every lock is then out of date once.
+const VERSION: &str = "recipe lock request 1";
+
+impl Recipe {
+    /// What a lock must answer, one line for each fact, sorted: `pip psutil>=5.9`. A lock keeps
+    /// these lines, so that "out of date" can say what was added and what is gone.
+    #[must_use]
+    pub fn lock_facts(&self) -> Vec<String> {
+        let mut facts = Vec::new();
+        if let Some(interpreter) = &self.interpreter {
+            let it = &interpreter.value;
+            let from = match it.from {
+                InterpreterSource::Debian => "debian",
+            };
+            facts.push(format!(
+                "interpreter {} {} from {from} {}",
+                it.language, it.version, it.suite
+            ));
+        }
+        for requirement in self.requirements() {
+            let mut fact = format!("pip {}", requirement.text);
+            for hash in &requirement.hashes {
+                fact += &format!(" --hash={hash}");
+            }
+            facts.push(fact);
+        }
+        for package in &self.system.packages {
+            facts.push(format!("system package {}", package.value));
+        }
+        for exclusion in &self.system.exclude {
+            facts.push(format!("system exclude {}", exclusion.value));
+        }
+        facts.sort();
+        facts
+    }
+
+    /// The digest of [`Recipe::lock_facts`]: a lock holds it, and is out of date when it differs.
+    #[must_use]
+    pub fn lock_digest(&self) -> Digest {
+        let mut bytes = VERSION.as_bytes().to_vec();
+        for fact in self.lock_facts() {
+            // No fact holds a line end: the grammar refuses control characters in every value.
+            bytes.push(b'\n');
+            bytes.extend_from_slice(fact.as_bytes());
+        }
+        Digest::of(&bytes)
+    }
+}

@@ -1,0 +1,218 @@
+//! The closed list of nodes a recipe can hold. What is not in [`RULES`] is refused.
+//!
+//! `decode.rs` holds a document against this table; `parse.rs` gives each node its meaning. The
+//! book's reference is tested against the table, so a new node needs a row, a meaning and a page.
+
+/// One kind of node.
+#[derive(Debug)]
+pub struct Rule {
+    /// Its name.
+    pub node: &'static str,
+    /// The node whose block it stands in; empty for the file itself.
+    pub inside: &'static str,
+    /// The fewest and the most arguments.
+    pub arguments: (usize, usize),
+    /// What its arguments are called in messages.
+    pub noun: &'static str,
+    /// What its arguments must be.
+    pub kind: Kind,
+    /// Its properties: name, and whether it must be there.
+    pub properties: &'static [(&'static str, bool)],
+    /// Whether it may stand in its block more than once.
+    pub repeats: bool,
+    /// For messages.
+    pub example: &'static str,
+}
+
+/// What the arguments of a node are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Strings.
+    Text,
+    /// `#true` or `#false`.
+    Flag,
+}
+
+const MANY: usize = usize::MAX;
+
+/// Every node there is.
+pub static RULES: &[Rule] = &[
+    Rule {
+        arguments: (1, 1),
+        noun: "a name",
+        properties: &[("version", true)],
+        ..rule("recipe", "", "recipe \"hello\" version=\"1.0\" { … }")
+    },
+    Rule {
+        arguments: (1, 1),
+        noun: "a text",
+        ..rule(
+            "description",
+            "recipe",
+            "description \"Python with requests\"",
+        )
+    },
+    Rule {
+        arguments: (1, 1),
+        noun: "an SPDX expression",
+        ..rule("license", "recipe", "license \"PSF-2.0\"")
+    },
+    Rule {
+        arguments: (2, 2),
+        noun: "a language and a version",
+        properties: &[("from", true), ("suite", true)],
+        ..rule(
+            "interpreter",
+            "recipe",
+            "interpreter \"python\" \"3.13\" from=\"debian\" suite=\"trixie\"",
+        )
+    },
+    rule("pip", "recipe", "pip { require \"requests\" }"),
+    Rule {
+        arguments: (1, MANY),
+        noun: "a requirement",
+        repeats: true,
+        ..rule("require", "pip", "require \"requests\" \"psutil>=5.9\"")
+    },
+    Rule {
+        arguments: (1, MANY),
+        noun: "a file",
+        repeats: true,
+        ..rule("requirements", "pip", "requirements \"requirements.txt\"")
+    },
+    Rule {
+        arguments: (1, MANY),
+        noun: "a project",
+        repeats: true,
+        ..rule("pth", "pip", "pth \"setuptools\"")
+    },
+    rule("system", "recipe", "system { package \"ca-certificates\" }"),
+    Rule {
+        arguments: (1, MANY),
+        noun: "a Debian package",
+        repeats: true,
+        ..rule(
+            "package",
+            "system",
+            "package \"libudev1\" \"ca-certificates\"",
+        )
+    },
+    Rule {
+        arguments: (1, MANY),
+        noun: "a package or a path",
+        repeats: true,
+        ..rule("exclude", "system", "exclude \"tzdata\" \"share/doc/**\"")
+    },
+    rule("closure", "recipe", "closure { trim \"tests\" }"),
+    Rule {
+        arguments: (1, 1),
+        noun: "a name",
+        properties: &[("runs", true)],
+        repeats: true,
+        ..rule("entry", "closure", "entry \"hello\" runs=\"bin/python3\"")
+    },
+    Rule {
+        arguments: (1, MANY),
+        noun: "a rule",
+        repeats: true,
+        ..rule("trim", "closure", "trim \"tests\" \"docs\"")
+    },
+    Rule {
+        arguments: (1, 1),
+        noun: "#true or #false",
+        kind: Kind::Flag,
+        ..rule("byte-code", "closure", "byte-code #false")
+    },
+    rule("check", "recipe", "check { python \"import requests\" }"),
+    Rule {
+        arguments: (1, 1),
+        noun: "the code",
+        repeats: true,
+        ..rule("python", "check", "python \"import requests\"")
+    },
+    Rule {
+        arguments: (1, MANY),
+        noun: "a program",
+        repeats: true,
+        ..rule("run", "check", "run \"bin/python3\" \"--version\"")
+    },
+    Rule {
+        arguments: (0, MANY),
+        noun: "a format",
+        ..rule("package", "recipe", "package \"tar.zst\"")
+    },
+    Rule {
+        arguments: (1, 1),
+        noun: "a folder",
+        ..rule("prefix", "package", "prefix \"/opt/hello\"")
+    },
+    Rule {
+        arguments: (1, 1),
+        noun: "a policy",
+        ..rule("lock", "recipe", "lock \"follow\"")
+    },
+];
+
+/// A node without arguments or properties that stands in its block once.
+const fn rule(node: &'static str, inside: &'static str, example: &'static str) -> Rule {
+    Rule {
+        node,
+        inside,
+        arguments: (0, 0),
+        noun: "an argument",
+        kind: Kind::Text,
+        properties: &[],
+        repeats: false,
+        example,
+    }
+}
+
+/// Nodes the language will have. People read about them in the design; they deserve a better
+/// answer than "unknown".
+pub(super) static PLANNED: &[(&str, &str)] = &[
+    ("source", "a recipe takes Debian packages and wheels"),
+    ("sysroot", "nothing is compiled yet"),
+    ("build", "nothing is compiled yet"),
+    ("use", "a recipe stands alone"),
+    ("extends", "a recipe stands alone"),
+    ("include", "a recipe stands alone"),
+    ("parameter", "write what differs into two recipes"),
+    ("variant", "write a recipe for each variant"),
+    ("no-binary", "only wheels are used"),
+    ("override", "let the requirements agree"),
+    ("allow-expired", "use a mirror with a current index"),
+    ("role", "a closure is one package"),
+    ("service", "a closure is one package"),
+    ("config", "a closure is one package"),
+    ("debian-source", "a recipe takes Debian packages and wheels"),
+    ("arch", "closures are made for x86_64"),
+];
+
+impl Rule {
+    /// The rules of the nodes that stand in this node's block.
+    pub fn children(&self) -> impl Iterator<Item = &'static Rule> {
+        children_of(self.node)
+    }
+
+    /// The heading of the reference that tells about it.
+    pub(super) fn anchor(&self) -> &'static str {
+        match self.inside {
+            "" | "recipe" => self.node,
+            parent => parent,
+        }
+    }
+
+    /// `one argument: a name`, for messages.
+    pub(super) fn wanted(&self) -> String {
+        match self.arguments {
+            (_, 0) => "no arguments".to_owned(),
+            (1, 1) => format!("one argument: {}", self.noun),
+            (_, most) => format!("{most} arguments: {}", self.noun),
+        }
+    }
+}
+
+/// The rules of the nodes inside `parent`; none of them where `parent` takes no block.
+pub(super) fn children_of(parent: &str) -> impl Iterator<Item = &'static Rule> {
+    RULES.iter().filter(move |rule| rule.inside == parent)
+}

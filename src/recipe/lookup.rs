@@ -1,0 +1,117 @@
+//! What somebody typed → the recipe file that is meant. Begin at [`Recipe::find`].
+
+use std::collections::BTreeSet;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::Recipe;
+use super::decode::printable;
+use super::error::RecipeError;
+use super::near::nearest;
+use super::values::is_recipe_name;
+
+/// Where recipes are looked for first: below the current directory.
+const HERE: &str = "recipes";
+
+impl Recipe {
+    /// The file of a recipe: by path if the word holds a `/` or ends in `.kdl`, else by name in
+    /// `./recipes`, then in the folders of `search`, in order. A folder holds recipes as
+    /// `NAME.kdl` or `GROUP/NAME.kdl`. The file is not opened.
+    pub fn find(name_or_path: &str, search: &[Utf8PathBuf]) -> Result<Utf8PathBuf, RecipeError> {
+        let here = std::iter::once(Utf8PathBuf::from(HERE));
+        let folders: Vec<Utf8PathBuf> = here.chain(search.iter().cloned()).collect();
+        find_in(name_or_path, &folders)
+    }
+
+    /// The names of all recipes in `./recipes` and in the folders of `search`, sorted.
+    #[must_use]
+    pub fn names(search: &[Utf8PathBuf]) -> Vec<String> {
+        let here = std::iter::once(Utf8Path::new(HERE));
+        let folders = here.chain(search.iter().map(Utf8PathBuf::as_path));
+        let names: BTreeSet<String> = folders.flat_map(names_in).collect();
+        names.into_iter().collect()
+    }
+}
+
+pub(super) fn find_in(word: &str, folders: &[Utf8PathBuf]) -> Result<Utf8PathBuf, RecipeError> {
+    if word.contains('/') || word.ends_with(".kdl") {
+        return Ok(Utf8PathBuf::from(word));
+    }
+    if let Some(why) = bad_name(word) {
+        let name = printable(word);
+        return Err(RecipeError::BadName { name, why });
+    }
+    for folder in folders {
+        let mut found = files_in(folder)
+            .into_iter()
+            .filter(|file| file.file_stem() == Some(word));
+        match (found.next(), found.next()) {
+            (Some(first), Some(second)) => {
+                let name = word.to_owned();
+                return Err(RecipeError::Ambiguous {
+                    name,
+                    first,
+                    second,
+                });
+            }
+            (Some(file), None) => return Ok(file),
+            _ => {}
+        }
+    }
+    let names: BTreeSet<String> = folders.iter().flat_map(|folder| names_in(folder)).collect();
+    let near = nearest(word, names.iter().map(String::as_str));
+    Err(RecipeError::NotFound {
+        name: word.to_owned(),
+        searched: folders.to_vec(),
+        near: near.map(str::to_owned).into_iter().collect(),
+    })
+}
+
+fn bad_name(word: &str) -> Option<String> {
+    if word.contains('@') {
+        return Some("variants, as in NAME@VARIANT, are not in this version of recipe".to_owned());
+    }
+    (!is_recipe_name(word)).then(|| {
+        "a name has letters a-z, digits and + . _ -, and begins with a letter or a digit".to_owned()
+    })
+}
+
+fn names_in(folder: &Utf8Path) -> Vec<String> {
+    let stems = files_in(folder);
+    stems
+        .iter()
+        .filter_map(|file| file.file_stem().map(str::to_owned))
+        .collect()
+}
+
+/// The recipe files of a folder and of the folders in it, sorted; none where it cannot be read.
+fn files_in(folder: &Utf8Path) -> Vec<Utf8PathBuf> {
+    let mut files = Vec::new();
+    for path in entries(folder) {
+        if is_recipe(&path) {
+            files.push(path);
+        } else if path.is_dir() {
+            files.extend(entries(&path).into_iter().filter(|path| is_recipe(path)));
+        }
+    }
+    files.sort();
+    files
+}
+
+fn entries(folder: &Utf8Path) -> Vec<Utf8PathBuf> {
+    let Ok(entries) = folder.read_dir_utf8() else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| entry.ok().map(|entry| entry.into_path()))
+        .collect()
+}
+
+/// `NAME.kdl`, and not `NAME.lock.kdl`.
+fn is_recipe(path: &Utf8Path) -> bool {
+    path.extension() == Some("kdl")
+        && path
+            .file_stem()
+            .is_some_and(|stem| is_recipe_name(stem) && !stem.ends_with(".lock"))
+        && !path.is_dir()
+}

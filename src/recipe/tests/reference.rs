@@ -1,0 +1,108 @@
+//! The book's reference and the grammar say the same.
+
+use super::*;
+
+fn page(path: &str) -> String {
+    let path = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The KDL examples of a page.
+fn examples(page: &str) -> Vec<String> {
+    let mut blocks = page.split("```");
+    let mut found = Vec::new();
+    while let (Some(_), Some(block)) = (blocks.next(), blocks.next()) {
+        if let Some(text) = block.strip_prefix("kdl\n") {
+            found.push(text.to_owned());
+        }
+    }
+    found
+}
+
+/// An example that shows one node stands in a recipe of its own.
+fn completed(example: &str) -> String {
+    if example.contains("recipe \"") {
+        return example.to_owned();
+    }
+    let interpreter = if example.contains("interpreter \"") {
+        ""
+    } else {
+        "interpreter python \"3.13\" from=debian suite=trixie"
+    };
+    format!("recipe \"example\" version=\"1\" {{\n{interpreter}\n{example}\n}}\n")
+}
+
+#[test]
+fn every_example_of_the_documentation_is_a_good_recipe() {
+    let folder = tempfile::tempdir().expect("folder");
+    let folder = Utf8Path::from_path(folder.path()).expect("UTF-8");
+    std::fs::write(folder.join("requirements.txt"), "click\n").expect("written");
+    for (path, least) in [
+        ("README.md", 1),
+        ("book/src/reference/language.md", 15),
+        ("book/src/guide/your-own-recipe.md", 5),
+    ] {
+        let examples = examples(&page(path));
+        assert!(examples.len() >= least, "{path} has {}", examples.len());
+        for example in examples {
+            let text = completed(&example);
+            if let Err(error) = Recipe::parse(path, text.into(), folder) {
+                panic!("{}", message(&error));
+            }
+        }
+    }
+}
+
+#[test]
+fn every_node_has_its_heading_and_its_example_in_the_reference() {
+    let page = page("book/src/reference/language.md");
+    let examples = examples(&page).join("\n");
+    for rule in RULES {
+        let top = matches!(rule.inside, "" | "recipe");
+        let heading = match (top, rule.node) {
+            (true, node) => format!("\n## `{node}`\n"),
+            (false, "package") => format!("\n### `package` in `{}`\n", rule.inside),
+            (false, node) => format!("\n### `{node}`\n"),
+        };
+        assert!(page.contains(&heading), "no heading {heading:?}");
+        assert!(
+            examples.contains(&format!("{} ", rule.node)),
+            "no example of {}",
+            rule.node
+        );
+        for (property, _) in rule.properties {
+            assert!(
+                page.contains(&format!("{property}=")),
+                "{property} of {}",
+                rule.node
+            );
+        }
+    }
+}
+
+#[test]
+fn every_value_of_a_closed_list_is_in_the_reference() {
+    let page = page("book/src/reference/language.md");
+    let trims = values::TRIMS.iter().map(|(name, _)| *name);
+    let formats = values::FORMATS.iter().map(|(name, _)| *name);
+    let policies = values::POLICIES.iter().map(|(name, _)| *name);
+    let planned = grammar::PLANNED.iter().map(|(name, _)| *name);
+    let nested = ["debian-source", "arch"];
+    for name in trims.chain(formats).chain(policies).chain(planned) {
+        assert!(
+            page.contains(&format!("`{name}`")) || nested.contains(&name),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn the_limits_in_the_reference_are_those_of_the_code() {
+    let page = page("book/src/reference/language.md");
+    let limits = Limits::RECIPE;
+    assert!(page.contains(&format!("at most {} KiB", limits.bytes >> 10)));
+    assert!(page.contains(&format!("at most {} deep", limits.depth)));
+    assert!(page.contains(&format!("at most {} `/-` in a file", limits.slashdashes)));
+    assert!(page.contains(&format!("and {} in a row", limits.slashdash_row)));
+    assert_eq!(limits.slashdash_depth, 3, "the page says three");
+}

@@ -1,0 +1,283 @@
+//! The list of mistakes: for each what is said, its stable name, and what to do next. Begin at
+//! [`Wrong`]; [`super::error`] adds the places.
+
+use std::fmt;
+
+use thiserror::Error;
+
+/// The page that every language mistake points to.
+const REFERENCE: &str = "book/src/reference/language.md";
+
+/// Every mistake that a recipe or a requirements file can hold.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[allow(missing_docs, reason = "each variant's message says what it means")]
+pub enum Wrong {
+    #[error("the file is too large: {size} bytes, and a recipe may have {limit}")]
+    TooLarge { size: usize, limit: usize },
+    #[error("the file is not UTF-8")]
+    NotUtf8,
+    #[error("blocks are nested more than {limit} deep")]
+    TooDeep { limit: usize },
+    #[error("comments are nested more than {limit} deep")]
+    CommentTooDeep { limit: usize },
+    #[error("more than {limit} blocks inside one another are commented out by `/-`")]
+    SlashdashTooDeep { limit: usize },
+    #[error("more than {limit} `/-` {place}")]
+    TooManySlashdashes { limit: usize, place: &'static str },
+    #[error("the character {character} is not allowed here")]
+    Character { character: String },
+    #[error("a string that is never closed")]
+    OpenString,
+    #[error("a line ends inside a string")]
+    NewlineInString,
+    #[error("a string of several lines that is not written as one")]
+    BadMultiline { rule: &'static str },
+    #[error("an unknown escape in a string")]
+    BadEscape,
+    #[error("a comment that is never closed")]
+    OpenComment,
+    #[error("a block that is never closed")]
+    OpenBlock,
+    #[error("a `}}` that closes nothing")]
+    StrayClose,
+    #[error("{message}")]
+    Syntax {
+        message: String,
+        help: Option<String>,
+    },
+
+    #[error("`{node}` is not a node{}", inside(parent))]
+    UnknownNode {
+        node: String,
+        parent: &'static str,
+        near: Option<String>,
+        known: Vec<&'static str>,
+        belongs: Option<&'static str>,
+        anchor: &'static str,
+    },
+    #[error("{what} is not in this version of recipe")]
+    NotYet { what: String, hint: &'static str },
+    #[error("`{node}` has no property `{property}`")]
+    UnknownProperty {
+        node: &'static str,
+        property: String,
+        near: Option<String>,
+        known: Vec<&'static str>,
+        anchor: &'static str,
+    },
+    #[error("`{node}` takes {wanted}")]
+    TooManyArguments {
+        node: &'static str,
+        wanted: String,
+        anchor: &'static str,
+    },
+    #[error("`{node}` takes no block")]
+    NoBlock {
+        node: &'static str,
+        anchor: &'static str,
+    },
+    #[error("a type annotation means nothing in a recipe")]
+    TypeAnnotation,
+    #[error("`{node}` lacks {what}")]
+    Missing {
+        node: &'static str,
+        what: String,
+        example: &'static str,
+        anchor: &'static str,
+    },
+    #[error("wanted {wanted}, found {found}")]
+    WrongType {
+        wanted: &'static str,
+        found: &'static str,
+    },
+    #[error("{what} is given twice")]
+    Duplicate { what: String, help: &'static str },
+    #[error("`{value}` is not {wanted}")]
+    BadValue {
+        value: String,
+        wanted: String,
+        rule: String,
+        near: Option<String>,
+    },
+    #[error("`{name}` is both wanted and excluded")]
+    Contradiction { name: String },
+
+    #[error("`{text}` is not a Python requirement: {why}")]
+    BadRequirement { text: String, why: String },
+    #[error("`{text}` names a place, not a release")]
+    PlaceRequirement { text: String },
+    #[error("`{name}` is required twice")]
+    DuplicateRequirement { name: String },
+    #[error("`{option}` is not allowed in a requirements file")]
+    RefusedOption { option: String, why: &'static str },
+    #[error("cannot read the requirements file {path}: {why}")]
+    RequirementsFile { path: String, why: String },
+    #[error("requirements files include each other")]
+    IncludeCycle,
+    #[error("requirements files include each other more than {limit} deep")]
+    IncludeTooDeep { limit: usize },
+    #[error("too many {what}: more than {limit}")]
+    TooMany { what: &'static str, limit: usize },
+
+    #[error("the file holds no recipe")]
+    NoRecipe,
+    #[error("the file holds more than one recipe")]
+    SeveralRecipes,
+}
+
+fn inside(parent: &str) -> String {
+    match parent {
+        "" => " of a recipe file".to_owned(),
+        parent => format!(" of `{parent}`"),
+    }
+}
+
+impl Wrong {
+    /// A short stable name, such as `recipe::unknown_node`, for tools that read messages.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Wrong::TooLarge { .. } => "recipe::too_large",
+            Wrong::NotUtf8 => "recipe::not_utf8",
+            Wrong::TooDeep { .. } | Wrong::CommentTooDeep { .. } => "recipe::too_deep",
+            Wrong::SlashdashTooDeep { .. } | Wrong::TooManySlashdashes { .. } => {
+                "recipe::slashdash"
+            }
+            Wrong::Character { .. } => "recipe::character",
+            Wrong::OpenString
+            | Wrong::NewlineInString
+            | Wrong::BadMultiline { .. }
+            | Wrong::BadEscape
+            | Wrong::OpenComment
+            | Wrong::OpenBlock
+            | Wrong::StrayClose
+            | Wrong::Syntax { .. } => "recipe::syntax",
+            Wrong::UnknownNode { .. } => "recipe::unknown_node",
+            Wrong::NotYet { .. } => "recipe::not_yet",
+            Wrong::UnknownProperty { .. } => "recipe::unknown_property",
+            Wrong::TooManyArguments { .. } => "recipe::too_many_arguments",
+            Wrong::NoBlock { .. } => "recipe::no_block",
+            Wrong::TypeAnnotation => "recipe::type_annotation",
+            Wrong::Missing { .. } => "recipe::missing",
+            Wrong::WrongType { .. } => "recipe::wrong_type",
+            Wrong::Duplicate { .. } => "recipe::duplicate",
+            Wrong::BadValue { .. } => "recipe::bad_value",
+            Wrong::Contradiction { .. } => "recipe::contradiction",
+            Wrong::BadRequirement { .. } => "recipe::bad_requirement",
+            Wrong::PlaceRequirement { .. } => "recipe::place_requirement",
+            Wrong::DuplicateRequirement { .. } => "recipe::duplicate_requirement",
+            Wrong::RefusedOption { .. } => "recipe::refused_option",
+            Wrong::RequirementsFile { .. } => "recipe::requirements_file",
+            Wrong::IncludeCycle | Wrong::IncludeTooDeep { .. } => "recipe::include",
+            Wrong::TooMany { .. } => "recipe::too_many",
+            Wrong::NoRecipe => "recipe::no_recipe",
+            Wrong::SeveralRecipes => "recipe::several_recipes",
+        }
+    }
+
+    /// What to do next.
+    pub(super) fn help(&self) -> Option<String> {
+        let help = match self {
+            Wrong::TooDeep { .. } => "a recipe needs three levels at most".to_owned(),
+            Wrong::SlashdashTooDeep { .. } | Wrong::TooManySlashdashes { .. } => {
+                "delete what is commented out, or use // for each line".to_owned()
+            }
+            Wrong::Character { .. } => {
+                "delete it; inside a quoted string it can be written as \\u{…}".to_owned()
+            }
+            Wrong::OpenString => "add the closing quote".to_owned(),
+            Wrong::NewlineInString => {
+                "close the string on its line, write \\n, or use \"\"\" for several lines"
+                    .to_owned()
+            }
+            Wrong::BadMultiline { rule } => (*rule).to_owned(),
+            Wrong::BadEscape => {
+                "there are \\n \\r \\t \\s \\b \\f \\\" \\\\ and \\u{…}; in a raw string, #\"…\"#, \
+                 a backslash is a backslash"
+                    .to_owned()
+            }
+            Wrong::Syntax { help, .. } => return help.clone(),
+            Wrong::UnknownNode {
+                near,
+                known,
+                belongs,
+                anchor,
+                ..
+            } => {
+                let mut help = suggestion(near);
+                if let Some(belongs) = belongs {
+                    help += &format!("it belongs inside `{belongs}`; ");
+                }
+                format!("{help}{}; {}", there_is(known), see(anchor))
+            }
+            Wrong::NotYet { hint, .. } => (*hint).to_owned(),
+            Wrong::UnknownProperty {
+                near,
+                known,
+                anchor,
+                ..
+            } => {
+                let there = match known.as_slice() {
+                    [] => "it takes none".to_owned(),
+                    known => there_is(known),
+                };
+                format!("{}{there}; {}", suggestion(near), see(anchor))
+            }
+            Wrong::WrongType {
+                wanted: "a string",
+                found: "a number",
+            } => "write it in quotes".to_owned(),
+            Wrong::TooManyArguments { anchor, .. } | Wrong::NoBlock { anchor, .. } => see(anchor),
+            Wrong::Missing {
+                example, anchor, ..
+            } => format!("such as: {example}; {}", see(anchor)),
+            Wrong::Duplicate { help, .. } => (*help).to_owned(),
+            Wrong::BadValue { rule, near, .. } => suggestion(near) + rule,
+            Wrong::Contradiction { .. } => "delete one of the two".to_owned(),
+            Wrong::PlaceRequirement { .. } => {
+                "a lock names no host, so that any mirror and any cache will do: require a \
+                 released version, such as `requests>=2.32`"
+                    .to_owned()
+            }
+            Wrong::DuplicateRequirement { .. } => {
+                "write one requirement that says all, such as `psutil>=5.9,<8`".to_owned()
+            }
+            Wrong::RefusedOption { why, .. } => (*why).to_owned(),
+            Wrong::NoRecipe => {
+                format!(
+                    "such as: recipe \"hello\" version=\"1\" {{ … }}; {}",
+                    see("recipe")
+                )
+            }
+            Wrong::SeveralRecipes => "give each recipe a file of its own".to_owned(),
+            _ => return None,
+        };
+        Some(help)
+    }
+}
+
+fn suggestion(near: &Option<String>) -> String {
+    near.as_ref()
+        .map(|near| format!("did you mean `{near}`? "))
+        .unwrap_or_default()
+}
+
+/// there is `a`; there are `a` and `b`
+pub(super) fn there_is(names: &[&str]) -> String {
+    let verb = if names.len() == 1 { "is" } else { "are" };
+    format!("there {verb} {}", quoted(names, "and"))
+}
+
+fn see(anchor: &str) -> String {
+    format!("see {REFERENCE}#{anchor}")
+}
+
+/// `a`, `b` and `c`
+pub(super) fn quoted<T: fmt::Display>(words: &[T], join: &str) -> String {
+    let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    match words.split_last() {
+        None => String::new(),
+        Some((only, [])) => only.clone(),
+        Some((last, rest)) => format!("{} {join} {last}", rest.join(", ")),
+    }
+}
