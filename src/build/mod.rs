@@ -1,1 +1,314 @@
-//! (being built)
+//! [`Plan`] → objects: for each step: known? else run it; then record it. Begin at [`build`].
+//!
+//! `schedule.rs` decides what is next, `steps/` does it, `event.rs` tells of it. A step is run when
+//! no trace of its key is in the store; as a key holds the ids of its inputs, an input that was
+//! made again with the same bytes stops the rebuild there.
+
+mod error;
+mod event;
+mod schedule;
+pub mod steps;
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use petgraph::graph::NodeIndex;
+use recipe_store::{Isolation, ObjectId, Session, StepKey, Trace, TreeId};
+
+pub use error::{BuildError, Failure, StepError};
+pub use event::{Deaf, Ear, Event};
+
+use crate::net::Net;
+use crate::plan::{Plan, Resolved};
+use crate::sandbox::Sandbox;
+use schedule::Schedule;
+
+/// Downloads that run at once: they wait for the network, not for a core.
+const DOWNLOADS: usize = 12;
+
+/// How often finished steps are made durable while others still run: what a power cut can cost.
+const COMMIT_EVERY: Duration = Duration::from_secs(5);
+
+/// What a build works with.
+pub struct Workshop<'a> {
+    /// Where objects go.
+    pub session: &'a Session,
+    /// Where sources come from.
+    pub net: &'a Net,
+    /// What starts programs.
+    pub sandbox: &'a Sandbox,
+    /// How many steps run at once.
+    pub jobs: usize,
+    /// Whether a failure lets everything that does not depend on it go on.
+    pub keep_going: bool,
+    /// How long a step took last time, by kind and subject, in milliseconds.
+    pub durations: &'a Durations,
+    /// Where wheels come from.
+    pub indexes: steps::PythonIndexes,
+    /// Interpreters that compile byte code.
+    pub compilers: steps::Compilers,
+}
+
+/// How long steps took, by kind and subject, in milliseconds.
+pub type Durations = HashMap<(String, String), u64>;
+
+/// What came out.
+#[derive(Debug)]
+pub struct Built {
+    /// The closure, proved and checked.
+    pub closure: TreeId,
+    /// Steps that were run.
+    pub ran: usize,
+    /// Steps whose output was known.
+    pub reused: usize,
+    /// The key of every step: what the closure relies on.
+    pub relied: Vec<StepKey>,
+    /// How long each step took that was run.
+    pub durations: Durations,
+    /// Time spent in proof and checks.
+    pub guarding: Duration,
+}
+
+/// Runs what is needed of `plan`, and returns once the closure is proved, checked and durable.
+pub fn build(plan: &Plan, shop: &Workshop<'_>, ear: &dyn Ear) -> Result<Built, BuildError> {
+    ear.hear(Event::Planned(plan.len()));
+    let work = pool(shop.jobs.max(1))?;
+    let downloads = pool(DOWNLOADS)?;
+    let mut run = Run {
+        plan,
+        schedule: Schedule::new(plan, |node| cost(plan, shop.durations, node)),
+        outputs: HashMap::new(),
+        built: Vec::new(),
+        failures: Vec::new(),
+    };
+    let (report, reports) = channel();
+    let driven = work.in_place_scope(|work| {
+        downloads.in_place_scope(|downloads| {
+            run.drive(shop, ear, Crew { work, downloads, report: &report }, &reports)
+        })
+    });
+    // What was made is kept, whatever became of the rest: the next build goes on from here.
+    let committed = shop.session.commit().map_err(BuildError::Store);
+    driven?;
+    committed?;
+    run.finish()
+}
+
+fn pool(threads: usize) -> Result<rayon::ThreadPool, BuildError> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .map_err(|error| BuildError::Threads(error.to_string()))
+}
+
+/// An estimate for steps that were never run; the unit is about a millisecond.
+fn cost(plan: &Plan, known: &Durations, node: NodeIndex) -> u64 {
+    let node = &plan.graph()[node];
+    let kind = node.step.kind();
+    let last = known.get(&(kind.to_owned(), node.subject.clone())).copied();
+    last.unwrap_or(match kind {
+        "compile" => 200,
+        "unpack" => 50,
+        _ => 5,
+    })
+}
+
+/// One step's end, sent from the thread that ran it.
+struct Report {
+    node: NodeIndex,
+    result: Result<Done, StepError>,
+    took: Duration,
+}
+
+struct Done {
+    key: StepKey,
+    output: ObjectId,
+    ran: bool,
+}
+
+/// The two groups of threads, and where they report to.
+#[derive(Clone, Copy)]
+struct Crew<'c, 's> {
+    work: &'c rayon::Scope<'s>,
+    downloads: &'c rayon::Scope<'s>,
+    report: &'s Sender<Report>,
+}
+
+struct Run<'p> {
+    plan: &'p Plan,
+    schedule: Schedule<'p>,
+    outputs: HashMap<NodeIndex, ObjectId>,
+    built: Vec<(NodeIndex, Done, Duration)>,
+    failures: Vec<Failure>,
+}
+
+impl<'p> Run<'p> {
+    fn drive<'s>(
+        &mut self,
+        shop: &'s Workshop<'s>,
+        ear: &'s dyn Ear,
+        crew: Crew<'_, 's>,
+        reports: &Receiver<Report>,
+    ) -> Result<(), BuildError>
+    where
+        'p: 's,
+    {
+        let (mut downloading, mut working) = (0, 0);
+        let mut committed = Instant::now();
+        loop {
+            while downloading < DOWNLOADS
+                && let Some(node) = self.schedule.next_download()
+            {
+                downloading += 1;
+                let job = self.job(node, shop, ear, crew.report);
+                crew.downloads.spawn(|_| job());
+            }
+            while working < shop.jobs.max(1)
+                && let Some(node) = self.schedule.next_work()
+            {
+                working += 1;
+                let job = self.job(node, shop, ear, crew.report);
+                crew.work.spawn(|_| job());
+            }
+            if downloading + working == 0 {
+                return Ok(());
+            }
+            let Ok(report) = reports.recv() else { return Ok(()) };
+            match self.plan.graph()[report.node].step {
+                crate::plan::Step::Fetch(_) => downloading -= 1,
+                _ => working -= 1,
+            }
+            self.take(report, shop.keep_going, ear);
+            if committed.elapsed() > COMMIT_EVERY {
+                shop.session.commit().map_err(BuildError::Store)?;
+                committed = Instant::now();
+            }
+        }
+    }
+
+    /// What a thread does for one node: everything it needs goes with it.
+    fn job<'s>(
+        &self,
+        node: NodeIndex,
+        shop: &'s Workshop<'s>,
+        ear: &'s dyn Ear,
+        report: &'s Sender<Report>,
+    ) -> impl FnOnce() + Send + use<'s, 'p>
+    where
+        'p: 's,
+    {
+        let plan: &'s Plan = self.plan;
+        let planned = &plan.graph()[node];
+        let resolved = planned.step.map(|input| self.outputs.get(input).copied().ok_or(()));
+        move || {
+            let started = Instant::now();
+            let result = match resolved {
+                Ok(step) => catch_unwind(AssertUnwindSafe(|| perform(node, planned, &step, shop, ear)))
+                    .unwrap_or(Err(StepError::Panicked)),
+                Err(()) => Err(StepError::Panicked),
+            };
+            // The receiver outlives every job; if it is gone there is nobody left to tell.
+            let _ = report.send(Report { node, result, took: started.elapsed() });
+        }
+    }
+
+    fn take(&mut self, report: Report, keep_going: bool, ear: &dyn Ear) {
+        let planned = &self.plan.graph()[report.node];
+        match report.result {
+            Ok(done) => {
+                if done.ran {
+                    ear.hear(Event::Finished(report.node, planned, report.took));
+                } else {
+                    ear.hear(Event::Reused(planned));
+                }
+                self.outputs.insert(report.node, done.output);
+                self.built.push((report.node, done, report.took));
+                self.schedule.done(report.node);
+            }
+            Err(error) => {
+                ear.hear(Event::Failed(report.node, planned));
+                self.schedule.failed(report.node);
+                if !keep_going {
+                    self.schedule.stop();
+                }
+                self.failures.push(Failure {
+                    kind: planned.step.kind(),
+                    subject: planned.subject.clone(),
+                    error,
+                });
+            }
+        }
+    }
+
+    fn finish(self) -> Result<Built, BuildError> {
+        let Some(ObjectId::Tree(closure)) = self.outputs.get(&self.plan.closure()).copied() else {
+            return Err(self.failed());
+        };
+        if !self.failures.is_empty() {
+            return Err(self.failed());
+        }
+        let graph = self.plan.graph();
+        let ran = || self.built.iter().filter(|(_, done, _)| done.ran);
+        Ok(Built {
+            closure,
+            ran: ran().count(),
+            reused: self.built.len() - ran().count(),
+            relied: self.built.iter().map(|(_, done, _)| done.key).collect(),
+            durations: ran()
+                .map(|(node, _, took)| {
+                    let node = &graph[*node];
+                    ((node.step.kind().to_owned(), node.subject.clone()), took.as_millis() as u64)
+                })
+                .collect(),
+            guarding: ran()
+                .filter(|(node, _, _)| self.plan.guards().contains(node))
+                .map(|(_, _, took)| *took)
+                .sum(),
+        })
+    }
+
+    fn failed(self) -> BuildError {
+        BuildError::Failed { skipped: self.schedule.skipped(), failures: self.failures }
+    }
+}
+
+/// Known? Else run it; then record it.
+fn perform(
+    node: NodeIndex,
+    planned: &crate::plan::Node,
+    step: &Resolved,
+    shop: &Workshop<'_>,
+    ear: &dyn Ear,
+) -> Result<Done, StepError> {
+    let key = step.key();
+    if let Some(trace) = shop.session.find(&key)?
+        && let Some(output) = trace.outputs.get(OUT)
+    {
+        return Ok(Done { key, output: *output, ran: false });
+    }
+    ear.hear(Event::Started(node, planned));
+    let begun = Instant::now();
+    let bench = steps::Bench { shop, ear };
+    let steps::Made { output, isolation } = steps::run(step, &bench)?;
+    let trace = Trace {
+        key,
+        outputs: [(OUT.to_owned(), output)].into(),
+        maker: concat!("recipe ", env!("CARGO_PKG_VERSION")).to_owned(),
+        started: now().saturating_sub(begun.elapsed().as_millis() as u64),
+        duration: begun.elapsed().as_millis() as u64,
+        isolation: Isolation { reached: isolation.to_owned(), required: isolation.to_owned() },
+        preimage: step.preimage(),
+    };
+    shop.session.record(trace)?;
+    Ok(Done { key, output, ran: true })
+}
+
+/// The one output that each step of ours has.
+const OUT: &str = "out";
+
+/// Milliseconds since 1970, for people; nothing is ever ordered by it.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}

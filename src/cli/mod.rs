@@ -1,1 +1,137 @@
-//! (being built)
+//! The only room that prints, reads the environment, or chooses an exit code. Begin at [`main`].
+//!
+//! One file for each command; `app.rs` is what they share, `config.rs` joins flags, environment
+//! and file, `render.rs` turns events and errors into text.
+
+mod app;
+mod build;
+pub mod config;
+mod exit;
+mod export;
+mod gc;
+mod lock;
+mod memo;
+mod plan;
+mod render;
+mod run;
+mod store;
+mod verify;
+
+use std::process::ExitCode;
+
+use camino::Utf8PathBuf;
+use clap::{Args, Parser, Subcommand};
+
+use app::App;
+use config::Config;
+
+/// Builds relocatable closures: an interpreter, its packages and their libraries in one folder
+/// that runs from any directory on any Linux.
+#[derive(Debug, Parser)]
+#[command(name = "recipe", version, max_term_width = 100, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  recipe build scylla-python            make result/scylla-python
+  recipe run scylla-python -- python3   start a program of it
+  recipe export scylla-python           write scylla-python-VERSION-x86_64-linux.tar.zst
+  recipe verify /opt/scylla-python      check any copy of a closure
+
+Exit codes:
+  0 done   1 a step or check failed   2 usage   3 recipe or lock   4 unreachable or offline
+  5 wrong bytes or signature   6 store or disk   130, 143 interrupted";
+
+/// What every command takes.
+#[derive(Debug, Clone, Default, Args)]
+pub struct GlobalArgs {
+    /// Folder of the store [default: recipe/store in the user's data directory]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Settings")]
+    pub store: Option<Utf8PathBuf>,
+    /// How many steps run at once [default: the number of cores]
+    #[arg(long, short, global = true, value_name = "N", value_parser = jobs, help_heading = "Settings")]
+    pub jobs: Option<usize>,
+    /// Never use the network
+    #[arg(long, global = true, help_heading = "Settings")]
+    pub offline: bool,
+    /// A Debian mirror; several are tried in order [default: those of the machine's apt]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Settings")]
+    pub debian_mirror: Vec<String>,
+    /// A Debian security mirror; several are tried in order
+    #[arg(long, global = true, value_name = "URL", help_heading = "Settings")]
+    pub debian_security_mirror: Vec<String>,
+    /// A Python package index; several are tried in order [default: that of pip]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Settings")]
+    pub python_index: Vec<String>,
+    /// Say nothing but errors and results
+    #[arg(long, short, global = true, help_heading = "Settings")]
+    pub quiet: bool,
+}
+
+fn jobs(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("a number above 0 is wanted".into()),
+        Ok(jobs) => Ok(jobs),
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build a recipe; the closure is linked at result/NAME
+    Build(build::Args),
+    /// Write down every file a build needs, exact and hashed
+    Lock(lock::Args),
+    /// Tell what a build would do: what is present, fetched, built
+    Plan(plan::Args),
+    /// Write a built closure as an archive
+    Export(export::Args),
+    /// Run a program of a closure
+    Run(run::Args),
+    /// Check a copy of a closure, anywhere, against the manifest it carries
+    Verify(verify::Args),
+    /// Delete what no root keeps from the store
+    Gc(gc::Args),
+    /// Look after the store
+    #[command(subcommand)]
+    Store(store::Command),
+}
+
+/// Runs the command that argv names and says how it ended.
+pub fn main() -> ExitCode {
+    // A helper process of the sandbox: it never comes back from here.
+    crate::sandbox::helper_main_if_asked();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nobody is left to tell if the terminal is gone.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::DONE });
+        }
+    };
+    render::set_up_errors();
+    let quiet = cli.global.quiet;
+    let config = match Config::gather(&cli.global, std::env::vars().collect()) {
+        Ok(config) => config,
+        Err(error) => return render::fail(&exit::Failed::Usage(error.into())),
+    };
+    let app = App::new(config, quiet);
+    let result = match cli.command {
+        Command::Build(args) => build::run(&args, &app),
+        Command::Lock(args) => lock::run(&args, &app),
+        Command::Plan(args) => plan::run(&args, &app),
+        Command::Export(args) => export::run(&args, &app),
+        Command::Run(args) => run::run(&args, &app),
+        Command::Verify(args) => verify::run(&args, &app),
+        Command::Gc(args) => gc::run(&args, &app),
+        Command::Store(command) => store::run(&command, &app),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failed) => render::fail(&failed),
+    }
+}

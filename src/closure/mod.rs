@@ -1,1 +1,98 @@
-//! (being built)
+//! Objects → [`Closure`]: a complete tree that works from any directory. Begin at [`Closure::of`].
+//!
+//! A closure in the store is a tree whose manifest was read; a copy of one, anywhere, is checked
+//! against the manifest that it carries: see [`verify`].
+
+mod verify;
+
+use miette::Diagnostic;
+use recipe_store::{Entry, Session, TreeId};
+use thiserror::Error;
+
+pub use crate::build::steps::manifest::{Contract, Listed, Manifest};
+pub use verify::{Problem, Report, verify};
+
+use crate::build::steps::manifest::PATH;
+
+/// Where the manifest lies in a closure.
+pub const MANIFEST: &str = PATH;
+
+/// A complete tree in the store, and what its manifest says.
+#[derive(Debug, Clone)]
+pub struct Closure {
+    /// The tree.
+    pub tree: TreeId,
+    /// Its manifest.
+    pub manifest: Manifest,
+}
+
+impl Closure {
+    /// Reads the manifest of the closure `tree`.
+    pub fn of(tree: TreeId, session: &Session) -> Result<Closure, ClosureError> {
+        let root = session.read_tree(&tree)?;
+        let Some(Entry::File { blob, .. }) = root.get(PATH) else {
+            return Err(ClosureError::NoManifest { place: format!("tree:{}", tree.digest) });
+        };
+        let text = String::from_utf8_lossy(&session.read_blob(blob)?).into_owned();
+        let manifest = Manifest::parse(&text)
+            .map_err(|line| ClosureError::Manifest { place: format!("tree:{}", tree.digest), line })?;
+        Ok(Closure { tree, manifest })
+    }
+
+    /// How many files and links there are, and how many bytes the files have.
+    pub fn size(&self) -> (usize, u64) {
+        let bytes = self.manifest.entries.iter().map(|(_, listed)| match listed {
+            Listed::File { size, .. } => *size,
+            Listed::Link(_) => 0,
+        });
+        (self.manifest.entries.len(), bytes.sum())
+    }
+}
+
+impl Contract {
+    /// The contract in words.
+    pub fn describe(&self) -> String {
+        if self.machine.is_empty() {
+            return "nothing but a Linux kernel: it holds no programs".into();
+        }
+        let level = match self.level {
+            0 | 1 => "any processor".to_owned(),
+            level => format!("processor level v{level}"),
+        };
+        let kernel = if self.kernel.is_empty() { "any version" } else { &self.kernel };
+        format!("{} ({level}), Linux {kernel} or later; its own glibc, nothing of the host", self.machine)
+    }
+}
+
+/// Why a directory or tree is not a closure.
+#[derive(Debug, Error, Diagnostic)]
+pub enum ClosureError {
+    /// There is no manifest.
+    #[error("{place} is not a closure: it has no {PATH}")]
+    #[diagnostic(help("name the top folder of a closure, such as result/NAME or a copy of it"))]
+    NoManifest {
+        /// The directory or tree.
+        place: String,
+    },
+    /// The manifest is not understood.
+    #[error("line {line} of {place}/{PATH} is not understood")]
+    #[diagnostic(help("the manifest is damaged, or was written by a newer version of recipe: copy the closure again"))]
+    Manifest {
+        /// The directory or tree.
+        place: String,
+        /// Counted from 1.
+        line: usize,
+    },
+    /// A file or directory could not be read.
+    #[error("{path} could not be read: {error}")]
+    #[diagnostic(help("check its permissions, and that the disk is sound"))]
+    Read {
+        /// Which.
+        path: String,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] recipe_store::StoreError),
+}

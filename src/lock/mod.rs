@@ -4,7 +4,78 @@
 //! A lock names no host: archives have names (`debian`, `debian-security`, `python`), and
 //! [`crate::net`] turns those into mirrors. `file.rs` writes and reads the lock file.
 
+mod candidates;
+mod contents;
+mod error;
+pub mod file;
+mod follow;
+pub mod index;
+mod make;
+mod near;
+pub mod openpgp;
+pub mod relation;
+pub mod release;
+pub mod suites;
+pub mod system;
+pub mod universe;
+pub mod version;
+pub mod wheels;
+
 use std::fmt;
+use std::sync::Mutex;
+
+use recipe_store::{BlobId, Session};
+
+use crate::net::Net;
+
+pub use self::error::{FileError, LockError, Refusal};
+pub use self::follow::{Moved, follow};
+pub use self::make::{Options, Upgrade, lock, out_of_date};
+
+/// What locking works with.
+pub struct Context<'a> {
+    /// The client.
+    pub net: &'a Net,
+    /// Where indexes and candidates go.
+    pub session: &'a Session,
+    /// The clock, seconds since 1970.
+    pub now: u64,
+    fetched: Mutex<Vec<(String, BlobId)>>,
+}
+
+impl<'a> Context<'a> {
+    /// A context; `now` is the clock in seconds since 1970.
+    pub fn new(net: &'a Net, session: &'a Session, now: u64) -> Context<'a> {
+        Context {
+            net,
+            session,
+            now,
+            fetched: Mutex::default(),
+        }
+    }
+
+    /// Notes what came, to be remembered by its sha256 once it is committed.
+    pub(crate) fn fetched(&self, sha256: &str, blob: &BlobId) {
+        let mut fetched = self
+            .fetched
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        fetched.push((sha256.to_owned(), *blob));
+    }
+
+    /// Commits what came, so that neither the build nor the next lock fetches it again.
+    pub fn keep_fetched(&self) -> Result<(), LockError> {
+        self.session.commit()?;
+        let mut fetched = self
+            .fetched
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        for (sha256, blob) in fetched.drain(..) {
+            crate::net::remember(self.session.store(), &sha256, &blob)?;
+        }
+        Ok(())
+    }
+}
 
 /// Every fact a build needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +90,8 @@ pub struct Lock {
     pub date: u64,
     /// `3.13`, or `None` for a closure without Python.
     pub python: Option<String>,
+    /// What the recipe asked for, one line each (`Recipe::lock_facts`): so that "out of date" can say what changed.
+    pub asked: Vec<String>,
     /// The signed indexes that were believed.
     pub suites: Vec<Suite>,
     /// Every file a build may read, sorted by kind, then name.
@@ -76,6 +149,11 @@ pub enum FileKind {
     Wheel,
 }
 
+impl FileKind {
+    /// All of them, in the order of a lock file.
+    pub const ALL: [FileKind; 3] = [FileKind::Deb, FileKind::DebianPatches, FileKind::Wheel];
+}
+
 impl fmt::Display for FileKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -85,3 +163,17 @@ impl fmt::Display for FileKind {
         })
     }
 }
+
+/// Debian's name for the processor of a platform: `x86_64-linux` is `amd64`.
+pub(crate) fn debian_architecture(platform: &str) -> Option<&'static str> {
+    match platform {
+        "x86_64-linux" => Some("amd64"),
+        "aarch64-linux" => Some("arm64"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

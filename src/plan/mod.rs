@@ -1,1 +1,274 @@
-//! (being built)
+//! [`Lock`] → [`Plan`]: the graph of every [`Step`] a build needs. Begin at [`Plan::of`].
+//!
+//! An edge points from a step to what waits for it. Steps that say the same are one node, which is
+//! how two recipes share work. Planning is pure: no file, no network, no clock; the same recipe and
+//! lock give the same plan on every machine. Nothing runs here: see [`crate::build`].
+
+mod key;
+mod step;
+
+use std::collections::HashMap;
+
+use petgraph::graph::{DiGraph, NodeIndex};
+
+pub use key::{Listener, tell};
+pub use step::{Keep, Layer, Resolved, Source, Step};
+
+use crate::lock::{FileKind, Lock, Locked};
+use crate::recipe::Recipe;
+
+/// A step that waits for others: its inputs are nodes of the plan.
+pub type Planned = Step<NodeIndex>;
+
+/// One node: a step, and what people call it.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// What is done.
+    pub step: Planned,
+    /// To whom: `libc6`, `pyyaml`, the recipe's name.
+    pub subject: String,
+}
+
+/// A DAG of steps. Acyclic from birth: a step can only name nodes that exist already.
+#[derive(Debug)]
+pub struct Plan {
+    graph: DiGraph<Node, ()>,
+    known: HashMap<Planned, NodeIndex>,
+    closure: NodeIndex,
+    guards: Vec<NodeIndex>,
+}
+
+impl Plan {
+    /// Plans the closure that `recipe` asks for, from the facts of its lock.
+    pub fn of(recipe: &Recipe, lock: &Lock) -> Plan {
+        let mut drawing = Drawing { graph: DiGraph::new(), known: HashMap::new() };
+        let closure = drawing.closure(recipe, lock);
+        let guards = drawing.guards(recipe, closure);
+        Plan { graph: drawing.graph, known: drawing.known, closure, guards }
+    }
+
+    /// The graph; an edge points from an input to the step that uses it.
+    pub fn graph(&self) -> &DiGraph<Node, ()> {
+        &self.graph
+    }
+
+    /// The node whose output is the closure.
+    pub fn closure(&self) -> NodeIndex {
+        self.closure
+    }
+
+    /// Proof and checks: they must succeed before the closure counts.
+    pub fn guards(&self) -> &[NodeIndex] {
+        &self.guards
+    }
+
+    /// How many steps there are.
+    pub fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+}
+
+struct Drawing {
+    graph: DiGraph<Node, ()>,
+    known: HashMap<Planned, NodeIndex>,
+}
+
+/// What planning knows of one locked file once its own steps are drawn.
+struct Drawn {
+    name: String,
+    tree: NodeIndex,
+    scan: NodeIndex,
+    keep: Keep,
+    python_files: bool,
+}
+
+impl Drawing {
+    fn add(&mut self, subject: &str, step: Planned) -> NodeIndex {
+        if let Some(node) = self.known.get(&step) {
+            return *node;
+        }
+        let inputs = step.inputs();
+        let node = self.graph.add_node(Node { step: step.clone(), subject: subject.to_owned() });
+        for input in inputs {
+            self.graph.update_edge(input, node, ());
+        }
+        self.known.insert(step, node);
+        node
+    }
+
+    fn fetch(&mut self, file: &Locked) -> NodeIndex {
+        let source = Source {
+            kind: file.kind,
+            name: file.name.clone(),
+            version: file.version.clone(),
+            archive: file.archive.clone(),
+            path: file.path.clone(),
+            size: file.size,
+            sha256: file.sha256.clone(),
+        };
+        self.add(&file.name, Step::Fetch(source))
+    }
+
+    fn closure(&mut self, recipe: &Recipe, lock: &Lock) -> NodeIndex {
+        let patches = lock
+            .files
+            .iter()
+            .find(|file| file.kind == FileKind::DebianPatches)
+            .map(|file| {
+                let packaging = self.fetch(file);
+                self.add(&file.name, Step::Patches { packaging })
+            });
+        let drawn: Vec<Drawn> = lock
+            .files
+            .iter()
+            .filter_map(|file| match file.kind {
+                FileKind::Deb => Some(self.deb(recipe, lock, file, patches)),
+                FileKind::Wheel => Some(self.wheel(recipe, lock, file)),
+                FileKind::DebianPatches => None,
+            })
+            .collect();
+        let mut layers: Vec<Layer<NodeIndex>> = drawn.iter().map(Drawn::layer).collect();
+        if recipe.closure.byte_code {
+            layers.extend(self.byte_code(lock, &drawn));
+        }
+        let mut trim: Vec<_> = recipe.closure.trim.iter().map(|rule| rule.value).collect();
+        trim.sort_unstable();
+        trim.dedup();
+        let entries = recipe.closure.entries.iter().map(|entry| entry.value.clone()).collect();
+        let tree = self.add(&recipe.name, Step::Compose { layers, trim, entries });
+        let manifest = Step::Manifest {
+            tree,
+            scans: drawn.iter().map(|drawn| drawn.scan).collect(),
+            name: recipe.name.clone(),
+            version: recipe.version.clone(),
+            date: lock.date,
+        };
+        self.add(&recipe.name, manifest)
+    }
+
+    fn deb(
+        &mut self,
+        recipe: &Recipe,
+        lock: &Lock,
+        file: &Locked,
+        patches: Option<NodeIndex>,
+    ) -> Drawn {
+        let named = recipe.system.packages.iter().any(|package| package.value == file.name);
+        let interpreter = is_interpreter(lock, file);
+        let deb = self.fetch(file);
+        let mut exclude: Vec<String> =
+            recipe.system.exclude.iter().map(|pattern| pattern.value.clone()).collect();
+        exclude.retain(|pattern| pattern.contains(['/', '*']));
+        exclude.sort();
+        exclude.dedup();
+        let tree = self.add(
+            &file.name,
+            Step::UnpackDeb { deb, package: file.name.clone(), named, exclude },
+        );
+        let tree = self.add(
+            &file.name,
+            Step::Relocate {
+                tree,
+                patches: patches.filter(|_| interpreter),
+                python: lock.python.clone(),
+            },
+        );
+        let scan = self.add(&file.name, Step::Scan { tree });
+        let keep = if named || interpreter || file.name == "libc6" {
+            Keep::All
+        } else {
+            Keep::LibrariesAsNeeded
+        };
+        Drawn { name: file.name.clone(), tree, scan, keep, python_files: interpreter }
+    }
+
+    fn wheel(&mut self, recipe: &Recipe, lock: &Lock, file: &Locked) -> Drawn {
+        let wheel = self.fetch(file);
+        let keep_pth = recipe.pip.keep_pth.iter().any(|name| name.value == file.name);
+        let tree = self.add(
+            &file.name,
+            Step::UnpackWheel {
+                wheel,
+                file_name: file.path.clone(),
+                python: lock.python.clone().unwrap_or_default(),
+                glibc: glibc(lock),
+                keep_pth,
+            },
+        );
+        let tree = self.add(&file.name, Step::Relocate { tree, patches: None, python: None });
+        let scan = self.add(&file.name, Step::Scan { tree });
+        Drawn { name: file.name.clone(), tree, scan, keep: Keep::All, python_files: true }
+    }
+
+    /// One byte code layer for each tree with Python files.
+    fn byte_code(&mut self, lock: &Lock, drawn: &[Drawn]) -> Vec<Layer<NodeIndex>> {
+        let Some(python) = lock.python.clone() else { return Vec::new() };
+        let needed = |name: &str| {
+            is_interpreter_name(&python, name)
+                || ["libc6", "zlib1g", "libexpat1"].contains(&name)
+        };
+        let layers = drawn.iter().filter(|tree| needed(&tree.name)).map(|tree| tree.tree).collect();
+        let interpreter =
+            self.add("python", Step::Interpreter { layers, python: python.clone() });
+        drawn
+            .iter()
+            .filter(|tree| tree.python_files)
+            .map(|tree| Layer {
+                name: format!("{} (byte code)", tree.name),
+                tree: self.add(
+                    &tree.name,
+                    Step::Compile { tree: tree.tree, interpreter, python: python.clone() },
+                ),
+                scan: None,
+                keep: Keep::All,
+            })
+            .collect()
+    }
+
+    fn guards(&mut self, recipe: &Recipe, closure: NodeIndex) -> Vec<NodeIndex> {
+        let mut guards = vec![self.add(&recipe.name, Step::Proof { closure })];
+        let checks: Vec<_> = recipe.checks.iter().map(|check| check.value.clone()).collect();
+        if !checks.is_empty() {
+            guards.push(self.add(&recipe.name, Step::Check { closure, checks }));
+        }
+        guards
+    }
+}
+
+impl Drawn {
+    fn layer(&self) -> Layer<NodeIndex> {
+        Layer { name: self.name.clone(), tree: self.tree, scan: Some(self.scan), keep: self.keep }
+    }
+}
+
+fn is_interpreter(lock: &Lock, file: &Locked) -> bool {
+    lock.python.as_deref().is_some_and(|version| is_interpreter_name(version, &file.name))
+}
+
+/// The glibc that is locked: `2.41` of `2.41-12+deb13u4`.
+fn glibc(lock: &Lock) -> (u16, u16) {
+    let libc = lock.files.iter().find(|file| file.kind == FileKind::Deb && file.name == "libc6");
+    let version = libc.map_or("", |file| file.version.as_str());
+    let mut numbers = version.split(|char: char| !char.is_ascii_digit()).map(str::parse);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor),
+        _ => (0, 0),
+    }
+}
+
+/// The binary packages that hold the interpreter and its standard library.
+fn is_interpreter_name(version: &str, package: &str) -> bool {
+    let base = format!("python{version}");
+    package == base
+        || package.strip_prefix("lib").unwrap_or(package).strip_prefix(&base).is_some_and(|rest| {
+            ["-minimal", "-stdlib", "-venv", "-distutils", "-lib2to3"].contains(&rest)
+        })
+}
+
+#[cfg(test)]
+mod tests;

@@ -170,7 +170,7 @@ pub struct ClosureSpec {
 }
 
 /// `entry "scylla-python" runs="bin/python3"`
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct EntryPoint {
     /// Name under `bin/`.
     pub name: String,
@@ -194,7 +194,7 @@ pub enum Trim {
 }
 
 /// The `check` node: each must succeed inside the finished closure.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Check {
     /// `python "CODE"`
     Python(String),

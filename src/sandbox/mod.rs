@@ -1,1 +1,174 @@
-//! (being built)
+//! [`Spec`] → [`Outcome`]: the only room that starts programs. Begin at [`Sandbox::run`].
+//!
+//! A program sees what its [`Spec`] declares and nothing else: own user, mount, process, network,
+//! IPC and UTS namespaces, a root made from nothing, three descriptors, exactly the given
+//! environment. Whatever way it ends, everything it started is dead before we return.
+//!
+//! How it works: our own executable is started again as a small single-threaded *helper*
+//! (`inside/`), so that no page table of a large parent is copied and nothing is allocated between
+//! fork and exec of a program with threads. The two sides talk over one socket, which is also what
+//! ties their lives together: when it closes, the sandbox dies.
+//!
+//! ```text
+//! recipe ──socket── helper ── first process ── program ── …
+//!  start, drive       unshare    mounts, reaps    what the Spec names
+//! ```
+//!
+//! The helper has a process group of its own, so Ctrl-C reaches only `recipe`, which decides: when
+//! it ends, or drops a [`Running`], the sandbox ends too, `kill -9` included. Ctrl-Z stops
+//! `recipe` alone. The program has no controlling terminal.
+
+mod drive;
+mod error;
+mod inside;
+mod running;
+mod spec;
+mod start;
+mod wire;
+
+use std::ffi::OsString;
+use std::io;
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+pub use error::SandboxError;
+pub use inside::helper_main_if_asked;
+pub use running::Running;
+pub use spec::{Bind, Identity, Limits, Root, Spec};
+
+/// Starts programs, each in a sandbox of its own. Cheap to clone; use it from any thread.
+#[derive(Debug, Clone)]
+pub struct Sandbox {
+    helper: Utf8PathBuf,
+}
+
+/// What a program reads on descriptor 0.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum Stdin<'a> {
+    /// Nothing: the end of the file at once.
+    #[default]
+    Empty,
+    /// These bytes, fed while the program's output is read: any amount, no deadlock.
+    Bytes(&'a [u8]),
+}
+
+/// Which descriptor a piece of output came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Channel {
+    /// Descriptor 1.
+    Stdout,
+    /// Descriptor 2.
+    Stderr,
+}
+
+/// How far a program was really shut in. Ordered: a later level shuts in more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Level {
+    /// Not at all ([`Root::Host`]): a clean environment, limits, and descendants hunted down as
+    /// well as can be; they escape when somebody kills the helper itself.
+    None,
+    /// User, mount, process, network, IPC and UTS namespaces; no capabilities, no new privileges.
+    Namespaces,
+}
+
+/// How a program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// By itself, with this code; 0 is success.
+    Exited(i32),
+    /// By this signal.
+    Signalled(i32),
+    /// Killed because [`Limits::wall`] was over.
+    TimedOut,
+    /// Killed because it wrote more than [`Limits::output`] on one channel.
+    TooMuchOutput,
+    /// Killed because the caller asked: see [`Running::kill`].
+    Stopped,
+}
+
+/// What is left when a program and everything it started are dead.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// How the program itself ended.
+    pub status: Status,
+    /// What it wrote on descriptor 1; empty where the caller read that as it came.
+    pub stdout: Vec<u8>,
+    /// What it wrote on descriptor 2; empty where the caller read that as it came.
+    pub stderr: Vec<u8>,
+    /// From the request to the death of the last process.
+    pub duration: Duration,
+    /// The isolation that was reached.
+    pub level: Level,
+}
+
+impl Outcome {
+    /// Whether the program exited with code 0.
+    pub fn success(&self) -> bool {
+        self.status == Status::Exited(0)
+    }
+}
+
+impl Sandbox {
+    /// A sandbox whose helper is the executable at `helper`: a program that calls
+    /// [`helper_main_if_asked`] first in its `main`.
+    pub fn new(helper: impl Into<Utf8PathBuf>) -> Sandbox {
+        Sandbox {
+            helper: helper.into(),
+        }
+    }
+
+    /// A sandbox whose helper is the running program itself, even if its file was replaced since.
+    pub fn of_this_program() -> Sandbox {
+        Sandbox::new("/proc/self/exe")
+    }
+
+    /// Runs a program to its end and keeps what it writes, up to [`Limits::output`].
+    ///
+    /// # Errors
+    /// When the program could not be started. A program that starts and fails is an [`Outcome`].
+    pub fn run(&self, spec: &Spec, stdin: Stdin<'_>) -> Result<Outcome, SandboxError> {
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let mut keep = |channel, bytes: &[u8]| match channel {
+            Channel::Stdout => stdout.extend_from_slice(bytes),
+            Channel::Stderr => stderr.extend_from_slice(bytes),
+        };
+        let outcome = self.run_watched(spec, stdin, &mut keep)?;
+        Ok(Outcome {
+            stdout,
+            stderr,
+            ..outcome
+        })
+    }
+
+    /// Runs a program to its end and hands over what it writes as it comes, in pieces that need
+    /// not be lines. The [`Outcome`] has no output.
+    ///
+    /// # Errors
+    /// As [`Sandbox::run`].
+    pub fn run_watched(
+        &self,
+        spec: &Spec,
+        stdin: Stdin<'_>,
+        ear: &mut dyn FnMut(Channel, &[u8]),
+    ) -> Result<Outcome, SandboxError> {
+        drive::run(self, spec, stdin, ear)
+    }
+
+    /// Starts a program and returns once it runs, with the other ends of its descriptors 0 and 1.
+    /// Its descriptor 2 is kept, as is the clock.
+    ///
+    /// # Errors
+    /// As [`Sandbox::run`].
+    pub fn spawn(&self, spec: &Spec) -> Result<Running, SandboxError> {
+        Running::start(self, spec)
+    }
+}
+
+/// Starts the program at `path` in place of this process, which ends with it: same process number,
+/// same environment, same descriptors, nothing shut in. Comes back only with the reason why not.
+pub fn replace(path: &Utf8Path, args: &[OsString]) -> io::Error {
+    use std::os::unix::process::CommandExt as _;
+    std::process::Command::new(path).args(args).exec()
+}

@@ -1,0 +1,10 @@
+//! Any bytes as a zip.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use recipe_fuzz::archive::unpack_zip;
+
+fuzz_target!(|data: &[u8]| {
+    let limits = recipe_fuzz::limits();
+    let _ = unpack_zip(data, "fuzz", &limits, &mut recipe_fuzz::Checked::default());
+});

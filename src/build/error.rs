@@ -1,0 +1,153 @@
+//! How a build fails.
+
+use miette::Diagnostic;
+use thiserror::Error;
+
+use super::steps::bytecode::BytecodeError;
+use super::steps::layout::LayoutError;
+use super::steps::relocate::RelocateError;
+use super::steps::wheel::WheelError;
+use crate::elf::ElfError;
+use crate::lock::wheels::WheelsError;
+use crate::net::NetError;
+use crate::sandbox::SandboxError;
+
+/// Why a build has no result.
+#[derive(Debug, Error, Diagnostic)]
+pub enum BuildError {
+    /// Steps failed.
+    #[error("{}", summary(failures, *skipped))]
+    Failed {
+        /// Every step that failed.
+        #[related]
+        failures: Vec<Failure>,
+        /// How many steps were not tried because of them.
+        skipped: usize,
+    },
+    /// The store failed outside of a step.
+    #[error(transparent)]
+    Store(#[from] recipe_store::StoreError),
+    /// No threads could be started.
+    #[error("threads to build with could not be started: {0}")]
+    #[diagnostic(help("raise the limit of processes (`ulimit -u`), or build with fewer `--jobs`"))]
+    Threads(String),
+}
+
+fn summary(failures: &[Failure], skipped: usize) -> String {
+    let steps = |count: usize| if count == 1 { "1 step".into() } else { format!("{count} steps") };
+    let mut text = format!("{} failed", steps(failures.len()));
+    if skipped > 0 {
+        text.push_str(&format!(", and {} not tried because of that", steps(skipped)));
+    }
+    text
+}
+
+/// A step that failed.
+#[derive(Debug, Error, Diagnostic)]
+#[error("{kind} {subject}")]
+pub struct Failure {
+    /// The kind of step.
+    pub kind: &'static str,
+    /// To whom it was done.
+    pub subject: String,
+    /// Why.
+    #[source]
+    #[diagnostic_source]
+    pub error: StepError,
+}
+
+/// Why a step failed.
+#[derive(Debug, Error, Diagnostic)]
+pub enum StepError {
+    /// A source could not be brought.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Net(#[from] NetError),
+    /// An ELF file was refused.
+    #[error("{path}: {error}")]
+    Elf {
+        /// Path inside the closure.
+        path: String,
+        /// Why.
+        error: ElfError,
+    },
+    /// A Debian package could not be laid out.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Layout(#[from] LayoutError),
+    /// A wheel could not be unpacked.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Wheel(#[from] WheelError),
+    /// A wheel could not be brought.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Wheels(#[from] WheelsError),
+    /// A file could not be made relocatable.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Relocate(#[from] RelocateError),
+    /// Byte code could not be compiled.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Bytecode(#[from] BytecodeError),
+    /// A program could not be run.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] recipe_store::StoreError),
+    /// A tree could not be put together.
+    #[error("a tree could not be put together: {0}")]
+    Tree(#[from] recipe_store::TreeError),
+    /// Two layers have different files at one path.
+    #[error("{path} comes from {first} and from {second}, with different bytes")]
+    #[diagnostic(help(
+        "leave one of them out: `system {{ exclude \"{path}\" }}`, or drop one of the two"
+    ))]
+    Conflict {
+        /// Path inside the closure.
+        path: String,
+        /// The layer that came first.
+        first: String,
+        /// The layer that came second.
+        second: String,
+    },
+    /// Libraries that nothing in the closure provides.
+    #[error("{}", missing_libraries(missing))]
+    #[diagnostic(help(
+        "name the Debian package that has it in the recipe: `system {{ package \"...\" }}`, then `recipe lock`"
+    ))]
+    MissingLibraries {
+        /// Who wants what: path inside the closure, and the library's soname.
+        missing: Vec<(String, String)>,
+    },
+    /// An input is not what the step works on.
+    #[error("{what} is not as expected: {found}")]
+    Unexpected {
+        /// Which input.
+        what: String,
+        /// What it was.
+        found: String,
+    },
+    /// The closure did not do what it has to.
+    #[error("{what}")]
+    #[diagnostic(help("{help}"))]
+    Guard {
+        /// What failed, with the program's last words.
+        what: String,
+        /// What to do next.
+        help: String,
+    },
+    /// A bug of ours.
+    #[error("this step stopped by a bug in recipe")]
+    #[diagnostic(help("please report it with the message printed above"))]
+    Panicked,
+}
+
+fn missing_libraries(missing: &[(String, String)]) -> String {
+    let lines: Vec<String> =
+        missing.iter().map(|(path, soname)| format!("{path} needs {soname}")).collect();
+    format!("no file of the closure provides what others need:\n  {}", lines.join("\n  "))
+}

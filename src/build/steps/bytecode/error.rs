@@ -1,0 +1,49 @@
+//! Why there is no byte code.
+
+use miette::Diagnostic;
+use recipe_store::{StoreError, TreeError};
+use thiserror::Error;
+
+use crate::sandbox::SandboxError;
+
+/// Why a tree was not compiled.
+#[derive(Debug, Error, Diagnostic)]
+pub enum BytecodeError {
+    /// The interpreter is not the one the closure has.
+    #[error("byte code for {wanted} was wanted, but the interpreter makes it for {found}")]
+    #[diagnostic(
+        code(bytecode::version),
+        help("the interpreter that compiles must have the closure's version")
+    )]
+    Version {
+        /// Its cache tag, `cpython-313`.
+        wanted: String,
+        /// The cache tag of the one that answered.
+        found: String,
+    },
+    /// The interpreter ended, or said something that is no answer.
+    #[error("the interpreter stopped while it compiled {path}: {reason}")]
+    #[diagnostic(
+        code(bytecode::worker),
+        help("if it is this file's fault, leave the file out of the closure")
+    )]
+    Worker {
+        /// The source it was given.
+        path: String,
+        /// How it ended, with the last of what it wrote.
+        reason: String,
+    },
+    /// The interpreter could not be started.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<TreeError> for BytecodeError {
+    fn from(error: TreeError) -> Self {
+        BytecodeError::Store(error.into())
+    }
+}

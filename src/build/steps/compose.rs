@@ -1,0 +1,97 @@
+//! Layers → one tree: trimmed, with the libraries that something needs, and no others.
+//!
+//! No file is copied: the new tree names the blobs of the old ones.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+use recipe_store::{Entry, ObjectId, Session, TreeBuilder, TreeId};
+
+use super::libraries::{self, Member};
+use super::scan::{self, Scanned};
+use super::trim::Trimmer;
+use super::{StepError, leaves, tree};
+use crate::plan::Layer;
+use crate::recipe::{EntryPoint, Trim};
+
+/// Joins `layers` in their order.
+pub(super) fn compose(
+    session: &Session,
+    layers: &[Layer<ObjectId>],
+    rules: &[Trim],
+    entries: &[EntryPoint],
+) -> Result<TreeId, StepError> {
+    let mut files: Vec<Vec<(String, Entry)>> = layers
+        .par_iter()
+        .map(|layer| leaves(session, &tree(&layer.tree, "a layer")?))
+        .collect::<Result<_, _>>()?;
+    let trimmer = Trimmer::new(rules, files.iter().flatten().map(|(path, _)| path.as_str()));
+    files.par_iter_mut().for_each(|files| files.retain(|(path, _)| trimmer.keeps(path)));
+    let scans: Vec<Scanned> = layers
+        .iter()
+        .map(|layer| layer.scan.as_ref().map_or(Ok(Scanned::new()), |id| scan::read(session, id)))
+        .collect::<Result<_, _>>()?;
+    let members: Vec<Member<'_>> = layers
+        .iter()
+        .zip(&scans)
+        .zip(&files)
+        .map(|((layer, scan), files)| Member { keep: layer.keep, scan, files })
+        .collect();
+    let unneeded = libraries::unneeded(&members)?;
+    let joined = join(layers, &files, |path| !unneeded.contains(path))?;
+    let mut builder = TreeBuilder::new();
+    for entry in entries {
+        let (path, link) = entry_link(&joined, entry)?;
+        builder.insert(&path, link)?;
+    }
+    for (path, (entry, _)) in joined {
+        builder.insert(path, entry)?;
+    }
+    Ok(builder.finish(session)?)
+}
+
+type Joined<'a> = BTreeMap<&'a str, (Entry, &'a str)>;
+
+fn join<'a>(
+    layers: &'a [Layer<ObjectId>],
+    files: &'a [Vec<(String, Entry)>],
+    keeps: impl Fn(&str) -> bool,
+) -> Result<Joined<'a>, StepError> {
+    let mut joined = Joined::new();
+    for (layer, files) in layers.iter().zip(files) {
+        for (path, entry) in files.iter().filter(|(path, _)| keeps(path)) {
+            match joined.get(path.as_str()) {
+                None => {
+                    joined.insert(path, (entry.clone(), &layer.name));
+                }
+                Some((first, _)) if first == entry => {}
+                Some((_, first)) => {
+                    return Err(StepError::Conflict {
+                        path: path.clone(),
+                        first: (*first).to_owned(),
+                        second: layer.name.clone(),
+                    });
+                }
+            }
+        }
+    }
+    Ok(joined)
+}
+
+/// A link is enough: every program of a closure finds its own folder through links.
+fn entry_link(joined: &Joined<'_>, entry: &EntryPoint) -> Result<(String, Entry), StepError> {
+    let runs = entry.runs.as_str();
+    let path = format!("bin/{}", entry.name);
+    if !joined.contains_key(runs) {
+        return Err(StepError::Unexpected {
+            what: format!("`entry \"{}\" runs=\"{runs}\"`", entry.name),
+            found: format!("the closure has no {runs}"),
+        });
+    }
+    if let Some((_, first)) = joined.get(path.as_str()) {
+        let first = (*first).to_owned();
+        return Err(StepError::Conflict { path, first, second: "an entry of the recipe".into() });
+    }
+    let target = runs.strip_prefix("bin/").map_or_else(|| format!("../{runs}"), str::to_owned);
+    Ok((path, Entry::Symlink { target }))
+}

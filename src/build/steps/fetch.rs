@@ -1,0 +1,64 @@
+//! Source → blob: bytes that were known by their hash before they came.
+
+use std::sync::OnceLock;
+
+use recipe_store::{BlobId, Entry};
+use reqwest::Url;
+
+use super::layout::{self, Layout};
+use super::{Bench, StepError, leaves};
+use crate::lock::wheels::fetch::{self as wheels, File};
+use crate::net::Wanted;
+use crate::plan::Source;
+
+/// The Python package indexes of a build: those that are configured, else the one that the locked
+/// pip itself would ask. Looked up once, when the first wheel is fetched.
+#[derive(Default)]
+pub struct PythonIndexes {
+    /// The locked package that holds pip's own wheel.
+    pub pip: Option<Source>,
+    found: OnceLock<Vec<Url>>,
+}
+
+impl PythonIndexes {
+    /// Indexes whose default comes from `pip`.
+    pub fn new(pip: Option<Source>) -> PythonIndexes {
+        PythonIndexes { pip, found: OnceLock::new() }
+    }
+
+    fn get(&self, bench: &Bench<'_>) -> Result<&[Url], StepError> {
+        if let Some(found) = self.found.get() {
+            return Ok(found);
+        }
+        let configured = &bench.shop.net.settings().python_index;
+        let pip = if configured.is_empty() { self.pip_wheel(bench)? } else { None };
+        let found = wheels::indexes(configured, bench.session(), pip.as_ref())?;
+        Ok(self.found.get_or_init(|| found))
+    }
+
+    fn pip_wheel(&self, bench: &Bench<'_>) -> Result<Option<BlobId>, StepError> {
+        let Some(source) = &self.pip else { return Ok(None) };
+        let deb = fetch(source, bench)?;
+        let layout = Layout { package: &source.name, named: false, exclude: &[] };
+        let tree = layout::unpack_deb(bench.session(), &deb, &layout)?;
+        Ok(leaves(bench.session(), &tree)?.into_iter().find_map(|(path, entry)| match entry {
+            Entry::File { blob, .. } if is_pip(&path) => Some(blob),
+            _ => None,
+        }))
+    }
+}
+
+fn is_pip(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name.starts_with("pip-") && name.ends_with(".whl")
+}
+
+pub(super) fn fetch(source: &Source, bench: &Bench<'_>) -> Result<BlobId, StepError> {
+    let (net, session) = (bench.shop.net, bench.session());
+    if source.archive != wheels::ARCHIVE {
+        let wanted = Wanted::exact(&source.archive, &source.path, source.size, &source.sha256);
+        return Ok(net.fetch(&wanted, session)?);
+    }
+    let file = File { name: &source.path, size: source.size, sha256: &source.sha256 };
+    Ok(wheels::fetch(&file, net, session, bench.shop.indexes.get(bench)?)?)
+}

@@ -1,0 +1,44 @@
+//! Relocated trees → the few files of an interpreter that compiling byte code needs.
+//!
+//! Small on purpose: a change of any other file of the standard library does not compile
+//! everything again. Checked out once, and seen read-only by every compiling process.
+
+use recipe_store::{Session, TreeBuilder, TreeId};
+
+use super::{StepError, leaves};
+
+/// What of a tree an interpreter is made of.
+pub(super) fn interpreter(
+    session: &Session,
+    layers: &[TreeId],
+    python: &str,
+) -> Result<TreeId, StepError> {
+    let mut builder = TreeBuilder::new();
+    for layer in layers {
+        for (path, entry) in leaves(session, layer)? {
+            if needed(&path, python) {
+                builder.insert(&path, entry)?;
+            }
+        }
+    }
+    Ok(builder.finish(session)?)
+}
+
+/// With `-I -S` the interpreter starts from its frozen modules and these: its codecs, its own
+/// program, and the libraries that Debian links it with.
+fn needed(path: &str, python: &str) -> bool {
+    const LIBRARIES: [&str; 7] = [
+        "lib/ld-linux-x86-64.so.2",
+        "lib/libc.so.6",
+        "lib/libm.so.6",
+        "lib/libdl.so.2",
+        "lib/libpthread.so.0",
+        "lib/libz.so.1",
+        "lib/libexpat.so.1",
+    ];
+    let encodings = format!("lib/python{python}/encodings/");
+    path == format!("bin/python{python}")
+        || path == format!("lib/python{python}/os.py")
+        || path.starts_with(&encodings)
+        || LIBRARIES.contains(&path)
+}

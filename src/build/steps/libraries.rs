@@ -1,0 +1,51 @@
+//! Which libraries of the layers something needs, and which needs nobody fills.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use recipe_store::Entry;
+
+use super::StepError;
+use super::scan::Scanned;
+use crate::elf::{Facts, Missing, needs_in_tree};
+use crate::plan::Keep;
+
+/// One layer, as far as this question goes.
+pub(super) struct Member<'a> {
+    pub(super) keep: Keep,
+    pub(super) scan: &'a Scanned,
+    /// What trimming left of it, by path.
+    pub(super) files: &'a [(String, Entry)],
+}
+
+/// Paths of libraries that nothing needs. What is needed and not there is an error.
+pub(super) fn unneeded(members: &[Member<'_>]) -> Result<BTreeSet<String>, StepError> {
+    let mut files: BTreeMap<String, Facts> = BTreeMap::new();
+    let mut open: BTreeSet<String> = BTreeSet::new();
+    for member in members {
+        for (path, _) in member.files {
+            let Some(facts) = member.scan.get(path) else { continue };
+            files.insert(path.clone(), facts.clone());
+            if member.keep == Keep::LibrariesAsNeeded && in_library_folder(path) {
+                open.insert(path.clone());
+            }
+        }
+    }
+    let roots = files.keys().map(String::as_str).filter(|path| !open.contains(*path));
+    let answer = needs_in_tree(&files, &["lib"], roots);
+    if answer.missing.is_empty() {
+        return Ok(open.difference(&answer.reached).cloned().collect());
+    }
+    Err(StepError::MissingLibraries { missing: answer.missing.iter().map(told).collect() })
+}
+
+fn told(missing: &Missing) -> (String, String) {
+    let wanted = match &missing.version {
+        None => missing.soname.clone(),
+        Some(version) => format!("{} with symbols of {version}", missing.soname),
+    };
+    (missing.file.clone(), wanted)
+}
+
+fn in_library_folder(path: &str) -> bool {
+    path.strip_prefix("lib/").is_some_and(|name| !name.contains('/'))
+}

@@ -1,0 +1,196 @@
+//! One file for each kind of [`Step`](crate::plan::Step). Begin at [`run`].
+
+pub mod bytecode;
+mod check;
+mod compose;
+mod fetch;
+mod interpreter;
+pub mod layout;
+mod libraries;
+pub mod manifest;
+mod proof;
+pub mod relocate;
+mod scan;
+pub mod trim;
+pub mod wheel;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use recipe_store::{BlobId, Entry, ObjectId, Session, TreeId};
+
+pub use fetch::PythonIndexes;
+
+use super::{Ear, Event, StepError, Workshop};
+use crate::elf;
+use crate::plan::{Resolved, Step};
+use crate::python::Target;
+
+/// What one step has to work with.
+pub struct Bench<'a> {
+    /// Store, network, sandbox.
+    pub shop: &'a Workshop<'a>,
+    /// Who hears how it goes.
+    pub ear: &'a dyn Ear,
+}
+
+impl Bench<'_> {
+    fn session(&self) -> &Session {
+        self.shop.session
+    }
+
+    fn note(&self, text: &str) {
+        self.ear.hear(Event::Note(text));
+    }
+}
+
+/// What a step made, and how isolated it was.
+pub struct Made {
+    /// The output.
+    pub output: ObjectId,
+    /// The isolation that was reached: `in-process`, `namespaces`, `none`.
+    pub isolation: &'static str,
+}
+
+/// Interpreters that compile, one group for each interpreter tree of a build.
+#[derive(Default)]
+pub struct Compilers(Mutex<HashMap<TreeId, Arc<bytecode::Compilers>>>);
+
+impl Compilers {
+    fn of(
+        &self,
+        interpreter: &TreeId,
+        python: &str,
+        shop: &Workshop<'_>,
+    ) -> Result<Arc<bytecode::Compilers>, StepError> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(compilers) = known.get(interpreter) {
+            return Ok(compilers.clone());
+        }
+        let root = shop.session.checkout_private(interpreter)?;
+        let program = format!("/bin/python{python}");
+        let compilers =
+            Arc::new(bytecode::Compilers::new(shop.sandbox.clone(), &root, program, python));
+        known.insert(*interpreter, compilers.clone());
+        Ok(compilers)
+    }
+}
+
+/// Makes what `step` says, from inputs that exist.
+pub fn run(step: &Resolved, bench: &Bench<'_>) -> Result<Made, StepError> {
+    let session = bench.session();
+    let output = match step {
+        Step::Fetch(source) => ObjectId::Blob(fetch::fetch(source, bench)?),
+        Step::UnpackDeb { deb, package, named, exclude } => {
+            let layout = layout::Layout { package, named: *named, exclude };
+            ObjectId::Tree(layout::unpack_deb(session, &blob(deb, "a Debian package")?, &layout)?)
+        }
+        Step::UnpackWheel { wheel, file_name, python, glibc, keep_pth } => {
+            let wheel = blob(wheel, "a wheel")?;
+            let target = target(python, *glibc)?;
+            let launcher = launcher()?;
+            let options = wheel::WheelOptions {
+                file_name,
+                target: &target,
+                launcher: &launcher,
+                keep_pth: *keep_pth,
+            };
+            let unpacked = wheel::unpack_wheel(session, &wheel, &options)?;
+            unpacked.notes.iter().for_each(|note| bench.note(&format!("{file_name}: {note}")));
+            ObjectId::Tree(unpacked.tree)
+        }
+        Step::Patches { packaging } => {
+            let packaging = blob(packaging, "a package's packaging")?;
+            ObjectId::Blob(relocate::library_patches(session, &packaging)?)
+        }
+        Step::Relocate { tree: input, patches, python } => {
+            let patches = patches.as_ref().map(|id| blob(id, "a package's patches")).transpose()?;
+            let facts = relocate::RelocateFacts {
+                python: python.as_deref(),
+                patches: patches.as_ref(),
+            };
+            ObjectId::Tree(relocate::tree(session, &tree(input, "what is relocated")?, &facts)?)
+        }
+        Step::Scan { tree: input } => {
+            ObjectId::Blob(scan::scan(session, &tree(input, "what is scanned")?)?)
+        }
+        Step::Interpreter { layers, python } => {
+            ObjectId::Tree(interpreter::interpreter(session, &trees(layers)?, python)?)
+        }
+        Step::Compile { tree: input, interpreter, python } => {
+            let interpreter = tree(interpreter, "an interpreter")?;
+            let compilers = bench.shop.compilers.of(&interpreter, python, bench.shop)?;
+            let compiled =
+                bytecode::compile_tree(session, &tree(input, "what is compiled")?, &compilers)?;
+            for skipped in &compiled.skipped {
+                bench.note(&format!("{}: no byte code: {}", skipped.path, skipped.reason));
+            }
+            return Ok(Made { output: ObjectId::Tree(compiled.tree), isolation: "namespaces" });
+        }
+        Step::Compose { layers, trim, entries } => {
+            ObjectId::Tree(compose::compose(session, layers, trim, entries)?)
+        }
+        Step::Manifest { tree: input, scans, name, version, date } => {
+            let about = manifest::About { name, version, date: *date };
+            ObjectId::Tree(manifest::add(session, &tree(input, "a closure")?, scans, &about)?)
+        }
+        Step::Proof { closure } => return proof::prove(bench, &tree(closure, "a closure")?),
+        Step::Check { closure, checks } => {
+            return check::check(bench, &tree(closure, "a closure")?, checks);
+        }
+    };
+    Ok(Made { output, isolation: "in-process" })
+}
+
+fn target(python: &str, glibc: (u16, u16)) -> Result<Target, StepError> {
+    Target::new(python, glibc, "x86_64").map_err(|error| StepError::Unexpected {
+        what: "the interpreter that wheels are unpacked for".into(),
+        found: error.to_string(),
+    })
+}
+
+/// What starts a script of a wheel: found by its own name, with no shell.
+fn launcher() -> Result<Vec<u8>, StepError> {
+    let words = elf::Launcher {
+        program: "python3".into(),
+        scripts: Some("../libexec/scripts".into()),
+    };
+    elf::launcher(elf::Machine::X86_64, &words)
+        .map_err(|error| StepError::Elf { path: "the launcher of scripts".into(), error })
+}
+
+fn blob(id: &ObjectId, what: &str) -> Result<BlobId, StepError> {
+    match id {
+        ObjectId::Blob(blob) => Ok(*blob),
+        ObjectId::Tree(_) => {
+            Err(StepError::Unexpected { what: what.to_owned(), found: id.to_string() })
+        }
+    }
+}
+
+fn tree(id: &ObjectId, what: &str) -> Result<TreeId, StepError> {
+    match id {
+        ObjectId::Tree(tree) => Ok(*tree),
+        ObjectId::Blob(_) => {
+            Err(StepError::Unexpected { what: what.to_owned(), found: id.to_string() })
+        }
+    }
+}
+
+fn trees(ids: &[ObjectId]) -> Result<Vec<TreeId>, StepError> {
+    ids.iter().map(|id| tree(id, "a layer")).collect()
+}
+
+/// Every file and link below `root`, sorted by path; directories are implied.
+pub(crate) fn leaves(session: &Session, root: &TreeId) -> Result<Vec<(String, Entry)>, StepError> {
+    let mut found = Vec::new();
+    recipe_store::walk(session, root, &mut |path, entry| {
+        if !matches!(entry, Entry::Directory(_)) {
+            found.push((path.to_owned(), entry.clone()));
+        }
+        Ok::<(), StepError>(())
+    })?;
+    // A folder's files come after the folder's name, which is not the order of whole paths.
+    found.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+    Ok(found)
+}

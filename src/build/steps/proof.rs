@@ -1,0 +1,200 @@
+//! A closure is run, before it counts, from two places that did not exist while it was built.
+//!
+//! The root is empty but for the closure: a file of the host cannot be found by accident. One
+//! place has a blank in its name and no `/proc`, the other is longer than the 127 bytes at which
+//! some kernels cut a script's interpreter. Each program lists the libraries that its loader maps
+//! for it, and the closure's Python imports every extension module. Besides, no file may hold the
+//! path of the store, and no link may be absolute.
+
+use std::hash::{BuildHasher as _, Hasher as _};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use rayon::prelude::*;
+use recipe_store::{BlobId, Entry, Session, TreeId};
+
+use super::{Bench, Made, StepError, leaves};
+use crate::elf;
+use crate::sandbox::{Level, Outcome, Root, Spec, Status, Stdin};
+
+const PROBE: &str = include_str!("proof.py");
+
+/// Proves `closure`; the blob is a report of what was run.
+pub(super) fn prove(bench: &Bench<'_>, closure: &TreeId) -> Result<Made, StepError> {
+    let session = bench.session();
+    let files = leaves(session, closure)?;
+    check_links(&files)?;
+    let ((first, second), contents) = rayon::join(
+        || rayon::join(|| prove_at(bench, closure, &files, &first_place()), || prove_at(bench, closure, &files, &second_place())),
+        || check_contents(session, &files),
+    );
+    contents?;
+    let level = first?.min(second?);
+    let report = format!("proved {closure:?} in two places\n");
+    let output = session.put_blob(report.as_bytes(), false)?.into();
+    Ok(Made { output, isolation: if level == Level::None { "none" } else { "namespaces" } })
+}
+
+/// Where a closure is put, and what else there is.
+struct Place {
+    path: Utf8PathBuf,
+    proc: bool,
+}
+
+fn first_place() -> Place {
+    Place { path: format!("/{:016x}/a place", random()).into(), proc: false }
+}
+
+fn second_place() -> Place {
+    Place { path: format!("/{:016x}/{}", random(), "long/".repeat(32)).trim_end_matches('/').into(), proc: true }
+}
+
+/// Nothing depends on its value; that nobody knows it beforehand is the point.
+fn random() -> u64 {
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
+}
+
+fn prove_at(
+    bench: &Bench<'_>,
+    closure: &TreeId,
+    files: &[(String, Entry)],
+    place: &Place,
+) -> Result<Level, StepError> {
+    let host = bench.session().checkout(closure)?;
+    let mut level = Level::Namespaces;
+    for path in programs(bench.session(), files)? {
+        let spec = |at: &Utf8Path| Spec::new(at.join(&path)).env("LD_TRACE_LOADED_OBJECTS", "1");
+        let (outcome, at) = run(bench, &host, place, spec, &mut level)?;
+        check_listing(&path, &outcome, &at)?;
+    }
+    if files.iter().any(|(path, _)| path == "bin/python3") {
+        let spec = |at: &Utf8Path| {
+            Spec::new(at.join("bin/python3")).args(["-I", "-B", "-c", PROBE, at.as_str()])
+        };
+        let (outcome, _) = run(bench, &host, place, spec, &mut level)?;
+        check_probe(&outcome, place)?;
+    }
+    Ok(level)
+}
+
+/// Runs in an empty root; where the kernel forbids that, in place, and says so.
+fn run(
+    bench: &Bench<'_>,
+    host: &Utf8Path,
+    place: &Place,
+    spec: impl Fn(&Utf8Path) -> Spec,
+    level: &mut Level,
+) -> Result<(Outcome, Utf8PathBuf), StepError> {
+    let mut inside = spec(&place.path).input(host, &place.path);
+    (inside.proc, inside.dev, inside.tmp) = (place.proc, place.proc, place.proc);
+    match bench.shop.sandbox.run(&inside, Stdin::Empty) {
+        Ok(outcome) => {
+            *level = (*level).min(outcome.level);
+            Ok((outcome, place.path.clone()))
+        }
+        Err(error) if error.is_no_namespaces() => {
+            bench.note(&format!("the proof runs in place, not in an empty root: {error}"));
+            let mut open = spec(host);
+            open.root = Root::Host;
+            *level = Level::None;
+            Ok((bench.shop.sandbox.run(&open, Stdin::Empty)?, host.to_owned()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Dynamic programs under `bin/`, links aside.
+fn programs(session: &Session, files: &[(String, Entry)]) -> Result<Vec<String>, StepError> {
+    let mut programs = Vec::new();
+    for (path, entry) in files.iter().filter(|(path, _)| path.starts_with("bin/")) {
+        let Entry::File { blob, executable: true } = entry else { continue };
+        let bytes = session.read_blob(blob)?;
+        let facts = elf::read(&bytes)
+            .map_err(|error| StepError::Elf { path: path.clone(), error })?;
+        if facts.is_some_and(|facts| !facts.needed.is_empty()) {
+            programs.push(path.clone());
+        }
+    }
+    Ok(programs)
+}
+
+/// A line is `soname => path (address)`, or `path (address)` for the loader itself.
+fn check_listing(program: &str, outcome: &Outcome, place: &Utf8Path) -> Result<(), StepError> {
+    let listing = String::from_utf8_lossy(&outcome.stdout);
+    let outside = listing.lines().find(|line| {
+        let path = line.split(" => ").last().unwrap_or(line).trim();
+        line.contains("not found") || (path.starts_with('/') && !path.starts_with(place.as_str()))
+    });
+    if outcome.success() && outside.is_none() && !listing.is_empty() {
+        return Ok(());
+    }
+    Err(guard(format!(
+        "{program}, moved to {place}, does not find its libraries inside: {}{}",
+        outside.unwrap_or("it did not start: ").trim(),
+        if outside.is_none() { last_words(outcome) } else { String::new() }
+    )))
+}
+
+fn check_probe(outcome: &Outcome, place: &Place) -> Result<(), StepError> {
+    let found = String::from_utf8_lossy(&outcome.stdout);
+    if outcome.success() && found.trim().is_empty() {
+        return Ok(());
+    }
+    let what = if found.trim().is_empty() { last_words(outcome) } else { found.trim().to_owned() };
+    Err(guard(format!("python3, moved to {}, does not work alone:\n{what}", place.path)))
+}
+
+fn guard(what: String) -> StepError {
+    StepError::Guard {
+        what,
+        help: "a package that is missing can be named in `system { package ... }`; if nothing is \
+               missing, please report this"
+            .into(),
+    }
+}
+
+/// The end of what a program said, and how it ended.
+pub(super) fn last_words(outcome: &Outcome) -> String {
+    let text = String::from_utf8_lossy(&outcome.stderr);
+    let lines: Vec<&str> = text.lines().collect();
+    let tail = lines[lines.len().saturating_sub(20)..].join("\n");
+    format!("{tail}\n({})", ended(outcome.status))
+}
+
+fn ended(status: Status) -> String {
+    match status {
+        Status::Exited(code) => format!("exit code {code}"),
+        Status::Signalled(signal) => format!("killed by signal {signal}"),
+        Status::TimedOut => "stopped: it took too long".into(),
+        Status::TooMuchOutput => "stopped: it printed too much".into(),
+        Status::Stopped => "stopped".into(),
+    }
+}
+
+fn check_links(files: &[(String, Entry)]) -> Result<(), StepError> {
+    for (path, entry) in files {
+        if let Entry::Symlink { target } = entry
+            && target.starts_with('/')
+        {
+            return Err(guard(format!("{path} is a link to {target}, outside of the closure")));
+        }
+    }
+    Ok(())
+}
+
+/// No file holds the path of the store it was built in.
+fn check_contents(session: &Session, files: &[(String, Entry)]) -> Result<(), StepError> {
+    let store = memchr::memmem::Finder::new(session.store().path().as_str().as_bytes());
+    let mut blobs: Vec<(BlobId, &str)> = files
+        .iter()
+        .filter_map(|(path, entry)| match entry {
+            Entry::File { blob, .. } => Some((*blob, path.as_str())),
+            _ => None,
+        })
+        .collect();
+    blobs.sort_unstable();
+    blobs.dedup_by_key(|(blob, _)| *blob);
+    blobs.par_iter().try_for_each(|(blob, path)| match store.find(&session.read_blob(blob)?) {
+        None => Ok(()),
+        Some(offset) => Err(guard(format!("{path} holds the path of the store, at byte {offset}"))),
+    })
+}

@@ -1,0 +1,369 @@
+//! Unified diff → the text before it was applied. Begin at [`undo`].
+//!
+//! Debian ships Python's library with patches that only make sense under `/usr`. The pristine
+//! files would cost a 22 MB download; undoing the named hunks costs a few hundred kilobytes that
+//! the lock pins anyway. A hunk must fit exactly: no fuzz, only an offset, because other patches
+//! of the same series have moved lines.
+
+use miette::Diagnostic;
+use thiserror::Error;
+
+/// Why a patch could not be read or undone.
+#[derive(Debug, Error, Diagnostic, PartialEq, Eq)]
+pub enum PatchError {
+    /// The text is not a unified diff.
+    #[error("line {line} of the patch is not what a unified diff has there: {text:?}")]
+    #[diagnostic(
+        code(closure::patch_malformed),
+        help("the distribution's source package has a patch in a form we do not know; report it")
+    )]
+    Malformed {
+        /// Line number in the patch, from 1.
+        line: usize,
+        /// What stands there, shortened.
+        text: String,
+    },
+    /// No place in the file reads like the hunk's new side.
+    #[error(
+        "hunk {hunk} (line {line} of the patched file) is not in the file, so it cannot be undone"
+    )]
+    #[diagnostic(
+        code(closure::patch_does_not_reverse),
+        help(
+            "the binary package and the source package are of different versions: lock again, so that both move together"
+        )
+    )]
+    DoesNotReverse {
+        /// Which hunk of the file, from 1.
+        hunk: usize,
+        /// Where the hunk says it starts in the patched file, from 1.
+        line: usize,
+    },
+}
+
+/// What a patch does to one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FilePatch {
+    /// The file before, as written (`a/Lib/site.py`); `None` when the patch creates it.
+    pub old: Option<String>,
+    /// The file after, as written (`b/Lib/site.py`); `None` when the patch deletes it.
+    pub new: Option<String>,
+    /// The places it changes, in order.
+    pub hunks: Vec<Hunk>,
+}
+
+/// One changed place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Hunk {
+    /// First line in the patched file, from 1.
+    pub start: usize,
+    /// Context, removed and added lines, in order.
+    pub lines: Vec<Line>,
+}
+
+/// A line of a hunk, with its line end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Line {
+    /// In both files.
+    Both(String),
+    /// Only in the old file.
+    Old(String),
+    /// Only in the new file.
+    New(String),
+}
+
+impl FilePatch {
+    /// Whether a line that this patch adds contains one of `words`.
+    pub(super) fn adds_any(&self, words: &[&str]) -> bool {
+        let added = self.hunks.iter().flat_map(|hunk| &hunk.lines);
+        added.into_iter().any(|line| match line {
+            Line::New(text) => words.iter().any(|word| text.contains(word)),
+            Line::Both(_) | Line::Old(_) => false,
+        })
+    }
+}
+
+impl Hunk {
+    fn new_side(&self) -> Vec<&str> {
+        let keep = |line| match line {
+            &Line::Both(ref text) | &Line::New(ref text) => Some(text.as_str()),
+            Line::Old(_) => None,
+        };
+        self.lines.iter().filter_map(keep).collect()
+    }
+
+    fn old_side(&self) -> Vec<&str> {
+        let keep = |line| match line {
+            &Line::Both(ref text) | &Line::Old(ref text) => Some(text.as_str()),
+            Line::New(_) => None,
+        };
+        self.lines.iter().filter_map(keep).collect()
+    }
+}
+
+/// What to do with a hunk that is not in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// It is an error.
+    Refuse,
+    /// It is left out: the caller checks the result by another means.
+    Skip,
+}
+
+/// Takes a unified diff apart. Prose before, between and after the files is passed over.
+pub(super) fn parse(text: &str) -> Result<Vec<FilePatch>, PatchError> {
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let mut files: Vec<FilePatch> = Vec::new();
+    let mut at = 0;
+    while at < lines.len() {
+        let header = lines.get(at + 1).and_then(|next| next.strip_prefix("+++ "));
+        match (lines[at].strip_prefix("--- "), header) {
+            (Some(old), Some(new)) => {
+                files.push(FilePatch {
+                    old: name(old),
+                    new: name(new),
+                    hunks: Vec::new(),
+                });
+                at += 2;
+            }
+            _ => {
+                if let (Some(range), Some(file)) = (lines[at].strip_prefix("@@ "), files.last_mut())
+                {
+                    let range = Range::read(range).ok_or_else(|| malformed(at, lines[at]))?;
+                    at += 1;
+                    file.hunks.push(hunk(&lines, &mut at, &range)?);
+                } else {
+                    at += 1;
+                }
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// The text before `patch`: every hunk's new side is found and gives way to its old side.
+pub(super) fn undo(text: &str, patch: &FilePatch, missing: Missing) -> Result<String, PatchError> {
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let mut out = String::with_capacity(text.len());
+    let mut done = 0;
+    let mut drift = 0isize;
+    for (index, hunk) in patch.hunks.iter().enumerate() {
+        let new = hunk.new_side();
+        let expected = hunk.start.saturating_sub(1).saturating_add_signed(drift);
+        let Some(place) = nearest(&lines, &new, done, expected) else {
+            if missing == Missing::Skip {
+                continue;
+            }
+            return Err(PatchError::DoesNotReverse {
+                hunk: index + 1,
+                line: hunk.start,
+            });
+        };
+        drift = place as isize - hunk.start.saturating_sub(1) as isize;
+        out.extend(lines[done..place].iter().copied());
+        out.extend(hunk.old_side());
+        done = place + new.len();
+    }
+    out.extend(lines[done..].iter().copied());
+    Ok(out)
+}
+
+/// The start of `wanted` in `lines` at or after `from`, as near to `expected` as possible.
+fn nearest(lines: &[&str], wanted: &[&str], from: usize, expected: usize) -> Option<usize> {
+    let last = lines.len().checked_sub(wanted.len())?;
+    (from..=last)
+        .filter(|&place| lines[place..place + wanted.len()] == *wanted)
+        .min_by_key(|&place| place.abs_diff(expected))
+}
+
+/// How many lines a hunk has on each side, and where it starts on the new one.
+struct Range {
+    old_count: usize,
+    new_start: usize,
+    new_count: usize,
+}
+
+impl Range {
+    /// `-7,12 +7,18 @@ def f():` (what follows the second `@@` is prose).
+    fn read(text: &str) -> Option<Range> {
+        let (range, _) = text.split_once(" @@")?;
+        let (old, new) = range.split_once(' ')?;
+        let (_, old_count) = pair(old.strip_prefix('-')?)?;
+        let (new_start, new_count) = pair(new.strip_prefix('+')?)?;
+        Some(Range {
+            old_count,
+            new_start,
+            new_count,
+        })
+    }
+}
+
+fn pair(text: &str) -> Option<(usize, usize)> {
+    match text.split_once(',') {
+        Some((start, count)) => Some((start.parse().ok()?, count.parse().ok()?)),
+        None => Some((text.parse().ok()?, 1)),
+    }
+}
+
+fn hunk(lines: &[&str], at: &mut usize, range: &Range) -> Result<Hunk, PatchError> {
+    let (mut old, mut new) = (range.old_count, range.new_count);
+    let mut out = Vec::new();
+    while old > 0 || new > 0 {
+        let text = lines
+            .get(*at)
+            .copied()
+            .ok_or_else(|| malformed(*at, "(the end)"))?;
+        let (sign, rest) = text
+            .split_at_checked(1)
+            .ok_or_else(|| malformed(*at, text))?;
+        let fits = match sign {
+            "+" => take(&mut new),
+            "-" => take(&mut old),
+            " " | "\n" => take(&mut old) && take(&mut new),
+            "\\" => true,
+            _ => false,
+        };
+        if !fits {
+            return Err(malformed(*at, text));
+        }
+        match sign {
+            "+" => out.push(Line::New(rest.to_owned())),
+            "-" => out.push(Line::Old(rest.to_owned())),
+            " " => out.push(Line::Both(rest.to_owned())),
+            // Some tools strip the blank of an empty context line.
+            "\n" => out.push(Line::Both("\n".to_owned())),
+            _ => drop_line_end(&mut out),
+        }
+        *at += 1;
+    }
+    if lines.get(*at).is_some_and(|next| next.starts_with('\\')) {
+        drop_line_end(&mut out);
+        *at += 1;
+    }
+    Ok(Hunk {
+        start: range.new_start,
+        lines: out,
+    })
+}
+
+fn take(count: &mut usize) -> bool {
+    let some = *count > 0;
+    *count = count.saturating_sub(1);
+    some
+}
+
+/// `\ No newline at end of file` speaks of the line before it.
+fn drop_line_end(lines: &mut [Line]) {
+    if let Some(Line::Both(text) | Line::Old(text) | Line::New(text)) = lines.last_mut() {
+        if text.ends_with('\n') {
+            text.pop();
+        }
+    }
+}
+
+fn name(header: &str) -> Option<String> {
+    let name = header
+        .trim_end_matches(['\n', '\r'])
+        .split('\t')
+        .next()
+        .unwrap_or_default()
+        .trim();
+    (name != "/dev/null").then(|| name.to_owned())
+}
+
+fn malformed(index: usize, text: &str) -> PatchError {
+    PatchError::Malformed {
+        line: index + 1,
+        text: text.chars().take(60).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATCH: &str = "\
+Description: prose
+ with lines
+
+Index: b/Lib/x.py
+===================================================================
+--- a/Lib/x.py\t2020-01-01
++++ b/Lib/x.py
+@@ -2,3 +2,4 @@ def f():
+ two
+-three
++THREE
++more
+
+@@ -9 +10,2 @@
+ nine
++ten
+--- /dev/null
++++ b/Lib/new.py
+@@ -0,0 +1,1 @@
++made
+\\ No newline at end of file
+";
+
+    fn first() -> FilePatch {
+        parse(PATCH).unwrap().remove(0)
+    }
+
+    #[test]
+    fn a_series_patch_is_read_with_names_hunks_and_prose_around() {
+        let files = parse(PATCH).unwrap();
+        assert_eq!(files.len(), 2);
+        assert_eq!(files[0].new.as_deref(), Some("b/Lib/x.py"));
+        assert_eq!(files[0].hunks.len(), 2);
+        assert_eq!(files[1].old, None);
+        assert_eq!(files[1].hunks[0].lines, [Line::New("made".to_owned())]);
+    }
+
+    #[test]
+    fn undoing_gives_the_old_text_even_where_lines_have_moved() {
+        let text = "zero\nhalf\none\ntwo\nTHREE\nmore\n\nfive\nnine\nten\n";
+        let old = undo(text, &first(), Missing::Refuse).unwrap();
+        assert_eq!(old, "zero\nhalf\none\ntwo\nthree\n\nfive\nnine\n");
+    }
+
+    #[test]
+    fn a_hunk_whose_context_differs_is_refused_and_named() {
+        let text = "one\ntwo\nTHREE\nmore!\n\nnine\nten\n";
+        let error = undo(text, &first(), Missing::Refuse).unwrap_err();
+        assert_eq!(error, PatchError::DoesNotReverse { hunk: 1, line: 2 });
+        assert_eq!(
+            undo(text, &first(), Missing::Skip).unwrap(),
+            "one\ntwo\nTHREE\nmore!\n\nnine\n"
+        );
+    }
+
+    #[test]
+    fn of_two_fitting_places_the_nearer_one_is_taken() {
+        let patch = &parse("--- a/f\n+++ b/f\n@@ -6,1 +6,2 @@\n x\n+y\n").unwrap()[0];
+        let old = undo("x\ny\n3\n4\n5\nx\ny\n", patch, Missing::Refuse).unwrap();
+        assert_eq!(old, "x\ny\n3\n4\n5\nx\n");
+    }
+
+    #[test]
+    fn a_broken_patch_is_an_error_with_its_line() {
+        let text = "--- a/f\n+++ b/f\n@@ -1,2 +1,2 @@\n x\n";
+        assert!(matches!(
+            parse(text),
+            Err(PatchError::Malformed { line: 5, .. })
+        ));
+        let text = "--- a/f\n+++ b/f\n@@ nonsense\n";
+        assert!(matches!(
+            parse(text),
+            Err(PatchError::Malformed { line: 3, .. })
+        ));
+        let text = "--- a/f\n+++ b/f\n@@ -1,9999999999999999999999 +1 @@\n";
+        assert!(parse(text).is_err());
+    }
+
+    #[test]
+    fn only_added_lines_count_as_added() {
+        assert!(first().adds_any(&["more"]));
+        assert!(!first().adds_any(&["three", "nine"]));
+    }
+}

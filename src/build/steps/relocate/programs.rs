@@ -1,0 +1,55 @@
+//! A program or library → the same with its strings replaced, its libraries looked for beside it,
+//! and, if it is a program, an entry stub. Begin at [`relocate`].
+//!
+//! The order is fixed: strings, then DT_RUNPATH, then the stub, which moves things that nothing may
+//! touch afterwards.
+
+use super::{RelocateError, strings};
+use crate::elf::{self, EntryStub, PrivateVariable};
+
+/// Whether the file at `path` has to be looked at.
+pub(super) fn may_be_elf(path: &str, executable: bool) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let is_library = name.ends_with(".so") || name.contains(".so.");
+    is_library || (executable && (path.starts_with("bin/") || path.starts_with("libexec/")))
+}
+
+/// The relocated content; `None` when nothing changes.
+pub(super) fn relocate(path: &str, mut bytes: Vec<u8>) -> Result<Option<Vec<u8>>, RelocateError> {
+    if !bytes.starts_with(b"\x7fELF") {
+        return Ok(None);
+    }
+    let failed = |source| RelocateError::Elf {
+        file: path.to_owned(),
+        source,
+    };
+    let mut changed = strings::concerns(path);
+    strings::apply(path, &mut bytes)?;
+    let Some(facts) = elf::read(&bytes).map_err(failed)? else {
+        return Ok(changed.then_some(bytes));
+    };
+    if facts.runpath.is_some() {
+        changed |= elf::runpath_to_rpath(&mut bytes).map_err(failed)?;
+    }
+    if facts.is_executable_program() && !facts.entry_stub {
+        return elf::embed(&bytes, &stub(path)).map(Some).map_err(failed);
+    }
+    Ok(changed.then_some(bytes))
+}
+
+/// How the program at `path` starts. A host's preloads and the data of bare hosts concern all; that
+/// argv[0] must lead to the program concerns Python, which finds its library by it.
+fn stub(path: &str) -> EntryStub {
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let up = "../".repeat(path.matches('/').count());
+    EntryStub {
+        python: strings::is_interpreter(path),
+        hide_host_preloads: true,
+        private: vec![
+            PrivateVariable::locale(format!("{up}lib/locale")),
+            PrivateVariable::time_zones(format!("{up}share/zoneinfo")),
+            PrivateVariable::terminals(format!("{up}share/terminfo")),
+        ],
+        ..EntryStub::of(folder, "lib")
+    }
+}

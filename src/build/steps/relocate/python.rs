@@ -1,0 +1,494 @@
+//! A file of Debian's standard library → the same file as upstream wrote it, then made to work from
+//! any folder. Begin at [`rewrite`].
+//!
+//! First Debian's own changes are undone ([`UNDONE`]): a patch of the source package is chosen by
+//! what it adds to a file, not by its name, so that a renamed or split patch is found as well. Then
+//! the edits of [`EDITS`] follow. Both end with an assertion: a word that may not be left is an error.
+
+use super::patch::{self, FilePatch, Missing};
+use super::{Layer, RelocateError};
+
+/// What Debian adds to a file of the standard library and a closure cannot use.
+struct Undone {
+    /// Path below `lib/python3.X/`.
+    file: &'static str,
+    /// A hunk series that adds one of these is undone, and none of them may be left.
+    marks: &'static [&'static str],
+    /// What happens to a hunk that does not fit.
+    missing: Missing,
+}
+
+/// `site`: `dist-packages`. `sysconfig`: schemes that install into `/usr/local`. `ensurepip`: refuses
+/// to run. `venv`, `turtle`: advice to call apt. `gettext`, `pydoc`: folders of the host.
+/// `distutils` (3.11) comes from another source package, two of whose hunks differ; its marks decide.
+const UNDONE: &[Undone] = &[
+    Undone {
+        file: "site.py",
+        marks: &["dist-packages"],
+        missing: Missing::Refuse,
+    },
+    Undone {
+        file: "sysconfig.py",
+        marks: &["posix_local", "deb_system"],
+        missing: Missing::Refuse,
+    },
+    Undone {
+        file: "sysconfig/__init__.py",
+        marks: &["posix_local", "deb_system"],
+        missing: Missing::Refuse,
+    },
+    Undone {
+        file: "ensurepip/__init__.py",
+        marks: &["_ensurepip_is_disabled_in_debian"],
+        missing: Missing::Refuse,
+    },
+    Undone {
+        file: "venv/__init__.py",
+        marks: &["apt install"],
+        missing: Missing::Refuse,
+    },
+    Undone {
+        file: "gettext.py",
+        marks: &["locale-langpack"],
+        missing: Missing::Refuse,
+    },
+    Undone {
+        file: "pydoc.py",
+        marks: &["dist-packages", "/usr/share/doc/pythonX.Y"],
+        missing: Missing::Refuse,
+    },
+    Undone {
+        file: "turtle.py",
+        marks: &["python3-tk package"],
+        missing: Missing::Refuse,
+    },
+    Undone {
+        file: "tkinter/__init__.py",
+        marks: &["python3-tk package"],
+        missing: Missing::Refuse,
+    },
+    Undone {
+        file: "distutils/sysconfig.py",
+        marks: &["dist-packages"],
+        missing: Missing::Skip,
+    },
+    Undone {
+        file: "distutils/command/install.py",
+        marks: &["dist-packages", "posix_local"],
+        missing: Missing::Skip,
+    },
+    Undone {
+        file: "distutils/command/install_egg_info.py",
+        marks: &["install_layout"],
+        missing: Missing::Skip,
+    },
+];
+
+/// One change of a text.
+enum Edit {
+    /// Every occurrence; at least one if needed.
+    Swap {
+        find: &'static str,
+        with: &'static str,
+        needed: bool,
+    },
+    /// Text in front of the first line that starts so.
+    Before {
+        line: &'static str,
+        text: &'static str,
+    },
+    /// A line behind the first line that, apart from its indentation, is this; indented alike.
+    After {
+        line: &'static str,
+        text: &'static str,
+    },
+    /// Text at the end.
+    Append { text: &'static str },
+}
+
+/// What makes each file work from any folder; what each does is the policy table of
+/// [`super`](crate::build::steps::relocate).
+const EDITS: &[(&str, &[Edit])] = &[
+    (
+        "ssl.py",
+        &[
+            Edit::Before {
+                line: "class SSLContext(_SSLContext):",
+                text: include_str!("python/ssl_paths.py"),
+            },
+            Edit::Before {
+                line: "    def load_default_certs(",
+                text: include_str!("python/ssl_context.py"),
+            },
+            Edit::Swap {
+                find: "    return DefaultVerifyPaths(cafile if os.path.isfile(cafile) else None,",
+                with: "    cafile = next(iter(_ca_bundles()), cafile)\n\
+                       \x20   return DefaultVerifyPaths(cafile if os.path.isfile(cafile) else None,",
+                needed: true,
+            },
+        ],
+    ),
+    (
+        "ctypes/util.py",
+        &[
+            Edit::Before {
+                line: "        def _findSoname_ldconfig(name):",
+                text: include_str!("python/ctypes_find.py"),
+            },
+            Edit::Swap {
+                find: "            return _findSoname_ldconfig(name) or \\\n                   \
+                       _get_soname(_findLib_gcc(name)) or _get_soname(_findLib_ld(name))",
+                with: "            return _find_in_closure(name)",
+                needed: true,
+            },
+        ],
+    ),
+    (
+        "zoneinfo/_tzpath.py",
+        &[
+            Edit::Swap {
+                find: "import os\nimport sysconfig\n",
+                with: "import os\nimport sys\nimport sysconfig\n",
+                needed: true,
+            },
+            Edit::Swap {
+                find: "    TZPATH = tuple(base_tzpath)\n",
+                with: "    TZPATH = tuple(base_tzpath)\n\
+                       \x20   if tzpaths is None and os.environ.get(\"PYTHONTZPATH\") is None:\n\
+                       \x20       TZPATH += (os.path.join(sys.base_prefix, \"share\", \"zoneinfo\"),)\n",
+                needed: true,
+            },
+        ],
+    ),
+    (
+        "mimetypes.py",
+        &[Edit::Swap {
+            find: "knownfiles = [\n",
+            with: "knownfiles = [\n    os.path.join(sys.base_prefix, \"etc/mime.types\"),\n",
+            needed: true,
+        }],
+    ),
+    (
+        "venv/__init__.py",
+        &[
+            Edit::Swap {
+                find: "        self.symlinks = symlinks\n",
+                with: "        # A copy of the interpreter would not find the libraries beside the original.\n\
+                       \x20       self.symlinks = True\n",
+                needed: true,
+            },
+            Edit::After {
+                line: "options = parser.parse_args(args)",
+                text: "if not options.symlinks: print('venv: this Python finds its libraries beside itself, \
+                       so it is linked, not copied', file=sys.stderr)",
+            },
+        ],
+    ),
+    // Only pip is bundled: since 3.12 upstream does the same.
+    (
+        "ensurepip/__init__.py",
+        &[
+            Edit::Swap {
+                find: "_PACKAGE_NAMES = ('setuptools', 'pip')",
+                with: "_PACKAGE_NAMES = ('pip',)",
+                needed: false,
+            },
+            Edit::Swap {
+                find: "    (\"setuptools\", _SETUPTOOLS_VERSION, \"py3\"),\n",
+                with: "",
+                needed: false,
+            },
+        ],
+    ),
+    // The user's modules of the host's Python of the same version are not ours; the interpreter's
+    // frozen `site` has the same edit.
+    ("site.py", USER_FOLDER),
+    ("sysconfig.py", USER_FOLDER),
+    ("sysconfig/__init__.py", USER_FOLDER),
+];
+
+const USER_FOLDER: &[Edit] = &[Edit::Swap {
+    find: "joinuser(\"~\", \".local\")",
+    with: "joinuser(\"~\", \".relpy\")",
+    needed: true,
+}];
+
+/// Whether the file at `path`, below `lib/python3.X/`, is rewritten.
+pub(super) fn concerns(path: &str) -> bool {
+    is_build_data(path)
+        || UNDONE.iter().any(|undone| undone.file == path)
+        || EDITS.iter().any(|(file, _)| *file == path)
+}
+
+/// Whether some part of the text of a patch may have to be undone.
+pub(super) fn is_undone_by(patch: &str) -> bool {
+    patch.contains("/Lib/")
+        && UNDONE
+            .iter()
+            .flat_map(|undone| undone.marks)
+            .any(|mark| patch.contains(mark))
+}
+
+/// The text of `path` (below `lib/python3.X/`) as a closure has it.
+pub(super) fn rewrite(
+    path: &str,
+    text: String,
+    patches: &[FilePatch],
+    version: &str,
+) -> Result<String, RelocateError> {
+    if is_build_data(path) {
+        return build_data(path, &text, version);
+    }
+    let text = undo(path, text, patches)?;
+    let edits = EDITS
+        .iter()
+        .filter(|(file, _)| *file == path)
+        .flat_map(|(_, edits)| *edits);
+    edits
+        .into_iter()
+        .try_fold(text, |text, edit| edit.apply(path, text))
+}
+
+fn undo(path: &str, mut text: String, patches: &[FilePatch]) -> Result<String, RelocateError> {
+    let Some(undone) = UNDONE.iter().find(|undone| undone.file == path) else {
+        return Ok(text);
+    };
+    // The last applied is the first undone.
+    for patch in patches.iter().rev() {
+        if library_path(patch) == Some(path) && patch.adds_any(undone.marks) {
+            text = patch::undo(&text, patch, undone.missing).map_err(|source| {
+                RelocateError::Patch {
+                    file: path.to_owned(),
+                    source,
+                }
+            })?;
+        }
+    }
+    match undone.marks.iter().find(|mark| text.contains(*mark)) {
+        Some(mark) => Err(RelocateError::Left {
+            file: path.to_owned(),
+            text: (*mark).to_owned(),
+            layer: Layer::Distribution,
+        }),
+        None => Ok(text),
+    }
+}
+
+/// The path below `lib/python3.X/` of the file a patch makes; `None` for files outside the library.
+pub(super) fn library_path(patch: &FilePatch) -> Option<&str> {
+    let new = patch.new.as_deref()?;
+    let (_, inside) = new.split_once('/')?;
+    inside.strip_prefix("Lib/")
+}
+
+impl Edit {
+    fn apply(&self, path: &str, text: String) -> Result<String, RelocateError> {
+        let absent = |wanted: &str| RelocateError::Absent {
+            file: path.to_owned(),
+            text: wanted.trim().to_owned(),
+        };
+        match *self {
+            Edit::Swap { find, with, needed } => match text.contains(find) {
+                true => Ok(text.replace(find, with)),
+                false if needed => Err(absent(find)),
+                false => Ok(text),
+            },
+            Edit::Before { line, text: new } => {
+                let place = line_starts(&text)
+                    .find(|&at| text[at..].starts_with(line))
+                    .ok_or_else(|| absent(line))?;
+                Ok(format!("{}{new}{}", &text[..place], &text[place..]))
+            }
+            Edit::After { line, text: new } => {
+                let found = text
+                    .split_inclusive('\n')
+                    .find(|candidate| candidate.trim() == line);
+                let found = found.ok_or_else(|| absent(line))?;
+                let indent = &found[..found.len() - found.trim_start().len()];
+                Ok(text.replacen(found, &format!("{found}{indent}{new}\n"), 1))
+            }
+            Edit::Append { text: new } => Ok(text + new),
+        }
+    }
+}
+
+fn line_starts(text: &str) -> impl Iterator<Item = usize> {
+    std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1))
+}
+
+fn is_build_data(path: &str) -> bool {
+    path.starts_with("_sysconfigdata_") && path.ends_with(".py")
+}
+
+/// Stands for the closure's folder until the module is imported.
+const CLOSURE: &str = "{closure}";
+
+/// How the interpreter was built: host folders become folders of the closure, the build machine's
+/// disappear, and the compiler is whatever the person has, under its usual name.
+fn build_data(path: &str, text: &str, version: &str) -> Result<String, RelocateError> {
+    let left = |text: &str| RelocateError::Left {
+        file: path.to_owned(),
+        text: text.to_owned(),
+        layer: Layer::Build,
+    };
+    let triplet = crate::build::steps::layout::place::TRIPLET;
+    let mut out = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        if is_zone_path(line) {
+            out.push_str(line);
+            continue;
+        }
+        let mut line = line
+            .replace(
+                "/usr/share/python-wheels/",
+                &format!("{CLOSURE}/lib/python{version}/ensurepip/_bundled"),
+            )
+            .replace("/usr/bin/install", "install")
+            .replace("/usr/bin/dtrace", "dtrace")
+            .replace(&format!("/usr/lib/{triplet}"), &format!("{CLOSURE}/lib"))
+            .replace(&format!("{triplet}-gcc-"), "")
+            .replace(&format!("{triplet}-g"), "g");
+        line = replace_folder(&line, "/usr", CLOSURE);
+        out.push_str(&without_build_folder(&line));
+    }
+    let bad = |line: &&str| {
+        !is_zone_path(line)
+            && [
+                "'/usr", "=/usr", " /usr", "'/build/", "=/build/", " /build/",
+            ]
+            .iter()
+            .any(|bad| line.contains(bad))
+    };
+    if let Some(bad) = out.lines().find(bad) {
+        return Err(left(bad.trim()));
+    }
+    Edit::Append {
+        text: include_str!("python/sysconfig_data.py"),
+    }
+    .apply(path, out)
+}
+
+/// Where zoneinfo looks on the host; the closure's own folder follows in `_tzpath.py`.
+fn is_zone_path(line: &str) -> bool {
+    line.trim_start().starts_with("'TZPATH'")
+}
+
+/// Replaces `folder` where it is a whole absolute path or the start of one.
+fn replace_folder(line: &str, folder: &str, with: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(at) = rest.find(folder) {
+        let (before, behind) = (&rest[..at], &rest[at + folder.len()..]);
+        let starts = !before.ends_with(|c: char| c.is_ascii_alphanumeric() || "./}-_".contains(c));
+        let starts = starts || before.ends_with("-I") || before.ends_with("-L");
+        let ends = !behind.starts_with(|c: char| c.is_ascii_alphanumeric() || "-_.".contains(c));
+        out.push_str(before);
+        out.push_str(if starts && ends { with } else { folder });
+        rest = behind;
+    }
+    out + rest
+}
+
+/// `/build/reproducible-path/python3.13-3.13.5/x` becomes `./x`: the first folder of its source.
+fn without_build_folder(line: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(at) = rest.find("/build/") {
+        let (before, path) = rest.split_at(at);
+        let starts = !before.ends_with(|c: char| c.is_ascii_alphanumeric() || "./-_".contains(c));
+        let length = path
+            .find(|c: char| c.is_whitespace() || "'\":,;".contains(c))
+            .unwrap_or(path.len());
+        out.push_str(before);
+        if starts {
+            out.push('.');
+            // `/build/<folder>/<package>` are the build machine's; what follows is the source's.
+            if let Some((inside, _)) = path[1..length].match_indices('/').nth(2) {
+                out.push_str(&path[1 + inside..length]);
+            }
+        } else {
+            out.push_str(&path[..length]);
+        }
+        rest = &path[length..];
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn build_data_names_no_folder_of_host_or_build_machine() {
+        let text = "build_time_vars = {\n \
+            'AR': 'x86_64-linux-gnu-gcc-ar',\n 'CC': 'x86_64-linux-gnu-gcc -pthread',\n 'CXX': 'x86_64-linux-gnu-g++',\n \
+            'INSTALL': '/usr/bin/install -c',\n 'LIBDIR': '/usr/lib/x86_64-linux-gnu',\n 'prefix': '/usr',\n \
+            'CONFIG_ARGS': \"'--prefix=/usr' '--libdir=/usr/lib/x86_64-linux-gnu' '--with-wheel-pkg-dir=/usr/share/python-wheels/'\",\n \
+            'abs_builddir': '/build/reproducible-path/python3.13-3.13.5/build-shared',\n 'DIR': '/build/python3-ab1/python3.11-3.11.2',\n \
+            'SCRIPT': 'build/scripts-3.13/x',\n 'WASM': './usr/lib/x',\n 'FLAGS': '-I/usr/include/uuid',\n \
+            'SOABI': 'cpython-313-x86_64-linux-gnu',\n 'TZPATH': '/usr/share/zoneinfo:/etc/zoneinfo',\n}\n";
+        let out = build_data("_sysconfigdata__x.py", text, "3.13").unwrap();
+        for expected in [
+            "'AR': 'ar'",
+            "'CC': 'gcc -pthread'",
+            "'CXX': 'g++'",
+            "'INSTALL': 'install -c'",
+            "'LIBDIR': '{closure}/lib'",
+            "'prefix': '{closure}'",
+            "'--prefix={closure}' '--libdir={closure}/lib' '--with-wheel-pkg-dir={closure}/lib/python3.13/ensurepip/_bundled'",
+            "'abs_builddir': './build-shared'",
+            "'DIR': '.'",
+            "'SCRIPT': 'build/scripts-3.13/x'",
+            "'WASM': './usr/lib/x'",
+            "'-I{closure}/include/uuid'",
+            "'SOABI': 'cpython-313-x86_64-linux-gnu'",
+            "'TZPATH': '/usr/share/zoneinfo:/etc/zoneinfo'",
+            "del _place",
+        ] {
+            assert!(out.contains(expected), "{expected} in\n{out}");
+        }
+    }
+
+    #[test]
+    fn a_patch_is_undone_by_what_it_adds_whatever_its_name() {
+        let patches = patch::parse(
+            "--- a/Lib/site.py\n+++ b/Lib/site.py\n@@ -1,1 +1,2 @@\n a = 1\n+b = 'dist-packages'\n\
+             --- a/Lib/site.py\n+++ b/Lib/site.py\n@@ -1,1 +1,2 @@\n+kept = 2\n a = 1\n",
+        )
+        .unwrap();
+        let text = "kept = 2\na = 1\nb = 'dist-packages'\njoinuser(\"~\", \".local\")\n".to_owned();
+        let out = rewrite("site.py", text, &patches, "3.13").unwrap();
+        assert_eq!(out, "kept = 2\na = 1\njoinuser(\"~\", \".relpy\")\n");
+    }
+
+    #[test]
+    fn what_no_patch_takes_away_is_an_error_that_says_so() {
+        let error =
+            rewrite("site.py", "x = 'dist-packages'\n".to_owned(), &[], "3.13").unwrap_err();
+        assert!(
+            matches!(error, RelocateError::Left { ref text, .. } if text == "dist-packages"),
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn a_file_without_the_place_to_edit_is_an_error_that_names_it() {
+        let error = rewrite("mimetypes.py", "x = 1\n".to_owned(), &[], "3.13").unwrap_err();
+        assert!(
+            matches!(error, RelocateError::Absent { ref file, .. } if file == "mimetypes.py"),
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn a_line_put_behind_another_has_its_indentation() {
+        let edit = Edit::After {
+            line: "x = 1",
+            text: "y = 2",
+        };
+        let out = edit
+            .apply("f", "if a:\n        x = 1\n    z\n".to_owned())
+            .unwrap();
+        assert_eq!(out, "if a:\n        x = 1\n        y = 2\n    z\n");
+    }
+}

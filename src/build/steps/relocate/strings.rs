@@ -1,0 +1,219 @@
+//! A program or library of the distribution → the same without the host's folders in it. Begin at
+//! [`apply`].
+//!
+//! Every text is replaced by one of the same length, so nothing else in the file moves. All
+//! occurrences are replaced; where a text must be there its absence is an error; and afterwards no
+//! forbidden text may be left. How often each occurs is a test's business, so that a security
+//! update does not break a build. New names lie directly below `/`, where only root could ever
+//! create them, and start with `-`, as nothing does.
+
+use crate::build::steps::layout::place::TRIPLET;
+use crate::elf::PrivateVariable;
+
+use super::{Layer, RelocateError};
+
+/// One replacement: any of several spellings of the same thing.
+struct Swap {
+    /// What is there and what comes instead, of equal length.
+    pairs: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Whether at least one occurrence must be found.
+    needed: bool,
+}
+
+/// The replacements for one file, and what may not be in it afterwards.
+struct Rules {
+    swaps: Vec<Swap>,
+    forbidden: Vec<Vec<u8>>,
+}
+
+/// Whether the file at `path` (in the closure) has replacements.
+pub(super) fn concerns(path: &str) -> bool {
+    rules(path).is_some()
+}
+
+/// Replaces in `bytes`, the file at `path`, what its rules say.
+pub(super) fn apply(path: &str, bytes: &mut [u8]) -> Result<(), RelocateError> {
+    let Some(rules) = rules(path) else {
+        return Ok(());
+    };
+    for swap in &rules.swaps {
+        let hits: usize = swap
+            .pairs
+            .iter()
+            .map(|(find, with)| replace(bytes, find, with))
+            .sum();
+        if hits == 0 && swap.needed {
+            return Err(RelocateError::Absent {
+                file: path.to_owned(),
+                text: shown(&swap.pairs[0].0),
+            });
+        }
+    }
+    match rules
+        .forbidden
+        .iter()
+        .find(|text| find(bytes, text, 0).is_some())
+    {
+        Some(text) => Err(RelocateError::Left {
+            file: path.to_owned(),
+            text: shown(text),
+            layer: Layer::Host,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// The table.
+fn rules(path: &str) -> Option<Rules> {
+    match path.strip_prefix("lib/") {
+        Some(name) if name.starts_with("ld-linux-") => Some(loader()),
+        Some("libc.so.6") => Some(libc()),
+        Some("libtinfo.so.6" | "libtinfo.so.5") => Some(Rules {
+            swaps: vec![private("TERMINFO_DIRS", PrivateVariable::TERMINALS)],
+            forbidden: vec![whole("TERMINFO_DIRS")],
+        }),
+        Some("libcrypto.so.3" | "libcrypto.so.1.1") => Some(crypto()),
+        Some(_) => None,
+        None => is_interpreter(path).then(interpreter),
+    }
+}
+
+/// The loader's search path and trusted folders (one run each), its cache and its preload list.
+fn loader() -> Rules {
+    let multiarch = format!("/lib/{TRIPLET}/");
+    let usr_multiarch = format!("/usr/lib/{TRIPLET}/");
+    let folders = [multiarch.as_str(), &usr_multiarch, "/lib/", "/usr/lib/"];
+    let run = folders.map(|folder| format!("{folder}\0")).concat();
+    let gone = folders
+        .map(|folder| format!("{}\0", absent(folder)))
+        .concat();
+    Rules {
+        swaps: vec![
+            swap(&run, &gone, true),
+            swap("/etc/ld.so.cache", &absent("/etc/ld.so.cache"), true),
+            swap("/etc/ld.so.preload", &absent("/etc/ld.so.preload"), true),
+        ],
+        forbidden: vec![
+            usr_multiarch.into_bytes(),
+            whole("/lib/"),
+            whole("/usr/lib/"),
+            b"/etc/ld.so.cache".to_vec(),
+            b"/etc/ld.so.preload".to_vec(),
+        ],
+    }
+}
+
+/// Character set modules of the host are code; locale and time zone data get private variables.
+fn libc() -> Rules {
+    let gconv = format!("/usr/lib/{TRIPLET}/gconv");
+    Rules {
+        swaps: vec![
+            swap(&gconv, &absent(&gconv), true),
+            private("LOCPATH", PrivateVariable::LOCALE),
+            private("TZDIR", PrivateVariable::TIME_ZONES),
+        ],
+        forbidden: vec![gconv.into_bytes(), whole("LOCPATH"), whole("TZDIR")],
+    }
+}
+
+/// A host's `openssl.cnf`, engines and providers are made for another version.
+fn crypto() -> Rules {
+    let modules = format!("/usr/lib/{TRIPLET}/");
+    Rules {
+        swaps: vec![
+            swap("/usr/lib/ssl", &absent("/usr/lib/ssl"), true),
+            swap(&modules, &absent(&modules), true),
+        ],
+        forbidden: vec![b"/usr/lib/ssl".to_vec(), modules.into_bytes()],
+    }
+}
+
+/// The frozen `site` looks for `site-packages` and leaves the folder of the host's Python of the
+/// same version, `~/.local`, alone; a prefix that cannot be found is an error, never the host's.
+fn interpreter() -> Rules {
+    // 3.13 freezes marshalled code (`z`, length, text), 3.11 C structures (text, NUL).
+    let user = |from: &str, to: &str| {
+        let marshalled = |text: &str| [b"z\x06", text.as_bytes()].concat();
+        let literal = |text: &str| [b"\0", text.as_bytes(), b"\0"].concat();
+        vec![
+            (marshalled(from), marshalled(to)),
+            (literal(from), literal(to)),
+        ]
+    };
+    Rules {
+        swaps: vec![
+            swap("dist-packages", "site-packages", true),
+            Swap {
+                pairs: user(".local", ".relpy"),
+                needed: true,
+            },
+            swap("\0/usr\0", "\0/-py\0", true),
+        ],
+        forbidden: vec![b"dist-packages".to_vec(), whole("/usr")],
+    }
+}
+
+/// `bin/python3.13`, of any version; not the links to it, nor scripts.
+pub(super) fn is_interpreter(path: &str) -> bool {
+    let version = path.strip_prefix("bin/python3.");
+    version
+        .is_some_and(|minor| !minor.is_empty() && minor.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+fn swap(find: &str, with: &str, needed: bool) -> Swap {
+    Swap {
+        pairs: vec![(find.into(), with.into())],
+        needed,
+    }
+}
+
+fn private(host: &str, private: &str) -> Swap {
+    Swap {
+        pairs: vec![(whole(host), whole(private))],
+        needed: true,
+    }
+}
+
+/// A C string of its own, not the end of a longer one.
+fn whole(text: &str) -> Vec<u8> {
+    [b"\0", text.as_bytes(), b"\0"].concat()
+}
+
+/// A path of the same length that is on no machine; a slash at the end stays.
+fn absent(path: &str) -> String {
+    const NAME: &str = "/-relocated-away-so-that-nothing-of-the-host-is-taken";
+    match path.strip_suffix('/') {
+        Some(folder) => format!("{}/", &NAME[..folder.len()]),
+        None => NAME[..path.len()].to_owned(),
+    }
+}
+
+/// Replaces every occurrence in place and counts them. `with` is as long as `find`.
+fn replace(bytes: &mut [u8], wanted: &[u8], with: &[u8]) -> usize {
+    debug_assert_eq!(wanted.len(), with.len(), "{}", shown(wanted));
+    let mut hits = 0;
+    let mut from = 0;
+    while let Some(at) = find(bytes, wanted, from) {
+        bytes[at..at + with.len()].copy_from_slice(with);
+        // A NUL at the end of one hit may be the one at the start of the next.
+        from = at + wanted.len() - 1;
+        hits += 1;
+    }
+    hits
+}
+
+fn find(bytes: &[u8], wanted: &[u8], from: usize) -> Option<usize> {
+    let first = *wanted.first()?;
+    let mut at = from;
+    loop {
+        at += bytes.get(at..)?.iter().position(|byte| *byte == first)?;
+        if bytes[at..].starts_with(wanted) {
+            return Some(at);
+        }
+        at += 1;
+    }
+}
+
+fn shown(text: &[u8]) -> String {
+    text.escape_ascii().to_string()
+}

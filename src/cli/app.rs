@@ -1,0 +1,201 @@
+//! What commands share: configuration, store, network, and how a recipe becomes a closure.
+
+use std::fs;
+use std::io::Write as _;
+use std::sync::Arc;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use recipe_store::{Session, Store};
+
+use super::config::{Config, here};
+use super::exit::Failed;
+use super::render::{self, Progress};
+use crate::lock::Lock;
+use crate::net::{Machine, Net, Watch};
+use crate::recipe::Recipe;
+use crate::sandbox::Sandbox;
+
+/// One run of the command.
+pub(super) struct App {
+    pub(super) config: Config,
+    pub(super) quiet: bool,
+}
+
+/// A recipe that was found, not yet parsed.
+pub(super) struct Found {
+    pub(super) path: Utf8PathBuf,
+    pub(super) lock_path: Utf8PathBuf,
+    pub(super) text: Vec<u8>,
+    /// Empty when there is no lock yet.
+    pub(super) lock_text: Vec<u8>,
+}
+
+impl App {
+    pub(super) fn new(config: Config, quiet: bool) -> App {
+        App { config, quiet }
+    }
+
+    pub(super) fn store(&self) -> Result<Store, Failed> {
+        Ok(Store::open(&self.config.store)?)
+    }
+
+    pub(super) fn net(&self, watch: Arc<dyn Watch>) -> Result<Net, Failed> {
+        let network = &self.config.network;
+        let settings = Machine::read(network.environment.clone())
+            .settings(&network.flags, &network.file)
+            .map_err(|error| Failed::Usage(error.into()))?;
+        Ok(Net::new(settings, watch))
+    }
+
+    pub(super) fn sandbox(&self) -> Result<Sandbox, Failed> {
+        let helper = std::env::current_exe()
+            .ok()
+            .and_then(|path| Utf8PathBuf::from_path_buf(path).ok())
+            .ok_or_else(|| {
+                Failed::Usage(render::report(
+                    "the path of this program cannot be found".into(),
+                    "mount /proc, and keep the program where its path is valid UTF-8".into(),
+                ))
+            })?;
+        Ok(Sandbox::new(helper))
+    }
+
+    /// Finds a recipe by path or name and reads it and its lock, as bytes.
+    pub(super) fn find(&self, name: &str) -> Result<Found, Failed> {
+        let path = Recipe::find(name, &self.config.recipes)?;
+        let lock_path = path.with_extension("lock.kdl");
+        let text = read(&path)?;
+        let lock_text = match fs::read(&lock_path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(unreadable(&lock_path, &error)),
+        };
+        Ok(Found { path, lock_path, text, lock_text })
+    }
+
+    /// Prints a result to standard output.
+    pub(super) fn say(&self, text: &str) -> Result<(), Failed> {
+        let mut out = std::io::stdout().lock();
+        match writeln!(out, "{text}").and_then(|()| out.flush()) {
+            // Whoever read it has seen enough (`recipe ... | head -1`).
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            Err(error) => Err(Failed::File(render::report(
+                format!("the result could not be printed: {error}"),
+                "give standard output a place that takes it".into(),
+            ))),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Tells something on standard error, unless quiet.
+    pub(super) fn tell(&self, text: &str) {
+        if !self.quiet {
+            // A closed standard error stops nothing.
+            let _ = writeln!(std::io::stderr(), "{}", render::printable(text));
+        }
+    }
+
+    pub(super) fn progress(&self) -> Arc<Progress> {
+        Arc::new(Progress::new(self.quiet))
+    }
+
+    /// The lock that belongs to `recipe`: the file, or a new one where it is absent or out of date.
+    pub(super) fn lock_for(
+        &self,
+        recipe: &Recipe,
+        found: &Found,
+        session: &Session,
+        locked: bool,
+    ) -> Result<Lock, Failed> {
+        let why = match self.read_lock(found)? {
+            Some(lock) => {
+                let differences = crate::lock::out_of_date(&lock, recipe);
+                if differences.is_empty() {
+                    return Ok(lock);
+                }
+                format!("its lock is out of date\n  {}", differences.join("\n  "))
+            }
+            None => "it has no lock yet".to_owned(),
+        };
+        if locked {
+            return Err(Failed::Stale(render::report(
+                format!("{}: {why}", recipe.name),
+                format!("run `recipe lock {}` and review the change", recipe.name),
+            )));
+        }
+        self.tell(&format!("Locking {}: {why}", recipe.name));
+        let previous = self.read_lock(found)?;
+        let lock = self.make_lock(recipe, previous.as_ref(), session, &crate::lock::Upgrade::None)?;
+        write_lock(&found.lock_path, &lock)?;
+        Ok(lock)
+    }
+
+    /// The lock file, if there is one.
+    pub(super) fn read_lock(&self, found: &Found) -> Result<Option<Lock>, Failed> {
+        if found.lock_text.is_empty() {
+            return Ok(None);
+        }
+        let text = String::from_utf8(found.lock_text.clone()).map_err(|_| {
+            Failed::Stale(render::report(
+                format!("{} is not text", found.lock_path),
+                "restore it from version control, or delete it and run `recipe lock`".into(),
+            ))
+        })?;
+        Ok(Some(crate::lock::file::read(found.lock_path.as_str(), &text)?))
+    }
+
+    /// Asks the world, and gives a lock that is not yet written.
+    pub(super) fn make_lock(
+        &self,
+        recipe: &Recipe,
+        previous: Option<&Lock>,
+        session: &Session,
+        upgrade: &crate::lock::Upgrade,
+    ) -> Result<Lock, Failed> {
+        let progress = self.progress();
+        let (net, sandbox) = (self.net(progress.clone())?, self.sandbox()?);
+        let context = crate::lock::Context::new(&net, session, &sandbox, now());
+        let lock = crate::lock::lock(recipe, previous, &context, upgrade);
+        progress.finish();
+        Ok(lock?)
+    }
+}
+
+/// Seconds since 1970: whether an index has expired is a question to the clock.
+pub(super) fn now() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}
+
+/// Writes a lock beside its recipe: aside first, then renamed, so that it is old or new, whole.
+pub(super) fn write_lock(path: &Utf8Path, lock: &Lock) -> Result<(), Failed> {
+    let aside = path.with_extension(format!("kdl.{}", std::process::id()));
+    let written = fs::write(&aside, crate::lock::file::write(lock))
+        .and_then(|()| fs::File::open(&aside)?.sync_all())
+        .and_then(|()| fs::rename(&aside, path));
+    written.map_err(|error| {
+        // Whether it is there to be removed or not, the message below is what matters.
+        let _ = fs::remove_file(&aside);
+        Failed::File(render::report(
+            format!("the lock {path} could not be written: {error}"),
+            "make its folder writable, or copy the recipe to a folder of your own".into(),
+        ))
+    })
+}
+
+fn read(path: &Utf8Path) -> Result<Vec<u8>, Failed> {
+    fs::read(path).map_err(|error| unreadable(path, &error))
+}
+
+pub(super) fn unreadable(path: &Utf8Path, error: &std::io::Error) -> Failed {
+    Failed::File(render::report(
+        format!("{path} could not be read: {error}"),
+        "check that it is a file you may read".into(),
+    ))
+}
+
+/// `result/NAME` below the current directory, or what `-o` says.
+pub(super) fn link_path(name: &str, link: Option<&Utf8Path>) -> Utf8PathBuf {
+    here().join(link.map_or_else(|| Utf8Path::new("result").join(name), Utf8Path::to_owned))
+}
+

@@ -1,0 +1,266 @@
+//! `recipe build`: a recipe as a closure, linked at `result/NAME`.
+
+use std::time::{Duration, Instant};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use recipe_store::{Digest, ObjectId, Root, Session, StepKey, Store, TreeId};
+
+use super::app::{App, Found, link_path, now, write_lock};
+use super::exit::Failed;
+use super::memo::{self, Memo};
+use super::render::{bytes, seconds};
+use crate::build::steps::{Compilers, PythonIndexes};
+use crate::build::{BuildError, Built, Durations, StepError, Workshop, build};
+use crate::closure::Closure;
+use crate::lock::{self, Lock, Locked};
+use crate::plan::{Plan, Source, Step};
+use crate::recipe::{LockPolicy, Recipe};
+
+/// What `recipe build` takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Recipes, by name or path
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
+    /// Link the closure here instead of at result/NAME
+    #[arg(long = "out-link", short, value_name = "LINK")]
+    out: Option<Utf8PathBuf>,
+    /// Fail rather than change the lock
+    #[arg(long)]
+    locked: bool,
+    /// After a failure, go on with all that does not depend on it
+    #[arg(long)]
+    keep_going: bool,
+}
+
+pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
+    if args.out.is_some() && args.names.len() > 1 {
+        return Err(Failed::Usage(super::render::report(
+            "`--out-link` names one link, and there are several recipes".into(),
+            "build them one by one".into(),
+        )));
+    }
+    let options = Options { locked: args.locked, keep_going: args.keep_going };
+    for name in &args.names {
+        let made = make(name, app, &options)?;
+        let link = link_path(&made.memo.name, args.out.as_deref());
+        made.link(&link)?;
+        app.say(&format!("{}\n  {}", shown(&link), made.summary))?;
+    }
+    Ok(())
+}
+
+/// What changes how a build goes, not what it makes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Options {
+    pub(super) locked: bool,
+    pub(super) keep_going: bool,
+}
+
+/// A closure in the store, made now or earlier.
+pub(super) struct Made {
+    pub(super) memo: Memo,
+    pub(super) store: Store,
+    /// What happened, for people.
+    summary: String,
+    /// Step keys that the closure relies on; empty when nothing was done, as the root has them.
+    relied: Vec<StepKey>,
+}
+
+/// Makes the closure of the recipe `name`, or finds it made.
+pub(super) fn make(name: &str, app: &App, options: &Options) -> Result<Made, Failed> {
+    let begun = Instant::now();
+    let found = app.find(name)?;
+    let store = app.store()?;
+    if let Some(memo) = Memo::find(&store, &memo::key(&found.text, &found.lock_text))? {
+        let checked_out = store.checked_out(&memo.closure)?.is_some();
+        if checked_out || store.has(&ObjectId::Tree(memo.closure))? {
+            if !checked_out {
+                store.session()?.checkout(&memo.closure)?;
+            }
+            return Ok(Made::known(store, memo, begun));
+        }
+    }
+    let recipe = Recipe::read(&found.path)?;
+    let session = store.session()?;
+    let lock = app.lock_for(&recipe, &found, &session, options.locked)?;
+    let (built, lock) = build_following(&recipe, lock, &found, &session, app, options)?;
+    session.checkout(&built.closure)?;
+    let closure = Closure::of(built.closure, &session)?;
+    let memo = Memo {
+        name: recipe.name.clone(),
+        version: recipe.version.clone(),
+        closure: built.closure,
+        date: lock.date,
+        files: recipe
+            .files_read()
+            .iter()
+            .map(|file| (file.path.clone(), Digest::of(&file.bytes)))
+            .collect(),
+        about: about(&closure),
+    };
+    keep_durations(&store, &recipe.name, &built.durations)?;
+    memo.keep(&store, &memo::key(&found.text, lock::file::write(&lock).as_bytes()))?;
+    let summary = format!("{}\n  {}", steps(&built, begun.elapsed()), memo.about);
+    Ok(Made { memo, summary, relied: built.relied, store })
+}
+
+impl Made {
+    fn known(store: Store, memo: Memo, begun: Instant) -> Made {
+        let summary = format!("nothing to do, {}\n  {}", seconds(begun.elapsed()), memo.about);
+        Made { memo, summary, relied: Vec::new(), store }
+    }
+
+    fn link(&self, link: &Utf8Path) -> Result<(), Failed> {
+        let known = |(root, live): &(Root, bool)| {
+            *live && root.link == link && root.tree == self.memo.closure
+        };
+        let roots = self.store.roots()?;
+        let relied: Vec<StepKey> = match roots.iter().find(|root| known(root)) {
+            Some(_) if self.relied.is_empty() => return Ok(()),
+            _ if self.relied.is_empty() => relied_by(&roots, &self.memo.closure),
+            _ => self.relied.clone(),
+        };
+        Ok(self.store.session()?.add_root(link, &self.memo.closure, &relied)?)
+    }
+}
+
+/// What a live root of the same closure relies on: a second link keeps the same steps.
+fn relied_by(roots: &[(Root, bool)], closure: &TreeId) -> Vec<StepKey> {
+    let same = roots.iter().filter(|(root, live)| *live && root.tree == *closure);
+    same.flat_map(|(root, _)| root.steps.iter().copied()).collect()
+}
+
+/// Builds; where a locked file is gone from every mirror and the recipe says `lock "follow"`, moves
+/// the lock to what the suite has now, writes it, and builds again.
+fn build_following(
+    recipe: &Recipe,
+    lock: Lock,
+    found: &Found,
+    session: &Session,
+    app: &App,
+    options: &Options,
+) -> Result<(Built, Lock), Failed> {
+    let failure = match build_once(recipe, &lock, session, app, options) {
+        Ok(built) => return Ok((built, lock)),
+        Err(failure) => failure,
+    };
+    let gone = gone(&failure, &lock);
+    if gone.is_empty() || recipe.lock != LockPolicy::Follow || options.locked {
+        return Err(failure);
+    }
+    app.tell(&format!(
+        "{} locked {} gone from every mirror: following the suite, as the recipe says",
+        gone.len(),
+        if gone.len() == 1 { "file is" } else { "files are" }
+    ));
+    let progress = app.progress();
+    let (net, sandbox) = (app.net(progress.clone())?, app.sandbox()?);
+    let context = lock::Context::new(&net, session, &sandbox, now());
+    let (lock, moved) = lock::follow(&lock, recipe, &gone, &context)?;
+    progress.finish();
+    for change in moved {
+        app.tell(&format!("  {change}"));
+    }
+    write_lock(&found.lock_path, &lock)?;
+    app.tell(&format!("Wrote {}", found.lock_path));
+    let built = build_once(recipe, &lock, session, app, options)?;
+    Ok((built, lock))
+}
+
+fn build_once(
+    recipe: &Recipe,
+    lock: &Lock,
+    session: &Session,
+    app: &App,
+    options: &Options,
+) -> Result<Built, Failed> {
+    let plan = Plan::of(recipe, lock);
+    let progress = app.progress();
+    let (net, sandbox) = (app.net(progress.clone())?, app.sandbox()?);
+    let durations = durations(session, &recipe.name)?;
+    let shop = Workshop {
+        session,
+        net: &net,
+        sandbox: &sandbox,
+        jobs: app.config.jobs,
+        keep_going: options.keep_going || recipe.lock == LockPolicy::Follow,
+        durations: &durations,
+        indexes: PythonIndexes::new(pip_source(&plan)),
+        compilers: Compilers::default(),
+    };
+    let built = build(&plan, &shop, &*progress);
+    progress.finish();
+    Ok(built?)
+}
+
+/// The locked package whose wheel of pip knows where pip looks for packages.
+fn pip_source(plan: &Plan) -> Option<Source> {
+    plan.graph().node_weights().find_map(|node| match &node.step {
+        Step::Fetch(source) if source.name == "python3-pip-whl" => Some(source.clone()),
+        _ => None,
+    })
+}
+
+/// The locked files that no mirror has any more; none if anything else failed too.
+fn gone(failure: &Failed, lock: &Lock) -> Vec<Locked> {
+    let Failed::Build(error) = failure else { return Vec::new() };
+    let BuildError::Failed { failures, .. } = error.as_ref() else { return Vec::new() };
+    let gone: Vec<Locked> = failures
+        .iter()
+        .filter_map(|failure| match &failure.error {
+            StepError::Net(error) if error.is_gone() => {
+                lock.files.iter().find(|file| file.name == failure.subject).cloned()
+            }
+            _ => None,
+        })
+        .collect();
+    if gone.len() == failures.len() { gone } else { Vec::new() }
+}
+
+fn steps(built: &Built, took: Duration) -> String {
+    format!(
+        "{} steps run, {} reused, {} (proof and checks {})",
+        built.ran,
+        built.reused,
+        seconds(took),
+        seconds(built.guarding)
+    )
+}
+
+fn about(closure: &Closure) -> String {
+    let (files, size) = closure.size();
+    format!("{} in {files} files\n  runs on {}", bytes(size), closure.manifest.contract.describe())
+}
+
+/// The link as the person would type it.
+fn shown(link: &Utf8Path) -> &Utf8Path {
+    link.strip_prefix(super::config::here()).unwrap_or(link)
+}
+
+/// How long the steps of this recipe took, last time.
+pub(super) fn durations(session: &Session, name: &str) -> Result<Durations, Failed> {
+    let text = session.store().memo_get(&durations_key(name))?.unwrap_or_default();
+    Ok(String::from_utf8_lossy(&text)
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.splitn(3, ' ');
+            let time = words.next()?.parse().ok()?;
+            Some(((words.next()?.to_owned(), words.next()?.to_owned()), time))
+        })
+        .collect())
+}
+
+fn keep_durations(store: &Store, name: &str, new: &Durations) -> Result<(), Failed> {
+    let session = store.session()?;
+    let mut all = durations(&session, name)?;
+    all.extend(new.iter().map(|(step, time)| (step.clone(), *time)));
+    let mut lines: Vec<String> =
+        all.iter().map(|((kind, subject), time)| format!("{time} {kind} {subject}\n")).collect();
+    lines.sort();
+    Ok(store.memo_put(&durations_key(name), lines.concat().as_bytes())?)
+}
+
+fn durations_key(name: &str) -> Digest {
+    Digest::of(format!("durations of {name}").as_bytes())
+}

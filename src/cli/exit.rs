@@ -1,0 +1,122 @@
+//! How a command ends: one exit code for each kind of failure, as `--help` lists them.
+
+use miette::Report;
+
+use crate::build::{BuildError, StepError};
+use crate::closure::ClosureError;
+use crate::lock::LockError;
+use crate::net::NetError;
+use crate::package::PackageError;
+use crate::recipe::RecipeError;
+
+pub(super) const DONE: u8 = 0;
+pub(super) const STEP: u8 = 1;
+pub(super) const USAGE: u8 = 2;
+pub(super) const RECIPE: u8 = 3;
+pub(super) const UNREACHABLE: u8 = 4;
+pub(super) const INTEGRITY: u8 = 5;
+pub(super) const STORE: u8 = 6;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// Flags, environment or configuration.
+    Usage(Report),
+    /// The recipe is not usable.
+    Recipe(Box<RecipeError>),
+    /// The lock is not usable, or could not be made.
+    Lock(Box<LockError>),
+    /// Steps failed.
+    Build(Box<BuildError>),
+    /// A closure or archive could not be read or written.
+    Closure(Box<ClosureError>),
+    /// An archive could not be written.
+    Package(Box<PackageError>),
+    /// The store.
+    Store(Box<recipe_store::StoreError>),
+    /// A file of the user could not be read or written.
+    File(Report),
+    /// What was checked is damaged; the report was printed already.
+    Damaged(Report),
+    /// What the lock or recipe asks for does not hold.
+    Stale(Report),
+}
+
+impl Failed {
+    pub(super) fn code(&self) -> u8 {
+        match self {
+            Failed::Usage(_) => USAGE,
+            Failed::Recipe(_) | Failed::Stale(_) => RECIPE,
+            Failed::Lock(error) => lock_code(error),
+            Failed::Build(error) => build_code(error),
+            Failed::Closure(error) => match **error {
+                ClosureError::Store(_) | ClosureError::Read { .. } => STORE,
+                _ => INTEGRITY,
+            },
+            Failed::Package(_) | Failed::Store(_) | Failed::File(_) => STORE,
+            Failed::Damaged(_) => INTEGRITY,
+        }
+    }
+}
+
+fn build_code(error: &BuildError) -> u8 {
+    match error {
+        BuildError::Failed { failures, .. } => {
+            failures.first().map_or(STEP, |failure| match &failure.error {
+                StepError::Net(error) => net_code(error),
+                StepError::Store(_) => STORE,
+                _ => STEP,
+            })
+        }
+        BuildError::Store(_) => STORE,
+        BuildError::Threads(_) => STEP,
+    }
+}
+
+fn lock_code(error: &LockError) -> u8 {
+    match error {
+        LockError::Net(error) => net_code(error),
+        LockError::Store(_) => STORE,
+        _ => RECIPE,
+    }
+}
+
+fn net_code(error: &NetError) -> u8 {
+    if error.is_corrupt() { INTEGRITY } else { UNREACHABLE }
+}
+
+impl From<RecipeError> for Failed {
+    fn from(error: RecipeError) -> Self {
+        Failed::Recipe(Box::new(error))
+    }
+}
+
+impl From<LockError> for Failed {
+    fn from(error: LockError) -> Self {
+        Failed::Lock(Box::new(error))
+    }
+}
+
+impl From<BuildError> for Failed {
+    fn from(error: BuildError) -> Self {
+        Failed::Build(Box::new(error))
+    }
+}
+
+impl From<ClosureError> for Failed {
+    fn from(error: ClosureError) -> Self {
+        Failed::Closure(Box::new(error))
+    }
+}
+
+impl From<PackageError> for Failed {
+    fn from(error: PackageError) -> Self {
+        Failed::Package(Box::new(error))
+    }
+}
+
+impl From<recipe_store::StoreError> for Failed {
+    fn from(error: recipe_store::StoreError) -> Self {
+        Failed::Store(Box::new(error))
+    }
+}

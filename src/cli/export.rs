@@ -1,0 +1,106 @@
+//! `recipe export`: a built recipe as one file that unpacks elsewhere.
+
+use std::fs;
+use std::io::{BufWriter, Write as _};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::app::App;
+use super::build::{Made, Options, make};
+use super::config::here;
+use super::exit::Failed;
+use super::render::{bytes, report};
+use crate::package;
+
+/// What `recipe export` takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The recipe, by name or path
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// Format of the archive
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "tar.zst")]
+    format: Format,
+    /// Folder the archive is written to, under its usual name
+    #[arg(long, short, value_name = "DIR", default_value = ".")]
+    output: Utf8PathBuf,
+    /// How hard to compress: 1 to 19 for tar.zst [default: 9], 1 to 9 for tar.gz [default: 6]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=19))]
+    level: Option<i32>,
+    /// Fail rather than change the lock
+    #[arg(long)]
+    locked: bool,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Format {
+    #[value(name = "tar.zst")]
+    TarZst,
+    #[value(name = "tar.gz")]
+    TarGz,
+}
+
+impl Format {
+    fn package(self) -> (package::Format, &'static str) {
+        match self {
+            Format::TarZst => (package::Format::TarZst, "tar.zst"),
+            Format::TarGz => (package::Format::TarGz, "tar.gz"),
+        }
+    }
+}
+
+pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
+    let made = make(&args.name, app, &Options { locked: args.locked, keep_going: false })?;
+    let (format, ending) = args.format.package();
+    let stem = format!("{}-{}-x86_64-linux", made.memo.name, made.memo.version);
+    let path = here().join(&args.output).join(format!("{stem}.{ending}"));
+    let options = package::Options {
+        format,
+        level: args.level,
+        top: stem,
+        epoch: made.memo.date,
+        threads: u32::try_from(app.config.jobs).unwrap_or(u32::MAX),
+    };
+    let written = write(&made, &options, &path)?;
+    let name = path.strip_prefix(here()).unwrap_or(&path);
+    app.say(&format!("{name}\n  {}, blake3:{}", bytes(written.bytes), written.digest))
+}
+
+/// Writes aside, then renames: an archive under its name is whole.
+fn write(made: &Made, options: &package::Options, path: &Utf8Path) -> Result<package::Written, Failed> {
+    let aside = Utf8PathBuf::from(format!("{path}.{}", std::process::id()));
+    let result = write_aside(made, options, &aside).and_then(|written| {
+        fs::rename(&aside, path).map_err(|error| unwritable(path, &error))?;
+        Ok(written)
+    });
+    if result.is_err() {
+        // The message of the failure is what matters.
+        let _ = fs::remove_file(&aside);
+    }
+    result
+}
+
+fn write_aside(
+    made: &Made,
+    options: &package::Options,
+    aside: &Utf8Path,
+) -> Result<package::Written, Failed> {
+    let session = made.store.session()?;
+    let file = fs::File::create(aside).map_err(|error| unwritable(aside, &error))?;
+    let bar = super::render::transfer_bar();
+    let mut out = BufWriter::with_capacity(1 << 20, file);
+    let written = package::write(&session, &made.memo.closure, options, &mut out, &mut |progress| {
+        bar.set_length(progress.total);
+        bar.set_position(progress.done);
+    })?;
+    bar.finish_and_clear();
+    out.flush().map_err(|error| unwritable(aside, &error))?;
+    Ok(written)
+}
+
+fn unwritable(path: &Utf8Path, error: &std::io::Error) -> Failed {
+    Failed::File(report(
+        format!("{path} could not be written: {error}"),
+        "name a folder that exists and has room: `--output DIR`".into(),
+    ))
+}

@@ -1,0 +1,70 @@
+//! `recipe lock`: every file a build needs, exact and hashed, written beside the recipe.
+
+use super::app::{App, write_lock};
+use super::exit::Failed;
+use crate::lock::{Lock, Upgrade};
+use crate::recipe::Recipe;
+
+/// What `recipe lock` takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The recipe, by name or path
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// Take the newest versions: of everything, or of the packages named
+    #[arg(long, value_name = "PACKAGE", num_args = 0..)]
+    upgrade: Option<Vec<String>>,
+    /// Change nothing: fail when the lock is absent or out of date. Needs no network
+    #[arg(long, alias = "check", conflicts_with = "upgrade")]
+    locked: bool,
+}
+
+pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
+    let found = app.find(&args.name)?;
+    let recipe = Recipe::read(&found.path)?;
+    let store = app.store()?;
+    let session = store.session()?;
+    if args.locked {
+        app.lock_for(&recipe, &found, &session, true)?;
+        return app.say(&format!("{} is up to date", found.lock_path));
+    }
+    let previous = app.read_lock(&found)?;
+    let upgrade = match &args.upgrade {
+        None => Upgrade::None,
+        Some(names) if names.is_empty() => Upgrade::All,
+        Some(names) => Upgrade::Only(names.clone()),
+    };
+    let lock = app.make_lock(&recipe, previous.as_ref(), &session, &upgrade)?;
+    session.commit()?;
+    let changes = changes(previous.as_ref(), &lock);
+    if previous.as_ref().is_some_and(|previous| *previous == lock) {
+        return app.say(&format!("{} is up to date: nothing changed", found.lock_path));
+    }
+    write_lock(&found.lock_path, &lock)?;
+    app.say(&format!("Wrote {}: {} files\n{}", found.lock_path, lock.files.len(), changes).trim_end())
+}
+
+/// What a new lock has that the old one had not, a line for each file.
+fn changes(previous: Option<&Lock>, lock: &Lock) -> String {
+    let Some(previous) = previous else { return String::new() };
+    let mut text = String::new();
+    let find = |lock: &Lock, file: &crate::lock::Locked| {
+        lock.files.iter().find(|other| (other.kind, &other.name) == (file.kind, &file.name)).cloned()
+    };
+    for file in &lock.files {
+        match find(previous, file) {
+            None => text.push_str(&format!("  + {} {}\n", file.name, file.version)),
+            Some(old) if old.version != file.version => {
+                text.push_str(&format!("  ~ {} {} -> {}\n", file.name, old.version, file.version));
+            }
+            Some(old) if old.sha256 != file.sha256 => {
+                text.push_str(&format!("  ~ {} {}: other bytes\n", file.name, file.version));
+            }
+            Some(_) => {}
+        }
+    }
+    for file in previous.files.iter().filter(|file| find(lock, file).is_none()) {
+        text.push_str(&format!("  - {} {}\n", file.name, file.version));
+    }
+    text
+}

@@ -1,0 +1,87 @@
+//! A build that has nothing to do: a few reads, before any KDL is parsed.
+//!
+//! The record's name is the hash of the raw bytes of recipe and lock and of what the flags can
+//! change; it holds the closure that came out, and the digests of the further files that were read.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use recipe_store::{Digest, ObjectId, Store, StoreError, TreeId};
+
+/// What a build came to, for the next one like it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Memo {
+    /// Name of the recipe.
+    pub(super) name: String,
+    /// Its version.
+    pub(super) version: String,
+    /// The closure.
+    pub(super) closure: TreeId,
+    /// SOURCE_DATE_EPOCH, seconds since 1970.
+    pub(super) date: u64,
+    /// Further files that were read: requirements, includes.
+    pub(super) files: Vec<(Utf8PathBuf, Digest)>,
+    /// Size and host contract, in words.
+    pub(super) about: String,
+}
+
+/// Raised when what a build does with the same files changes.
+const VERSION: &str = "recipe-memo 1";
+
+/// The name of the record for these bytes.
+pub(super) fn key(recipe: &[u8], lock: &[u8]) -> Digest {
+    let mut text = format!("{VERSION} {}\n", env!("CARGO_PKG_VERSION")).into_bytes();
+    for part in [recipe, lock] {
+        text.extend_from_slice(Digest::of(part).as_bytes());
+    }
+    Digest::of(&text)
+}
+
+impl Memo {
+    /// The record of this name, if every file it lists still has the same bytes.
+    pub(super) fn find(store: &Store, key: &Digest) -> Result<Option<Memo>, StoreError> {
+        let Some(bytes) = store.memo_get(key)? else { return Ok(None) };
+        let memo = String::from_utf8(bytes).ok().and_then(|text| Memo::decode(&text));
+        Ok(memo.filter(|memo| memo.files.iter().all(|(path, digest)| same(path, digest))))
+    }
+
+    /// Keeps the record.
+    pub(super) fn keep(&self, store: &Store, key: &Digest) -> Result<(), StoreError> {
+        store.memo_put(key, self.encode().as_bytes())
+    }
+
+    fn encode(&self) -> String {
+        let Memo { name, version, closure, date, files, about } = self;
+        let mut text = format!(
+            "{VERSION}\nname {name}\nversion {version}\nclosure {}\ndate {date}\n",
+            ObjectId::Tree(*closure)
+        );
+        for (path, digest) in files {
+            text.push_str(&format!("file {digest} {path}\n"));
+        }
+        text.push_str("about\n");
+        text.push_str(about);
+        text
+    }
+
+    fn decode(text: &str) -> Option<Memo> {
+        let (head, about) = text.split_once("\nabout\n")?;
+        let mut lines = head.lines();
+        if lines.next()? != VERSION {
+            return None;
+        }
+        let mut field = |name: &str| lines.next()?.strip_prefix(name)?.strip_prefix(' ');
+        let (name, version) = (field("name")?.to_owned(), field("version")?.to_owned());
+        let ObjectId::Tree(closure) = field("closure")?.parse().ok()? else { return None };
+        let date = field("date")?.parse().ok()?;
+        let files = lines
+            .map(|line| {
+                let (digest, path) = line.strip_prefix("file ")?.split_once(' ')?;
+                Some((Utf8PathBuf::from(path), digest.parse().ok()?))
+            })
+            .collect::<Option<_>>()?;
+        Some(Memo { name, version, closure, date, files, about: about.to_owned() })
+    }
+}
+
+fn same(path: &Utf8Path, digest: &Digest) -> bool {
+    std::fs::read(path).is_ok_and(|bytes| Digest::of(&bytes) == *digest)
+}

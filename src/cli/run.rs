@@ -1,0 +1,42 @@
+//! `recipe run`: a program of a closure, in place of this process.
+
+use std::ffi::OsString;
+
+use super::app::App;
+use super::build::{Options, make};
+use super::exit::Failed;
+use super::render::report;
+
+/// What `recipe run` takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The recipe, by name or path
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// A program in the closure's bin folder, and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+    /// Fail rather than change the lock
+    #[arg(long)]
+    locked: bool,
+}
+
+pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
+    let made = make(&args.name, app, &Options { locked: args.locked, keep_going: false })?;
+    let session = made.store.session()?;
+    let place = session.checkout(&made.memo.closure)?;
+    drop(session);
+    let [program, rest @ ..] = args.command.as_slice() else {
+        return Err(Failed::Usage(report(
+            "no program is named".into(),
+            format!("for example: recipe run {} -- python3", args.name),
+        )));
+    };
+    let name = program.to_string_lossy();
+    let path = if name.contains('/') { place.join(&*name) } else { place.join("bin").join(&*name) };
+    let error = crate::sandbox::replace(&path, rest);
+    Err(Failed::Usage(report(
+        format!("{} could not be started: {error}", path.strip_prefix(&place).unwrap_or(&path)),
+        format!("the programs of this closure are in {place}/bin"),
+    )))
+}

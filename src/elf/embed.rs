@@ -1,0 +1,454 @@
+//! A program + [`EntryStub`] → the same program, started through our stub. Begin at [`embed`].
+//!
+//! One read-only segment is appended: the stub's code, its parameters, a copy of the dynamic string
+//! table with the search path behind it. It takes the program header of PT_INTERP, so no table grows
+//! and nothing that is loaded moves. The section headers are written anew behind it, with one for the
+//! stub. Nothing may rewrite the file afterwards: `patchelf` aborts; binutils' `strip` happens to keep
+//! the program working, but the bytes are then no longer those that were checked.
+
+use super::error::damaged;
+use super::facts::{DT_DEBUG, DT_RELACOUNT, DT_RPATH, DT_RUNPATH, DT_STRSZ, DT_STRTAB};
+use super::image::{self, EXECUTE, PT_DYNAMIC, PT_INTERP, PT_LOAD, PT_PHDR, READ, Segment, WRITE};
+use super::sections::Sections;
+use super::{Class, ElfError, Facts, Kind, Machine, read};
+
+/// What the stub of one program does at every start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryStub {
+    /// The closure's loader, relative to the program's folder: `../lib/ld-linux-x86-64.so.2`.
+    pub loader: String,
+    /// DT_RPATH: where the program and all it loads look for libraries, `$ORIGIN/../lib`.
+    /// `$ORIGIN` entries that the program already has are kept, before these.
+    pub library_path: String,
+    /// Make argv\[0] lead to the program when it does not. For CPython, which finds its prefix by
+    /// it; not for programs that read their name there.
+    pub python: bool,
+    /// Hide LD_LIBRARY_PATH, LD_PRELOAD and LD_AUDIT from the closure's loader. The program and its
+    /// children see them as they were given.
+    pub hide_host_preloads: bool,
+    /// Variables set only where the host lacks the data they lead to.
+    pub private: Vec<PrivateVariable>,
+}
+
+impl EntryStub {
+    /// The stub of a program in `folder` (`bin`) whose loader and libraries are in `libraries`
+    /// (`lib`), both relative to the closure. All else is off.
+    pub fn of(folder: &str, libraries: &str) -> EntryStub {
+        let depth = folder.split('/').filter(|part| !part.is_empty()).count();
+        let up = "../".repeat(depth);
+        EntryStub {
+            loader: format!("{up}{libraries}/ld-linux-x86-64.so.2"),
+            library_path: format!("$ORIGIN/{up}{libraries}"),
+            python: false,
+            hide_host_preloads: false,
+            private: Vec::new(),
+        }
+    }
+}
+
+/// A variable of the environment that only libraries of the closure read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrivateVariable {
+    /// Its name, as the library was edited to ask for it: [`LOCALE`](Self::LOCALE)…
+    pub name: String,
+    /// What it leads to, relative to the program's folder: `../lib/locale`.
+    pub path: String,
+    /// It is not set where one of these absolute paths exists.
+    pub unless: Vec<String>,
+}
+
+impl PrivateVariable {
+    /// Replaces `LOCPATH` in the closure's libc.so.6.
+    pub const LOCALE: &str = "RCPLOCP";
+    /// Replaces `TZDIR` in the closure's libc.so.6.
+    pub const TIME_ZONES: &str = "RTZDR";
+    /// Replaces `TERMINFO_DIRS` in the closure's libtinfo.so.6.
+    pub const TERMINALS: &str = "RCPTRMNFO_DRS";
+
+    /// Locale data, for hosts with none of glibc's.
+    pub fn locale(path: impl Into<String>) -> PrivateVariable {
+        let known = ["C.utf8", "locale-archive", "C.UTF-8"];
+        let unless = known.map(|name| format!("/usr/lib/locale/{name}"));
+        Self::new(Self::LOCALE, path, unless)
+    }
+
+    /// Time zones, for hosts with none.
+    pub fn time_zones(path: impl Into<String>) -> PrivateVariable {
+        Self::new(Self::TIME_ZONES, path, ["/usr/share/zoneinfo".to_owned()])
+    }
+
+    /// Descriptions of terminals, for hosts with none.
+    pub fn terminals(path: impl Into<String>) -> PrivateVariable {
+        let known = [
+            "/lib/terminfo/x",
+            "/usr/share/terminfo/x",
+            "/etc/terminfo/x",
+        ];
+        Self::new(Self::TERMINALS, path, known.map(str::to_owned))
+    }
+
+    fn new<const N: usize>(
+        name: &str,
+        path: impl Into<String>,
+        unless: [String; N],
+    ) -> PrivateVariable {
+        PrivateVariable {
+            name: name.to_owned(),
+            path: path.into(),
+            unless: unless.into(),
+        }
+    }
+}
+
+/// The first bytes of the appended segment: how a program that was done is known.
+pub(super) const MARK: &[u8] = b"recipe stub 0001";
+
+const X86_64: &[u8] = include_bytes!("stub/x86_64.bin");
+const PAGE: u64 = 4096;
+const PARAMETERS_SIZE: usize = 64;
+const FLAG_PYTHON: u64 = 1;
+const FLAG_HIDE: u64 = 2;
+const FLAG_PRIVATE: u64 = 4;
+/// The stub keeps this much room for variables.
+const MOST_VARIABLES: usize = 8;
+
+/// Puts the entry stub into a dynamically linked program.
+///
+/// Takes the file as it was linked (or stripped, or edited) and gives the changed file, about 5 kB
+/// and one string table larger. Libraries, static programs, programs with appended data and
+/// programs that already hold a stub are refused.
+pub fn embed(bytes: &[u8], stub: &EntryStub) -> Result<Vec<u8>, ElfError> {
+    let facts = read(bytes)?.ok_or(ElfError::NotElf)?;
+    let code = code_for(&facts)?;
+    let segments = image::segments(bytes)?;
+    let plan = Plan::of(bytes, &facts, &segments, stub)?;
+    let appended = plan.segment(bytes, code, stub)?;
+
+    let mut out = bytes[..plan.kept].to_vec();
+    out.resize(image::index(plan.offset)?, 0);
+    out.extend(&appended.bytes);
+    let headers = plan.headers(&segments, &appended);
+    image::put(&mut out, image::segment_table(bytes)?, &headers)?;
+    image::set_entry(&mut out, plan.address + MARK.len() as u64)?;
+    plan.write_dynamic(&mut out, &appended)?;
+    if let Some(mut sections) = Sections::read(bytes)? {
+        let code_size = appended.strings - plan.address;
+        let (strings, size) = (appended.strings, appended.strings_size);
+        sections.relocate(plan.strings, strings, plan.offset + code_size, size);
+        sections.add_code(".recipe.stub", plan.address, plan.offset, code_size);
+        sections.write(&mut out)?;
+    }
+    Ok(out)
+}
+
+fn code_for(facts: &Facts) -> Result<&'static [u8], ElfError> {
+    if facts.entry_stub {
+        return Err(ElfError::AlreadyEmbedded);
+    }
+    if let Some(soname) = facts.soname.clone() {
+        return Err(ElfError::Library { soname });
+    }
+    if facts.interpreter.is_none() {
+        return Err(ElfError::NoLoader);
+    }
+    match (facts.machine, facts.class, facts.little_endian) {
+        (Machine::X86_64, Class::Bits64, true) => Ok(X86_64),
+        (machine, class, little) => Err(ElfError::NoStubFor {
+            machine: format!(
+                "{machine} ({}, {} endian)",
+                if class == Class::Bits64 {
+                    "64 bits"
+                } else {
+                    "32 bits"
+                },
+                if little { "little" } else { "big" }
+            ),
+        }),
+    }
+}
+
+fn layout(why: impl Into<String>) -> ElfError {
+    ElfError::Layout { why: why.into() }
+}
+
+/// What is known before a byte is written.
+struct Plan {
+    /// How much of the file stays: all but the section headers, which are written anew.
+    kept: usize,
+    /// Where the new segment lies: in the file, and in memory.
+    offset: u64,
+    address: u64,
+    entry: u64,
+    /// PT_DYNAMIC: its address, its place in the file, its entries with a free one for DT_RPATH.
+    dynamic: u64,
+    dynamic_at: usize,
+    entries: Vec<(i64, u64)>,
+    search_path_index: usize,
+    search_path: String,
+    /// DT_STRTAB, DT_STRSZ.
+    strings: u64,
+    strings_size: u64,
+}
+
+/// The bytes of the new segment, and where in memory its string table came to lie.
+struct Appended {
+    bytes: Vec<u8>,
+    strings: u64,
+    strings_size: u64,
+    search_path: u64,
+}
+
+impl Plan {
+    fn of(
+        bytes: &[u8],
+        facts: &Facts,
+        segments: &[Segment],
+        stub: &EntryStub,
+    ) -> Result<Plan, ElfError> {
+        if !matches!(facts.kind, Kind::Program | Kind::Shared) {
+            return Err(layout("it is neither ET_EXEC nor ET_DYN"));
+        }
+        let loads: Vec<&Segment> = segments.iter().filter(|s| s.kind == PT_LOAD).collect();
+        if !loads.is_sorted_by_key(|s| s.address) {
+            return Err(layout("its segments are not in ascending order"));
+        }
+        if facts.kind == Kind::Shared && !segments.iter().any(|s| s.kind == PT_PHDR) {
+            return Err(layout("position-independent, and without PT_PHDR"));
+        }
+        let end = loads.iter().map(|s| s.end()).max().flatten();
+        let end = end.ok_or_else(|| damaged("it has no segment to load"))?;
+        let address = end.checked_next_multiple_of(PAGE).filter(|a| *a < 1 << 46);
+        let address =
+            address.ok_or_else(|| damaged("its segments end outside the address space"))?;
+
+        let kept = without_payload(bytes, segments)?;
+        let segment = segments.iter().find(|s| s.kind == PT_DYNAMIC);
+        let segment = segment.ok_or_else(|| layout("it has no PT_DYNAMIC"))?;
+        let writable = loads.iter().any(|s| {
+            s.flags & WRITE != 0 && s.address <= segment.address && segment.end() <= s.end()
+        });
+        if !writable {
+            return Err(layout("its dynamic section is read-only"));
+        }
+        let (dynamic_at, entries) = image::dynamic(bytes, segment)?;
+        let value = |tag| {
+            entries
+                .iter()
+                .find(|(t, _)| *t == tag)
+                .map(|(_, value)| *value)
+        };
+        let missing = |tag: &str| layout(format!("its dynamic section has no {tag}"));
+        if value(DT_DEBUG).is_none() {
+            return Err(missing(
+                "DT_DEBUG, by which a loader that already ran is known",
+            ));
+        }
+        let strings = value(DT_STRTAB).ok_or_else(|| missing("DT_STRTAB"))?;
+        let strings_size = value(DT_STRSZ).ok_or_else(|| missing("DT_STRSZ"))?;
+        let (entries, search_path_index) = room_for_search_path(&entries)?;
+        Ok(Plan {
+            offset: (kept as u64).next_multiple_of(PAGE),
+            kept,
+            address,
+            entry: image::entry(bytes)?,
+            dynamic: segment.address,
+            dynamic_at,
+            entries,
+            search_path_index,
+            search_path: search_path(facts, &stub.library_path),
+            strings,
+            strings_size,
+        })
+    }
+
+    /// Mark, code, parameters, strings. The stub finds its parameters right behind its code.
+    fn segment(&self, bytes: &[u8], code: &[u8], stub: &EntryStub) -> Result<Appended, ElfError> {
+        let mut out = [MARK, code].concat();
+        let parameters = out.len();
+        out.resize(parameters + PARAMETERS_SIZE, 0);
+        let loader = add_string(&mut out, "the path of the loader", &stub.loader)?;
+        let search_path = add_string(&mut out, "the library path", &self.search_path)?;
+        let variables = add_variables(&mut out, &stub.private)?;
+        out.resize(out.len().next_multiple_of(16), 0);
+
+        let strings = self.address + out.len() as u64;
+        let from = image::offset_of(&image::segments(bytes)?, self.strings)?;
+        let to = image::index(self.strings_size)?.checked_add(from);
+        let table = to.and_then(|to| bytes.get(from..to));
+        out.extend(table.ok_or_else(|| damaged("DT_STRSZ is larger than the file"))?);
+        let search_path_string = self.strings_size;
+        add_string(&mut out, "the library path", &self.search_path)?;
+        let strings_size = self.address + out.len() as u64 - strings;
+
+        let flags = [
+            (stub.python, FLAG_PYTHON),
+            (stub.hide_host_preloads, FLAG_HIDE),
+            (!stub.private.is_empty(), FLAG_PRIVATE),
+        ];
+        let flags = flags
+            .iter()
+            .filter(|(on, _)| *on)
+            .map(|(_, flag)| flag)
+            .sum();
+        let words = [
+            self.address + MARK.len() as u64,
+            self.entry,
+            self.dynamic,
+            self.search_path_index as u64,
+            strings,
+            flags,
+        ];
+        for (i, word) in words.into_iter().enumerate() {
+            image::put_u64(&mut out, parameters + 8 * i, word)?;
+        }
+        for (i, at) in [loader, search_path, variables].into_iter().enumerate() {
+            let offset = u32::try_from(at - parameters).map_err(|_| damaged("too large"))?;
+            image::put(&mut out, parameters + 48 + 4 * i, &offset.to_le_bytes())?;
+        }
+        Ok(Appended {
+            bytes: out,
+            strings,
+            strings_size,
+            search_path: search_path_string,
+        })
+    }
+
+    /// The program headers: as many as before, PT_INTERP's place taken by the new segment, which
+    /// follows the last PT_LOAD because loaders want those in ascending order.
+    fn headers(&self, segments: &[Segment], appended: &Appended) -> Vec<u8> {
+        let size = appended.bytes.len() as u64;
+        let new = Segment {
+            kind: PT_LOAD,
+            flags: READ | EXECUTE,
+            offset: self.offset,
+            address: self.address,
+            file_size: size,
+            memory_size: size,
+            align: PAGE,
+        };
+        let last = segments.iter().rposition(|s| s.kind == PT_LOAD);
+        let mut out = Vec::new();
+        let mut interpreter_seen = false;
+        for (i, segment) in segments.iter().enumerate() {
+            if segment.kind == PT_INTERP && !interpreter_seen {
+                interpreter_seen = true;
+            } else {
+                segment.write(&mut out);
+            }
+            if Some(i) == last {
+                new.write(&mut out);
+            }
+        }
+        out
+    }
+
+    fn write_dynamic(&self, out: &mut [u8], appended: &Appended) -> Result<(), ElfError> {
+        for (i, (tag, value)) in self.entries.iter().enumerate() {
+            let value = match *tag {
+                DT_STRTAB => appended.strings,
+                DT_STRSZ => appended.strings_size,
+                DT_RPATH => appended.search_path,
+                _ => *value,
+            };
+            let at = self.dynamic_at + 16 * i;
+            image::put_u64(out, at, tag.cast_unsigned())?;
+            image::put_u64(out, at + 8, value)?;
+        }
+        Ok(())
+    }
+}
+
+/// The dynamic entries with one DT_RPATH in the place of whatever search path there was, as long as
+/// before and ending in DT_NULL; and the index of that entry. Linkers leave room: binutils five
+/// entries. Where none is left DT_RELACOUNT goes, which only tells how many relocations are simple.
+fn room_for_search_path(entries: &[(i64, u64)]) -> Result<(Vec<(i64, u64)>, usize), ElfError> {
+    let size = entries.len();
+    let used = entries.iter().take_while(|(tag, _)| *tag != 0);
+    let search = [DT_RPATH, DT_RUNPATH];
+    let mut kept: Vec<_> = used
+        .filter(|(tag, _)| !search.contains(tag))
+        .copied()
+        .collect();
+    if kept.len() + 2 > size {
+        kept.retain(|(tag, _)| *tag != DT_RELACOUNT);
+    }
+    if kept.len() + 2 > size {
+        return Err(layout("its dynamic section has no room for DT_RPATH"));
+    }
+    let index = kept.len();
+    kept.push((DT_RPATH, 0));
+    kept.resize(size, (0, 0));
+    Ok((kept, index))
+}
+
+/// How much of the file is left when its section headers go. What no header mentions is appended data,
+/// which the program finds from the end of its file; a few zeroes are padding.
+fn without_payload(bytes: &[u8], segments: &[Segment]) -> Result<usize, ElfError> {
+    let sections = Sections::read(bytes)?;
+    let loaded = segments
+        .iter()
+        .map(|s| s.offset.saturating_add(s.file_size));
+    let loaded = loaded.max().unwrap_or(0);
+    let (end, content) = sections.map_or((0, 0), |s| (s.end(), s.content_end()));
+    let payload = bytes
+        .get(image::index(end.max(loaded))?..)
+        .ok_or_else(|| damaged("it is shorter than its headers say"))?;
+    if payload.len() >= 16 || payload.iter().any(|b| *b != 0) {
+        let bytes = payload.len() as u64;
+        return Err(ElfError::Payload { bytes });
+    }
+    image::index(content.max(loaded))
+}
+
+/// What the program had of its own, as far as it moves with the program; then ours.
+fn search_path(facts: &Facts, ours: &str) -> String {
+    let own = facts
+        .runpath
+        .as_deref()
+        .or(facts.rpath.as_deref())
+        .unwrap_or("");
+    let moves = |entry: &&str| entry.starts_with("$ORIGIN/") || *entry == "$ORIGIN";
+    let own = own.split(':').filter(moves).filter(|entry| *entry != ours);
+    own.chain([ours]).collect::<Vec<_>>().join(":")
+}
+
+fn add_string(out: &mut Vec<u8>, what: &'static str, value: &str) -> Result<usize, ElfError> {
+    let refuse = |why| {
+        let value = value.to_owned();
+        Err(ElfError::Parameter { what, value, why })
+    };
+    if value.is_empty() {
+        return refuse("empty");
+    }
+    if value.contains('\0') {
+        return refuse("it holds a NUL byte");
+    }
+    if value.len() > 1024 {
+        return refuse("longer than 1024 bytes");
+    }
+    let at = out.len();
+    out.extend(value.as_bytes());
+    out.push(0);
+    Ok(at)
+}
+
+fn add_variables(out: &mut Vec<u8>, variables: &[PrivateVariable]) -> Result<usize, ElfError> {
+    if let Some(extra) = variables.get(MOST_VARIABLES) {
+        return Err(ElfError::Parameter {
+            what: "a private variable",
+            value: extra.name.clone(),
+            why: "the stub has room for eight",
+        });
+    }
+    let at = out.len();
+    for variable in variables {
+        add_string(out, "the name of a variable", &variable.name)?;
+        add_string(out, "the path of a variable", &variable.path)?;
+        for path in &variable.unless {
+            add_string(out, "a path of the host", path)?;
+        }
+        out.push(0);
+    }
+    out.push(0);
+    Ok(at)
+}

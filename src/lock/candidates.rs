@@ -1,0 +1,301 @@
+//! Debian packages and wheels → their trees, and what their ELF files need and offer. Begin at [`Candidates`].
+//!
+//! Locking has to look inside a package to know if it contributes. Packages are fetched side by side
+//! and unpacked straight into the store, where the build finds them again.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Cursor, Read};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use recipe_store::{BlobId, TreeId};
+
+use super::error::LockError;
+use super::{Context, FileKind, Locked};
+use crate::archive::{ArchiveError, Limits, Sink, TreeSink, unpack_deb, unpack_zip};
+use crate::elf::{self, Facts, Machine};
+use crate::net::{NetError, Wanted};
+
+/// Downloads that wait side by side.
+const SIDE_BY_SIDE: usize = 8;
+/// No library comes near this (bytes); what is larger is not looked into.
+const MOST_ELF: u64 = 1 << 30;
+
+/// A package that was looked into.
+#[derive(Debug, Clone)]
+pub(super) struct Unpacked {
+    /// Its files, as they lie in the package.
+    pub(super) tree: TreeId,
+    /// Its ELF files by path.
+    pub(super) elf: BTreeMap<String, Facts>,
+}
+
+/// Fetches and unpacks all of these, side by side. The answers are in the order of the questions.
+pub(super) fn unpack_all(
+    context: &Context<'_>,
+    files: &[&Locked],
+) -> Vec<Result<Unpacked, LockError>> {
+    let next = AtomicUsize::new(0);
+    let slots: Vec<Mutex<Option<Result<Unpacked, LockError>>>> =
+        files.iter().map(|_| Mutex::new(None)).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..SIDE_BY_SIDE.min(files.len()) {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let (Some(file), Some(slot)) = (files.get(index), slots.get(index)) else {
+                        return;
+                    };
+                    let answer = unpack(context, file);
+                    *slot
+                        .lock()
+                        .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(answer);
+                }
+            });
+        }
+    });
+    let stopped = |file: &Locked| LockError::Stopped {
+        what: format!("unpacking {}", file.name),
+    };
+    let answer = |(slot, file): (Mutex<Option<Result<Unpacked, LockError>>>, &&Locked)| {
+        let answer = slot
+            .into_inner()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        answer.unwrap_or_else(|| Err(stopped(file)))
+    };
+    slots.into_iter().zip(files).map(answer).collect()
+}
+
+/// The blob of a locked file.
+pub(super) fn fetch(context: &Context<'_>, file: &Locked) -> Result<BlobId, NetError> {
+    let wanted = Wanted::exact(&file.archive, &file.path, file.size, &file.sha256);
+    let blob = context.net.fetch(&wanted, context.session)?;
+    context.fetched(&file.sha256, &blob);
+    Ok(blob)
+}
+
+fn unpack(context: &Context<'_>, file: &Locked) -> Result<Unpacked, LockError> {
+    let blob = fetch(context, file)?;
+    let source = context.session.open_blob(&blob)?;
+    look_into(context, file, source)
+}
+
+/// Unpacks the file of a deb or a wheel.
+pub(super) fn look_into(
+    context: &Context<'_>,
+    file: &Locked,
+    source: File,
+) -> Result<Unpacked, LockError> {
+    let mut sink = Look {
+        inner: TreeSink::new(context.session),
+        elf: BTreeMap::new(),
+    };
+    let limits = Limits::default();
+    let name = format!("{} {}", file.name, file.version);
+    let done = match file.kind {
+        FileKind::Wheel => unpack_zip(&source, &name, &limits, &mut sink),
+        FileKind::Deb | FileKind::DebianPatches => unpack_deb(source, &name, &limits, &mut sink),
+    };
+    done.map_err(|cause| LockError::Unpack {
+        package: name,
+        cause,
+    })?;
+    Ok(Unpacked {
+        tree: sink.inner.finish()?,
+        elf: sink.elf,
+    })
+}
+
+/// Passes everything on, and reads the ELF files on their way.
+struct Look<'a> {
+    inner: TreeSink<'a>,
+    elf: BTreeMap<String, Facts>,
+}
+
+impl Sink for Look<'_> {
+    fn directory(&mut self, path: &str) -> Result<(), ArchiveError> {
+        self.inner.directory(path)
+    }
+
+    fn file(
+        &mut self,
+        path: &str,
+        executable: bool,
+        size: u64,
+        content: &mut dyn Read,
+    ) -> Result<(), ArchiveError> {
+        let mut head = Vec::with_capacity(4);
+        content
+            .take(4)
+            .read_to_end(&mut head)
+            .map_err(ArchiveError::sink)?;
+        if head != b"\x7fELF" || size > MOST_ELF {
+            return self.inner.file(
+                path,
+                executable,
+                size,
+                &mut Cursor::new(head).chain(content),
+            );
+        }
+        let mut bytes = head;
+        content
+            .read_to_end(&mut bytes)
+            .map_err(ArchiveError::sink)?;
+        // A damaged ELF file may be somebody's test data; the closure's own scan judges what is kept.
+        if let Ok(Some(facts)) = elf::read(&bytes) {
+            self.elf.insert(path.to_owned(), facts);
+        }
+        self.inner.file(path, executable, size, &mut &bytes[..])
+    }
+
+    fn symlink(&mut self, path: &str, target: &str) -> Result<(), ArchiveError> {
+        self.inner.symlink(path, target)
+    }
+
+    fn hard_link(&mut self, path: &str, to: &str) -> Result<(), ArchiveError> {
+        if let Some(facts) = self.elf.get(to).cloned() {
+            self.elf.insert(path.to_owned(), facts);
+        }
+        self.inner.hard_link(path, to)
+    }
+}
+
+/// Packages that were looked into, by name.
+#[derive(Debug, Default)]
+pub(super) struct Candidates {
+    packages: BTreeMap<String, (Locked, Unpacked)>,
+}
+
+impl Candidates {
+    /// Looks into these packages, unless that was done.
+    pub(super) fn load(
+        &mut self,
+        context: &Context<'_>,
+        files: Vec<Locked>,
+    ) -> Result<(), LockError> {
+        let new: Vec<Locked> = files
+            .into_iter()
+            .filter(|file| !self.packages.contains_key(&file.name))
+            .collect();
+        let unpacked = unpack_all(context, &new.iter().collect::<Vec<_>>());
+        for (file, unpacked) in new.into_iter().zip(unpacked) {
+            self.packages.insert(file.name.clone(), (file, unpacked?));
+        }
+        Ok(())
+    }
+
+    /// As [`Candidates::load`], but files that no mirror has any more come back.
+    pub(super) fn load_present(
+        &mut self,
+        context: &Context<'_>,
+        files: Vec<Locked>,
+    ) -> Result<Vec<Locked>, LockError> {
+        let new: Vec<Locked> = files
+            .into_iter()
+            .filter(|file| !self.packages.contains_key(&file.name))
+            .collect();
+        let unpacked = unpack_all(context, &new.iter().collect::<Vec<_>>());
+        let mut gone = Vec::new();
+        for (file, unpacked) in new.into_iter().zip(unpacked) {
+            match unpacked {
+                Ok(unpacked) => {
+                    self.packages.insert(file.name.clone(), (file, unpacked));
+                }
+                Err(LockError::Net(error)) if error.is_gone() => gone.push(file),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(gone)
+    }
+
+    /// Forgets a package.
+    pub(super) fn forget(&mut self, name: &str) {
+        self.packages.remove(name);
+    }
+
+    /// Whether a package was looked into.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.packages.contains_key(name)
+    }
+
+    /// A package that was looked into.
+    pub(super) fn get(&self, name: &str) -> Option<&(Locked, Unpacked)> {
+        self.packages.get(name)
+    }
+
+    /// The libraries in the loader's folders, by the name they are needed by: whose they are, and what they say.
+    pub(super) fn libraries(&self, machine: Machine) -> Libraries {
+        let mut libraries = Libraries::default();
+        for (name, (_, unpacked)) in &self.packages {
+            for (path, facts) in &unpacked.elf {
+                if facts.machine == machine && is_library_path(path) {
+                    let file = path.rsplit('/').next().unwrap_or(path);
+                    let soname = facts.soname.clone().unwrap_or_else(|| file.to_owned());
+                    // Names in order: of two packages with one soname the first has it, always the same.
+                    libraries
+                        .facts
+                        .entry(soname.clone())
+                        .or_insert_with(|| facts.clone());
+                    libraries
+                        .owner
+                        .entry(soname)
+                        .or_insert_with(|| name.clone());
+                }
+            }
+        }
+        libraries
+    }
+}
+
+/// Libraries by soname.
+#[derive(Debug, Default)]
+pub(super) struct Libraries {
+    /// What they say.
+    pub(super) facts: BTreeMap<String, Facts>,
+    /// The package that has them.
+    pub(super) owner: BTreeMap<String, String>,
+}
+
+/// `usr/lib/x86_64-linux-gnu/libz.so.1.3`, `lib64/ld-linux-x86-64.so.2`: where the loader of Debian looks.
+fn is_library_path(path: &str) -> bool {
+    let path = path.strip_prefix("usr/").unwrap_or(path);
+    let Some(rest) = path
+        .strip_prefix("lib/")
+        .or_else(|| path.strip_prefix("lib64/"))
+    else {
+        return false;
+    };
+    let file = match rest.split_once('/') {
+        Some((triplet, file)) if triplet.ends_with("-linux-gnu") => file,
+        Some(_) => return false,
+        None => rest,
+    };
+    !file.contains('/')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_library_path;
+
+    #[test]
+    fn only_the_folders_of_the_loader_hold_libraries_for_all() {
+        for path in [
+            "usr/lib/x86_64-linux-gnu/libz.so.1.3",
+            "lib/x86_64-linux-gnu/libc.so.6",
+            "lib64/ld-linux-x86-64.so.2",
+            "usr/lib/libx.so",
+        ] {
+            assert!(is_library_path(path), "{path}");
+        }
+        for path in [
+            "usr/lib/x86_64-linux-gnu/ossl-modules/legacy.so",
+            "usr/lib/python3.13/lib-dynload/_ssl.so",
+            "usr/bin/python3.13",
+            "opt/lib/libx.so",
+            "usr/lib32/libc.so.6",
+        ] {
+            assert!(!is_library_path(path), "{path}");
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! Why there is no [`Lock`](super::Lock), told to the person who can do something about it.
+
+use std::sync::Arc;
+
+use miette::{Diagnostic, NamedSource, SourceSpan};
+use thiserror::Error;
+
+use super::index::IndexError;
+use super::openpgp::SignatureError;
+use super::release::Stale;
+use super::universe::Unmet;
+use crate::net::NetError;
+use crate::recipe::Mistake;
+
+/// Why there is no lock.
+#[derive(Debug, Error, Diagnostic)]
+pub enum LockError {
+    /// A file did not come.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Net(#[from] NetError),
+    /// The store failed.
+    #[error(transparent)]
+    #[diagnostic(code(lock::store))]
+    Store(#[from] recipe_store::StoreError),
+    /// No mirror has an index that can be believed.
+    #[error("the index of {suite} ({archive}) is not believed\n{}", refusals.iter().map(|(url, why)| format!("  {url}: {why}")).collect::<Vec<_>>().join("\n"))]
+    #[diagnostic(code(lock::index_refused), help("{}", help_for(refusals)))]
+    Refused {
+        /// The suite.
+        suite: String,
+        /// Its archive.
+        archive: String,
+        /// Each mirror that answered, and why its answer is not used.
+        refusals: Vec<(String, Refusal)>,
+    },
+    /// No mirror has the suite.
+    #[error("no mirror has the suite {suite} of the {archive} archive\n{cause}")]
+    #[diagnostic(
+        code(lock::no_suite),
+        help(
+            "old releases move to an archive of their own: name a mirror of it with `--{archive}-mirror URL`, or lock against a newer suite"
+        )
+    )]
+    NoSuite {
+        /// The suite.
+        suite: String,
+        /// Its archive.
+        archive: String,
+        /// What the mirrors said.
+        cause: String,
+    },
+    /// An index and the files it names do not belong together, on every mirror and again.
+    #[error(
+        "the mirrors of {archive} are inconsistent: {path} is not what their index of {suite} says"
+    )]
+    #[diagnostic(
+        code(lock::inconsistent),
+        help(
+            "a mirror is in the middle of an update; try again in a few minutes, or name another mirror"
+        )
+    )]
+    Inconsistent {
+        /// The suite.
+        suite: String,
+        /// Its archive.
+        archive: String,
+        /// The index file.
+        path: String,
+    },
+    /// An index that is signed and still makes no sense.
+    #[error("{path} of {suite} makes no sense: {cause}")]
+    #[diagnostic(code(lock::bad_index))]
+    Index {
+        /// The suite.
+        suite: String,
+        /// The index file.
+        path: String,
+        /// What is wrong.
+        cause: IndexError,
+    },
+    /// A file of extra archive keys that cannot be used.
+    #[error("cannot use the archive keys in {path}: {reason}")]
+    #[diagnostic(code(lock::keys))]
+    Keys {
+        /// The file.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// The recipe asks for nothing that says which release to lock against.
+    #[error("system packages are asked for, but no release to take them from")]
+    #[diagnostic(
+        code(lock::no_release),
+        help("write `interpreter \"python\" \"3.13\" from=\"debian\" suite=\"trixie\"`")
+    )]
+    NoRelease,
+    /// A platform that cannot be locked for.
+    #[error("cannot lock for {platform}")]
+    #[diagnostic(
+        code(lock::platform),
+        help("x86_64-linux and aarch64-linux can be locked for")
+    )]
+    Platform {
+        /// What was asked for.
+        platform: String,
+    },
+    /// The suite has no such Python.
+    #[error("{suite} has no Python {version}")]
+    #[diagnostic(code(lock::no_interpreter), help("{}", if offered.is_empty() { "it has none at all".to_owned() } else { format!("it has Python {}", offered.join(", ")) }))]
+    NoInterpreter {
+        /// What was asked for.
+        version: String,
+        /// Where.
+        suite: String,
+        /// What there is.
+        offered: Vec<String>,
+        /// The recipe.
+        #[source_code]
+        text: NamedSource<Arc<str>>,
+        /// Where it asks.
+        #[label("asked for here")]
+        at: SourceSpan,
+    },
+    /// A package that does not exist.
+    #[error("there is no package {name} in {suite}")]
+    #[diagnostic(code(lock::unknown_package), help("{}", suggest(near, providers)))]
+    UnknownPackage {
+        /// What was asked for.
+        name: String,
+        /// Where.
+        suite: String,
+        /// Names that look like it.
+        near: Vec<String>,
+        /// Packages that provide a name of this kind.
+        providers: Vec<String>,
+        /// The recipe.
+        #[source_code]
+        text: NamedSource<Arc<str>>,
+        /// Where it asks.
+        #[label("asked for here")]
+        at: SourceSpan,
+    },
+    /// Packages that cannot be together.
+    #[error("the packages of {suite} do not fit together: {cause}")]
+    #[diagnostic(code(lock::unmet))]
+    Unmet {
+        /// Where.
+        suite: String,
+        /// What does not fit.
+        cause: Unmet,
+    },
+    /// A library that no chosen package has.
+    #[error(
+        "{owner}: {file} needs {}, and no package in the closure has it",
+        library(soname, symbols)
+    )]
+    #[diagnostic(code(lock::missing_library), help("{}", offer_library(offered)))]
+    MissingLibrary {
+        /// The package or wheel whose file it is.
+        owner: String,
+        /// The file.
+        file: String,
+        /// The library.
+        soname: String,
+        /// The symbol version that the library lacks, when it is there.
+        symbols: Option<String>,
+        /// Packages that have the library.
+        offered: Vec<String>,
+    },
+    /// A package that does not unpack.
+    #[error("{package} cannot be unpacked")]
+    #[diagnostic(code(lock::unpack))]
+    Unpack {
+        /// The package.
+        package: String,
+        /// What is wrong.
+        #[source]
+        #[diagnostic_source]
+        cause: crate::archive::ArchiveError,
+    },
+    /// A file that looks like ELF and is damaged.
+    #[error("{owner}: {file} is damaged: {cause}")]
+    #[diagnostic(code(lock::elf))]
+    Elf {
+        /// The package or wheel.
+        owner: String,
+        /// The file.
+        file: String,
+        /// What is wrong.
+        cause: String,
+    },
+    /// The source package of the interpreter is not in the signed index.
+    #[error("{suite} has no source package {name} {version}")]
+    #[diagnostic(
+        code(lock::no_source),
+        help("the mirror may be in the middle of an update; try again in a few minutes")
+    )]
+    NoSource {
+        /// The source package.
+        name: String,
+        /// Its version.
+        version: String,
+        /// Where.
+        suite: String,
+    },
+    /// A locked file is gone and nothing takes its place.
+    #[error("{name} {version} is gone from every mirror, and it cannot be followed: {reason}")]
+    #[diagnostic(
+        code(lock::cannot_follow),
+        help("run `recipe lock --upgrade {name}`, or name a mirror or a cache that still has it")
+    )]
+    CannotFollow {
+        /// The package or project.
+        name: String,
+        /// The locked version.
+        version: String,
+        /// Why.
+        reason: String,
+    },
+    /// A part of the work ended without an answer.
+    #[error("{what} stopped; this is a fault of recipe itself")]
+    #[diagnostic(code(lock::stopped))]
+    Stopped {
+        /// Which part.
+        what: String,
+    },
+    /// Wheels.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Wheels(Box<dyn Diagnostic + Send + Sync>),
+    /// The lock file is not KDL.
+    #[error("the lock file cannot be read: {}", mistakes.first().map(ToString::to_string).unwrap_or_default())]
+    #[diagnostic(code(lock::syntax), help("run `recipe lock` to write it anew"))]
+    Syntax {
+        /// The first mistakes.
+        #[related]
+        mistakes: Vec<Mistake>,
+    },
+    /// The lock file says what a lock cannot say.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    File(Box<FileError>),
+}
+
+/// A lock file that says what a lock cannot say.
+#[derive(Debug, Error, Diagnostic)]
+#[error("the lock file cannot be used: {what}")]
+#[diagnostic(
+    code(lock::file),
+    help("it is not meant to be written by hand: run `recipe lock` to write it anew")
+)]
+pub struct FileError {
+    /// What is wrong.
+    pub what: String,
+    /// The file.
+    #[source_code]
+    pub text: NamedSource<Arc<str>>,
+    /// Where.
+    #[label("here")]
+    pub at: SourceSpan,
+}
+
+/// Why the answer of one mirror is not used.
+#[derive(Debug, Error)]
+pub enum Refusal {
+    /// Its signature.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+    /// Its dates, or its text.
+    #[error(transparent)]
+    Stale(#[from] Stale),
+    /// It is the index of another suite.
+    #[error("it is the index of {found}")]
+    OtherSuite {
+        /// What it says it is.
+        found: String,
+    },
+}
+
+fn help_for(refusals: &[(String, Refusal)]) -> &'static str {
+    let has = |test: fn(&Refusal) -> bool| refusals.iter().any(|(_, refusal)| test(refusal));
+    if has(|refusal| {
+        matches!(
+            refusal,
+            Refusal::Stale(Stale::Ahead { .. }) | Refusal::Signature(SignatureError::Ahead { .. })
+        )
+    }) {
+        "set this machine's clock right, or name another mirror"
+    } else if has(|refusal| {
+        matches!(
+            refusal,
+            Refusal::Stale(Stale::Expired { .. } | Stale::Older { .. })
+        )
+    }) {
+        "the mirror stands still: name another one (this machine's clock may also be wrong)"
+    } else if has(|refusal| matches!(refusal, Refusal::Signature(SignatureError::Unknown { .. }))) {
+        "is this a mirror of Debian? For an archive of your own, RECIPE_ARCHIVE_KEYS names its public keys"
+    } else {
+        "name another mirror; something on the way may change what it sends"
+    }
+}
+
+fn suggest(near: &[String], providers: &[String]) -> String {
+    match (near, providers) {
+        ([], []) => {
+            "exact names of binary packages are asked for, as `apt-cache search` shows them".into()
+        }
+        (_, [_, ..]) => format!(
+            "it is a name that other packages provide: {}",
+            providers.join(", ")
+        ),
+        (near, _) => format!("did you mean {}?", near.join(", ")),
+    }
+}
+
+fn library(soname: &str, symbols: &Option<String>) -> String {
+    match symbols {
+        Some(version) => format!("{soname} with {version}"),
+        None => soname.to_owned(),
+    }
+}
+
+fn offer_library(offered: &[String]) -> String {
+    if offered.is_empty() {
+        return "no package of the release is known to have it".into();
+    }
+    format!(
+        "packages that have it: {}; add one of them to `system {{ package ... }}`",
+        offered.join(", ")
+    )
+}

@@ -1,0 +1,683 @@
+//! [`Lock`] ⇄ the text of a lock file. Begin at [`read`] and [`write`].
+//!
+//! One text for one lock: sorted, one fact in one line, so that a diff shows what moved and no more.
+//! Reading is strict, as a lock is what a build believes: a merge conflict, an unknown field, a
+//! short hash or the same file twice is an error that shows the line. A later format keeps the
+//! first node, `lock NUMBER`, so that an old program can say what it met.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::ops::Range;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use kdl::{KdlDocument, KdlEntry, KdlNode};
+use miette::{NamedSource, SourceSpan};
+
+use super::error::{FileError, LockError};
+use super::release::is_sha256;
+use super::{FileKind, Lock, Locked, Suite, relation, version};
+use crate::recipe::{Limits, document};
+
+/// The newest format, and the only one so far.
+pub const FORMAT: u64 = 1;
+
+const HEADER: &str = "// What `recipe lock` found; every build reads exactly this. Commit it beside its recipe.\n\
+                      // `recipe lock` writes it anew, `recipe lock --upgrade` with newer versions.\n";
+
+/// The one text of a lock. The order of its files and suites does not matter.
+pub fn write(lock: &Lock) -> String {
+    let mut out = String::from(HEADER);
+    let mut line = |depth: usize, text: String| {
+        let _ = writeln!(out, "{:width$}{text}", "", width = depth * 4);
+    };
+    line(0, format!("lock {FORMAT} {{"));
+    line(1, format!("serial {}", lock.serial));
+    line(1, format!("recipe {}", quoted(&lock.recipe.to_string())));
+    line(1, format!("platform {}", quoted(&lock.platform)));
+    line(1, format!("date {}", lock.date));
+    if let Some(python) = &lock.python {
+        line(1, format!("python {}", quoted(python)));
+    }
+    line(0, "}".into());
+    let asked: BTreeSet<&String> = lock.asked.iter().collect();
+    if !asked.is_empty() {
+        line(0, "asked {".into());
+        asked
+            .iter()
+            .for_each(|fact| line(1, format!("- {}", quoted(fact))));
+        line(0, "}".into());
+    }
+    let mut suites: Vec<&Suite> = lock.suites.iter().collect();
+    suites.sort_by_key(|suite| (&suite.archive, &suite.name));
+    for suite in suites {
+        line(
+            0,
+            format!(
+                "suite {} archive={} {{",
+                quoted(&suite.name),
+                quoted(&suite.archive)
+            ),
+        );
+        line(1, format!("date {}", suite.date));
+        line(1, format!("sha256 {}", quoted(&suite.sha256)));
+        suite
+            .keys
+            .iter()
+            .for_each(|key| line(1, format!("key {}", quoted(key))));
+        line(0, "}".into());
+    }
+    let mut files: Vec<&Locked> = lock.files.iter().collect();
+    files.sort_by_key(|file| order(file));
+    for file in files {
+        let mut head = format!(
+            "{} {} {}",
+            file.kind,
+            quoted(&file.name),
+            quoted(&file.version)
+        );
+        for (name, value) in [
+            ("architecture", &file.architecture),
+            ("source", &file.source),
+        ] {
+            if !value.is_empty() {
+                let _ = write!(head, " {name}={}", quoted(value));
+            }
+        }
+        line(0, format!("{head} {{"));
+        line(1, format!("for {}", quoted(&file.reason)));
+        line(
+            1,
+            format!("from {} {}", quoted(&file.archive), quoted(&file.path)),
+        );
+        line(
+            1,
+            format!("sha256 {} size={}", quoted(&file.sha256), file.size),
+        );
+        line(0, "}".into());
+    }
+    out
+}
+
+/// The order of files in a lock.
+pub(super) fn order(file: &Locked) -> (FileKind, &str, &str, &str) {
+    (file.kind, &file.name, &file.version, &file.path)
+}
+
+/// A KDL string. Everything that a terminal could take for something else is escaped.
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => {
+                out.push('\\');
+                out.push(c);
+            }
+            ' '..='~' => out.push(c),
+            c if c.is_alphanumeric() => out.push(c),
+            c => {
+                let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
+            }
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// Reads a lock file; `name` is what it is called in errors.
+pub fn read(name: &str, text: &str) -> Result<Lock, LockError> {
+    let source = NamedSource::new(name, Arc::<str>::from(text)).with_language("KDL");
+    let reader = Reader { text: &source };
+    reader.refuse_conflict()?;
+    let document =
+        document(&source, &Limits::LOCK).map_err(|mistakes| LockError::Syntax { mistakes })?;
+    reader.lock(&document)
+}
+
+struct Reader<'t> {
+    text: &'t NamedSource<Arc<str>>,
+}
+
+type Read<T> = Result<T, LockError>;
+
+impl Reader<'_> {
+    fn lock(&self, document: &KdlDocument) -> Read<Lock> {
+        let mut nodes = document.nodes().iter();
+        let head = nodes.next().filter(|node| node.name().value() == "lock");
+        let Some(head) = head else {
+            return self.fail(0..0, "this is no lock file: it does not begin with `lock`");
+        };
+        let mut lock = self.head(head)?;
+        let mut seen = BTreeSet::new();
+        let mut asked = false;
+        for node in nodes {
+            let id = match node.name().value() {
+                "asked" if asked => return self.fail(span(node), "`asked` stands here twice"),
+                "asked" => {
+                    asked = true;
+                    self.arguments(node, 0, &[])?;
+                    lock.asked = self
+                        .children(node)?
+                        .iter()
+                        .map(|fact| self.fact(fact))
+                        .collect::<Read<_>>()?;
+                    continue;
+                }
+                "suite" => {
+                    let suite = self.suite(node)?;
+                    let id = format!("suite {} of {}", suite.name, suite.archive);
+                    lock.suites.push(suite);
+                    id
+                }
+                word => {
+                    let Some(kind) = FileKind::ALL
+                        .into_iter()
+                        .find(|kind| kind.to_string() == word)
+                    else {
+                        return self.fail(
+                            span(node),
+                            format!("`{}` is nothing that a lock holds", word.escape_debug()),
+                        );
+                    };
+                    let file = self.file(node, kind, &lock.platform)?;
+                    let id = format!("{kind} {}", file.name);
+                    lock.files.push(file);
+                    id
+                }
+            };
+            if !seen.insert(id.clone()) {
+                return self.fail(span(node), format!("{id} stands here twice"));
+            }
+        }
+        lock.files.sort_by(|a, b| order(a).cmp(&order(b)));
+        lock.suites
+            .sort_by(|a, b| (&a.archive, &a.name).cmp(&(&b.archive, &b.name)));
+        Ok(lock)
+    }
+
+    fn head(&self, node: &KdlNode) -> Read<Lock> {
+        let format = self.number(node, node.get(0), "the number of the format")?;
+        if format != FORMAT {
+            return self.fail(
+                span(node),
+                format!("this lock has format {format}, and this version of recipe reads format {FORMAT}"),
+            );
+        }
+        let values = self.arguments(node, 1, &[])?;
+        debug_assert_eq!(values.len(), 1);
+        let mut fields = Fields::of(
+            self,
+            node,
+            &["serial", "recipe", "platform", "date", "python"],
+        )?;
+        let recipe = fields.one("recipe")?;
+        let digest = self.text_of(recipe)?;
+        let Ok(digest) = recipe_store::Digest::from_str(digest) else {
+            return self.fail(span(recipe), "this is no digest of 64 hex digits");
+        };
+        Ok(Lock {
+            serial: self.number_of(fields.one("serial")?)?,
+            recipe: digest,
+            platform: self.text_of(fields.one("platform")?)?.to_owned(),
+            date: self.number_of(fields.one("date")?)?,
+            python: fields
+                .optional("python")
+                .map(|node| self.text_of(node))
+                .transpose()?
+                .map(str::to_owned),
+            asked: Vec::new(),
+            suites: Vec::new(),
+            files: Vec::new(),
+        })
+    }
+
+    fn suite(&self, node: &KdlNode) -> Read<Suite> {
+        let values = self.arguments(node, 1, &["archive"])?;
+        let mut fields = Fields::of(self, node, &["date", "sha256", "key"])?;
+        let sha256 = fields.one("sha256")?;
+        let keys = fields
+            .all("key")
+            .iter()
+            .map(|key| self.key(key))
+            .collect::<Read<Vec<_>>>()?;
+        Ok(Suite {
+            name: self.string(node, values[0])?.to_owned(),
+            archive: self.property(node, "archive")?,
+            date: self.number_of(fields.one("date")?)?,
+            sha256: self.sha256(sha256, self.text_of(sha256)?)?,
+            keys,
+        })
+    }
+
+    fn file(&self, node: &KdlNode, kind: FileKind, platform: &str) -> Read<Locked> {
+        let values = self.arguments(node, 2, &["architecture", "source"])?;
+        let mut fields = Fields::of(self, node, &["for", "from", "sha256"])?;
+        let from = fields.one("from")?;
+        let places = self.arguments(from, 2, &[])?;
+        let hash = fields.one("sha256")?;
+        let hashes = self.arguments(hash, 1, &["size"])?;
+        let property = |name: &str| match node.entry(name) {
+            Some(entry) => self.string(node, entry).map(str::to_owned),
+            None => Ok(String::new()),
+        };
+        let file = Locked {
+            kind,
+            name: self.string(node, values[0])?.to_owned(),
+            version: self.string(node, values[1])?.to_owned(),
+            architecture: property("architecture")?,
+            source: property("source")?,
+            archive: self.string(from, places[0])?.to_owned(),
+            path: self.string(from, places[1])?.to_owned(),
+            size: self.number(hash, hash.get("size"), "its size in bytes")?,
+            sha256: self.sha256(hash, self.string(hash, hashes[0])?)?,
+            reason: self.text_of(fields.one("for")?)?.to_owned(),
+        };
+        match wrong(&file, platform) {
+            Some((true, why)) => self.fail(span(from), why),
+            Some((false, why)) => self.fail(span(node), why),
+            None => Ok(file),
+        }
+    }
+
+    fn fact(&self, node: &KdlNode) -> Read<String> {
+        if node.name().value() != "-" {
+            return self.fail(span(node), "here only `- \"...\"` can stand");
+        }
+        self.text_of(node).map(str::to_owned)
+    }
+
+    fn key(&self, node: &KdlNode) -> Read<String> {
+        let key = self.text_of(node)?;
+        let is_hex = key
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F'));
+        if is_hex && matches!(key.len(), 40 | 64) {
+            return Ok(key.to_owned());
+        }
+        self.fail(span(node), "this is no fingerprint of an OpenPGP key")
+    }
+
+    fn sha256(&self, node: &KdlNode, text: &str) -> Read<String> {
+        if is_sha256(text) {
+            return Ok(text.to_owned());
+        }
+        self.fail(span(node), "this is no sha256 of 64 lower-case hex digits")
+    }
+
+    /// The one string of a node that holds nothing else.
+    fn text_of<'n>(&self, node: &'n KdlNode) -> Read<&'n str> {
+        let values = self.arguments(node, 1, &[])?;
+        self.no_children(node)?;
+        self.string(node, values[0])
+    }
+
+    fn number_of(&self, node: &KdlNode) -> Read<u64> {
+        self.arguments(node, 1, &[])?;
+        self.no_children(node)?;
+        self.number(node, node.get(0), "a number")
+    }
+
+    fn number(&self, node: &KdlNode, value: Option<&kdl::KdlValue>, what: &str) -> Read<u64> {
+        match value
+            .and_then(kdl::KdlValue::as_integer)
+            .and_then(|number| u64::try_from(number).ok())
+        {
+            Some(number) => Ok(number),
+            None => self.fail(span(node), format!("here {what} is missing")),
+        }
+    }
+
+    fn string<'n>(&self, node: &KdlNode, entry: &'n KdlEntry) -> Read<&'n str> {
+        match entry.value().as_string() {
+            Some(text) => Ok(text),
+            None => self.fail(span(node), "this has to be a text in quotes"),
+        }
+    }
+
+    fn property(&self, node: &KdlNode, name: &str) -> Read<String> {
+        match node.entry(name) {
+            Some(entry) => self.string(node, entry).map(str::to_owned),
+            None => self.fail(span(node), format!("`{name}=` is missing")),
+        }
+    }
+
+    /// The arguments of a node: exactly `count`, and no properties but these, each once.
+    fn arguments<'n>(
+        &self,
+        node: &'n KdlNode,
+        count: usize,
+        properties: &[&str],
+    ) -> Read<Vec<&'n KdlEntry>> {
+        let mut values = Vec::new();
+        let mut seen = BTreeSet::new();
+        for entry in node.entries() {
+            match entry.name().map(|name| name.value()) {
+                None => values.push(entry),
+                Some(name) if !properties.contains(&name) => {
+                    return self.fail(
+                        span(node),
+                        format!("`{}=` has no meaning here", name.escape_debug()),
+                    );
+                }
+                Some(name) if !seen.insert(name) => {
+                    return self.fail(span(node), format!("`{name}=` stands here twice"));
+                }
+                Some(_) => {}
+            }
+        }
+        if values.len() != count {
+            return self.fail(
+                span(node),
+                format!("here {count} values are expected, not {}", values.len()),
+            );
+        }
+        Ok(values)
+    }
+
+    fn children<'n>(&self, node: &'n KdlNode) -> Read<&'n [KdlNode]> {
+        match node.children() {
+            Some(children) => Ok(children.nodes()),
+            None => self.fail(span(node), "its `{ ... }` is missing"),
+        }
+    }
+
+    fn no_children(&self, node: &KdlNode) -> Read<()> {
+        if node.children().is_some() {
+            return self.fail(span(node), "no `{ ... }` belongs here");
+        }
+        Ok(())
+    }
+
+    fn refuse_conflict(&self) -> Read<()> {
+        let mut offset = 0;
+        for line in self.text.inner().split_inclusive('\n') {
+            if ["<<<<<<< ", ">>>>>>> ", "||||||| "]
+                .iter()
+                .any(|mark| line.starts_with(mark))
+                || line.trim_end() == "======="
+            {
+                return self.fail(
+                    offset..offset + line.trim_end().len(),
+                    "a merge left its conflict here",
+                );
+            }
+            offset += line.len();
+        }
+        Ok(())
+    }
+
+    fn fail<T>(&self, at: Range<usize>, what: impl Into<String>) -> Read<T> {
+        Err(LockError::File(Box::new(FileError {
+            what: what.into(),
+            text: self.text.clone(),
+            at: SourceSpan::from(at),
+        })))
+    }
+}
+
+/// The children of a node by name.
+struct Fields<'r, 'n> {
+    reader: &'r Reader<'r>,
+    node: &'n KdlNode,
+    fields: Vec<&'n KdlNode>,
+}
+
+impl<'r, 'n> Fields<'r, 'n> {
+    fn of(reader: &'r Reader<'r>, node: &'n KdlNode, known: &[&str]) -> Read<Fields<'r, 'n>> {
+        let fields: Vec<&KdlNode> = reader.children(node)?.iter().collect();
+        for field in &fields {
+            let name = field.name().value();
+            if !known.contains(&name) {
+                return reader.fail(
+                    span(field),
+                    format!("`{}` has no meaning here", name.escape_debug()),
+                );
+            }
+        }
+        Ok(Fields {
+            reader,
+            node,
+            fields,
+        })
+    }
+
+    fn all(&mut self, name: &str) -> Vec<&'n KdlNode> {
+        let (taken, left) = self
+            .fields
+            .iter()
+            .partition(|field| field.name().value() == name);
+        self.fields = left;
+        taken
+    }
+
+    fn one(&mut self, name: &str) -> Read<&'n KdlNode> {
+        match self.all(name)[..] {
+            [field] => Ok(field),
+            [] => self
+                .reader
+                .fail(span(self.node), format!("`{name}` is missing")),
+            [_, second, ..] => self
+                .reader
+                .fail(span(second), format!("`{name}` stands here twice")),
+        }
+    }
+
+    fn optional(&mut self, name: &str) -> Option<&'n KdlNode> {
+        self.all(name).first().copied()
+    }
+}
+
+/// What is wrong with a file, and if it is about where it comes from.
+fn wrong(file: &Locked, platform: &str) -> Option<(bool, String)> {
+    let plain = |part: &str| !matches!(part, "" | "." | "..");
+    if !file.path.split('/').all(plain) || file.path.contains(char::is_control) {
+        return Some((true, "this is no plain relative path".into()));
+    }
+    if !plain(&file.archive)
+        || file
+            .archive
+            .contains(|c: char| !c.is_ascii_lowercase() && c != '-')
+    {
+        return Some((true, "this is no name of an archive".into()));
+    }
+    if file.kind == FileKind::Wheel {
+        return None;
+    }
+    if !relation::is_name(&file.name) || !version::is_version(&file.version) {
+        return Some((
+            false,
+            "this is no name and version of a Debian package".into(),
+        ));
+    }
+    let debian = super::debian_architecture(platform)?;
+    let fits = file.architecture == debian || file.architecture == "all";
+    (file.kind == FileKind::Deb && !fits).then(|| {
+        (
+            false,
+            format!(
+                "its architecture is \"{}\", and this lock is for {platform}",
+                file.architecture.escape_debug()
+            ),
+        )
+    })
+}
+
+fn span(node: &KdlNode) -> Range<usize> {
+    let span = node.span();
+    span.offset()..span.offset() + span.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn lock() -> Lock {
+        let deb = |name: &str, hash: char| Locked {
+            kind: FileKind::Deb,
+            name: name.into(),
+            version: "1:2.41-12+deb13u4".into(),
+            architecture: "amd64".into(),
+            source: "glibc".into(),
+            archive: "debian".into(),
+            path: format!("pool/main/g/glibc/{name}.deb"),
+            size: 2_847_000,
+            sha256: hash.to_string().repeat(64),
+            reason: "python3.13-minimal needs libc.so.6".into(),
+        };
+        Lock {
+            serial: 3,
+            recipe: recipe_store::Digest::of(b"recipe"),
+            platform: "x86_64-linux".into(),
+            date: 1_789_199_741,
+            python: Some("3.13".into()),
+            asked: vec!["pip PyYAML".into(), "system package libudev1".into()],
+            suites: vec![Suite {
+                name: "trixie".into(),
+                archive: "debian".into(),
+                date: 1_789_199_741,
+                sha256: "c".repeat(64),
+                keys: vec!["A".repeat(40), "B".repeat(40)],
+            }],
+            files: vec![
+                deb("libc-bin", 'a'),
+                deb("libc6", 'b'),
+                Locked {
+                    kind: FileKind::Wheel,
+                    name: "pyyaml".into(),
+                    version: "6.0.3".into(),
+                    architecture: String::new(),
+                    source: String::new(),
+                    archive: "python".into(),
+                    path: "pyyaml-6.0.3-cp313-cp313-manylinux_2_17_x86_64.whl".into(),
+                    size: 7,
+                    sha256: "d".repeat(64),
+                    reason: "recipe".into(),
+                },
+            ],
+        }
+    }
+
+    #[test]
+    fn a_lock_file_looks_like_this() {
+        insta::assert_snapshot!(write(&lock()));
+    }
+
+    #[test]
+    fn the_order_in_memory_does_not_reach_the_file() {
+        let mut turned = lock();
+        turned.files.reverse();
+        turned.asked.reverse();
+        assert_eq!(write(&turned), write(&lock()));
+        assert_eq!(read("x.lock.kdl", &write(&turned)).unwrap(), lock());
+    }
+
+    #[test]
+    fn f052_what_a_lock_cannot_say_is_refused_with_its_line() {
+        let good = write(&lock());
+        let hash = "a".repeat(64);
+        let cases = [
+            ("lock 1", "lock 2", "has format 2"),
+            ("lock 1", "lock \"1\"", "number of the format"),
+            (
+                "lock 1 {",
+                "<<<<<<< HEAD\nlock 1 {",
+                "a merge left its conflict here",
+            ),
+            (
+                "asked {",
+                "=======\nasked {",
+                "a merge left its conflict here",
+            ),
+            (&hash[..], &hash[1..], "no sha256"),
+            (&hash[..], &"A".repeat(64), "no sha256"),
+            ("sha256", "md5", "`md5` has no meaning here"),
+            ("\"libc-bin\"", "\"libc6\"", "deb libc6 stands here twice"),
+            (
+                "architecture=\"amd64\"",
+                "architecture=\"arm64\"",
+                "this lock is for x86_64-linux",
+            ),
+            (
+                "architecture=\"amd64\"",
+                "architecture=\"amd64\" architecture=\"amd64\"",
+                "twice",
+            ),
+            ("deb \"libc6\"", "debris \"libc6\"", "`debris` is nothing"),
+            ("pool/main/g", "pool/../g", "no plain relative path"),
+            (" size=7", "", "its size in bytes"),
+            ("size=7", "size=-7", "its size in bytes"),
+            (
+                "size=7",
+                "size=7 mirror=\"x\"",
+                "`mirror=` has no meaning here",
+            ),
+            ("    serial 3\n", "", "`serial` is missing"),
+            (
+                "    serial 3\n",
+                "    serial 3\n    serial 4\n",
+                "`serial` stands here twice",
+            ),
+            ("    serial 3\n", "    serial 3 {\n    }\n", "belongs here"),
+            ("1:2.41-12", "1:2.41 12", "no name and version"),
+            ("AAAA", "AAA", "no fingerprint"),
+            ("- \"pip", "+ \"pip", "only `-"),
+            ("lock 1 {", "lick 1 {", "does not begin with `lock`"),
+        ];
+        for (from, to, says) in cases {
+            let text = good.replacen(from, to, 1);
+            assert_ne!(text, good, "{from}");
+            let error = read("x.lock.kdl", &text).unwrap_err();
+            assert!(error.to_string().contains(says), "{says} / {error}");
+            assert!(
+                miette::Diagnostic::labels(&error)
+                    .is_some_and(|mut labels| labels.next().is_some()),
+                "{says}"
+            );
+        }
+        assert!(read("x.lock.kdl", "").is_err());
+        assert!(read("x.lock.kdl", "deb \"").is_err());
+    }
+
+    #[test]
+    fn a_refused_lock_shows_its_line() {
+        let text = write(&lock()).replacen(&"a".repeat(64), "aaaa", 1);
+        let report = miette::Report::new(read("python.lock.kdl", &text).unwrap_err());
+        let theme = miette::GraphicalTheme::unicode_nocolor();
+        let mut shown = String::new();
+        miette::GraphicalReportHandler::new_themed(theme)
+            .with_width(100)
+            .render_report(&mut shown, &*report)
+            .unwrap();
+        insta::assert_snapshot!(shown);
+    }
+
+    prop_compose! {
+        fn any_file()(kind in prop::sample::select(FileKind::ALL.to_vec()), name in "[a-z0-9][a-z0-9+.-]{1,12}",
+            version in "[0-9][0-9a-z.+~]{0,8}", reason in any::<String>(), source in "[a-z0-9+.-]{0,8}", path in "[a-zA-Z0-9%+~ ]{1,9}(/[a-z]{1,4}){0,3}",
+            size in any::<u64>(), hash in "[0-9a-f]{64}") -> Locked {
+            let architecture = if kind == FileKind::Deb { "all".into() } else { String::new() };
+            let archive = if kind == FileKind::Wheel { "python".into() } else { "debian".into() };
+            Locked { kind, name, version, architecture, source, archive, path, size, sha256: hash, reason }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_what_is_read(serial in any::<u64>(), date in any::<u64>(), asked in prop::collection::btree_set(any::<String>(), 0..4),
+            files in prop::collection::btree_map("[a-z]{1,3}", any_file(), 0..5)) {
+            let mut lock = Lock { serial, date, asked: asked.into_iter().collect(), ..lock() };
+            lock.files = files.into_values().collect();
+            lock.files.sort_by(|a, b| order(a).cmp(&order(b)));
+            lock.files.dedup_by(|a, b| (a.kind, &a.name) == (b.kind, &b.name));
+            let text = write(&lock);
+            prop_assert_eq!(read("x", &text).unwrap(), lock);
+        }
+
+        #[test]
+        fn f044_any_text_is_read_or_refused(text in any::<String>()) {
+            let _ = read("x", &text);
+        }
+    }
+}

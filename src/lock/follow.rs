@@ -1,0 +1,349 @@
+//! A lock whose files are gone from every mirror → the nearest lock that can be built. Begin at [`follow`].
+//!
+//! Upstream deletes an old version when the next one comes. Only what is gone moves, together with the
+//! other binaries of its source package, and whatever the new version cannot do without; all from the
+//! same signed suites. Wheels do not move: an index keeps old files, so one that is gone was taken
+//! away on purpose.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::candidates::{Candidates, Unpacked};
+use super::error::LockError;
+use super::make::{processor, settle};
+use super::relation;
+use super::suites::Suites;
+use super::universe::{Offer, Unmet};
+use super::version::compare;
+use super::{Context, FileKind, Lock, Locked};
+use crate::elf;
+use crate::recipe::Recipe;
+
+/// A file that another took the place of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    /// Which kind of file.
+    pub kind: FileKind,
+    /// Package name.
+    pub name: String,
+    /// The version that was locked; `None` for a package that the new versions need besides.
+    pub from: Option<String>,
+    /// The version that is locked now.
+    pub to: String,
+}
+
+/// Locks `gone` anew, and nothing else that can stay. Says what moved.
+pub fn follow(
+    lock: &Lock,
+    recipe: &Recipe,
+    gone: &[Locked],
+    context: &Context<'_>,
+) -> Result<(Lock, Vec<Moved>), LockError> {
+    if let Some(wheel) = gone.iter().find(|file| file.kind == FileKind::Wheel) {
+        return Err(cannot(
+            wheel,
+            "it is a wheel: its project took it away, or the index is another one".into(),
+        ));
+    }
+    let Some(interpreter) = &recipe.interpreter else {
+        return Err(LockError::NoRelease);
+    };
+    let (architecture, _) = processor(&lock.platform)?;
+    let suites = Suites::load(
+        context,
+        &interpreter.value.suite,
+        architecture,
+        &lock.suites,
+        false,
+    )?;
+    let mut moving = Moving {
+        lock,
+        suites: &suites,
+        sources: BTreeSet::new(),
+        added: BTreeMap::new(),
+    };
+    for file in gone {
+        moving.move_source(file)?;
+    }
+    moving.settle_dependencies()?;
+    moving.settle_libraries(context)?;
+    let files = moving.files(context)?;
+    let moved = differences(lock, &files);
+    let new = Lock {
+        serial: lock.serial + 1,
+        date: suites.date(),
+        suites: suites.suites.clone(),
+        files,
+        ..lock.clone()
+    };
+    context.keep_fetched()?;
+    Ok((settle(new, Some(lock)), moved))
+}
+
+fn cannot(file: &Locked, reason: String) -> LockError {
+    LockError::CannotFollow {
+        name: file.name.clone(),
+        version: file.version.clone(),
+        reason,
+    }
+}
+
+struct Moving<'a> {
+    lock: &'a Lock,
+    suites: &'a Suites,
+    /// Source packages whose binaries move.
+    sources: BTreeSet<String>,
+    /// Packages that were not locked and are needed now, and why.
+    added: BTreeMap<String, String>,
+}
+
+impl Moving<'_> {
+    /// Lets all binaries of a file's source package move. `file` itself has to find a newer version.
+    fn move_source(&mut self, file: &Locked) -> Result<(), LockError> {
+        if file.kind == FileKind::Deb {
+            let Some(offer) = self.suites.universe.newest(&file.name) else {
+                return Err(cannot(
+                    file,
+                    format!(
+                        "{} has no package of that name any more",
+                        self.suites.release()
+                    ),
+                ));
+            };
+            match compare(&offer.package.version, &file.version) {
+                std::cmp::Ordering::Greater => {}
+                std::cmp::Ordering::Equal => {
+                    return Err(cannot(
+                        file,
+                        "the signed index still names it: the mirror is incomplete".into(),
+                    ));
+                }
+                std::cmp::Ordering::Less => {
+                    return Err(cannot(
+                        file,
+                        format!("the newest there is, {}, is older", offer.package.version),
+                    ));
+                }
+            }
+        }
+        self.sources.insert(file.source.clone());
+        Ok(())
+    }
+
+    fn moves(&self, file: &Locked) -> bool {
+        self.sources.contains(&file.source)
+    }
+
+    fn debs(&self) -> impl Iterator<Item = &Locked> {
+        self.lock
+            .files
+            .iter()
+            .filter(|file| file.kind == FileKind::Deb)
+    }
+
+    /// The offers of everything that moves or is new.
+    fn offers(&self) -> Result<Vec<&Offer>, LockError> {
+        let mut offers = Vec::new();
+        for file in self.debs().filter(|file| self.moves(file)) {
+            let offer = self.suites.universe.newest(&file.name);
+            offers.push(offer.ok_or_else(|| {
+                cannot(
+                    file,
+                    format!(
+                        "{} has no package of that name any more",
+                        self.suites.release()
+                    ),
+                )
+            })?);
+        }
+        offers.extend(
+            self.added
+                .keys()
+                .filter_map(|name| self.suites.universe.newest(name)),
+        );
+        Ok(offers)
+    }
+
+    /// A new version may need a newer version of something that would stay: then that moves as well.
+    fn settle_dependencies(&mut self) -> Result<(), LockError> {
+        let (architecture, _) = processor(&self.lock.platform)?;
+        loop {
+            let mut more = BTreeSet::new();
+            for offer in self.offers()? {
+                let package = &offer.package;
+                let groups = relation::parse(&package.depends, architecture).unwrap_or_default();
+                for alternative in groups.iter().flatten() {
+                    let stays = self
+                        .debs()
+                        .find(|file| file.name == alternative.name && !self.moves(file));
+                    if let Some(file) = stays.filter(|file| !alternative.accepts(&file.version)) {
+                        let newest = self.suites.universe.newest(&file.name);
+                        if newest.is_none_or(|newest| !alternative.accepts(&newest.package.version))
+                        {
+                            let cause = Unmet::Dependency {
+                                package: package.name.to_string(),
+                                version: package.version.to_string(),
+                                needs: alternative.to_string(),
+                                found: format!("{} is locked at {}", file.name, file.version),
+                            };
+                            return Err(LockError::Unmet {
+                                suite: self.suites.release().to_owned(),
+                                cause,
+                            });
+                        }
+                        more.insert(file.source.clone());
+                    }
+                }
+            }
+            if more.is_empty() {
+                return Ok(());
+            }
+            self.sources.extend(more);
+        }
+    }
+
+    /// A new version may need a library that nothing locked has: then its package is added.
+    fn settle_libraries(&mut self, context: &Context<'_>) -> Result<(), LockError> {
+        let (architecture, machine) = processor(&self.lock.platform)?;
+        let mut candidates = Candidates::default();
+        loop {
+            let new: Vec<Locked> = self
+                .offers()?
+                .into_iter()
+                .map(|offer| self.suites.locked(offer))
+                .collect();
+            let changed: BTreeMap<String, Locked> = new
+                .iter()
+                .map(|file| (file.name.clone(), file.clone()))
+                .collect();
+            candidates.load(context, new)?;
+            let stays: Vec<Locked> = self
+                .debs()
+                .filter(|file| !self.moves(file))
+                .cloned()
+                .collect();
+            let gone = candidates.load_present(context, stays)?;
+            if !gone.is_empty() {
+                // More is gone than was known: it moves as well, and all is looked at again.
+                for file in gone {
+                    self.move_source(&file)?;
+                }
+                self.settle_dependencies()?;
+                self.debs()
+                    .filter(|file| self.moves(file))
+                    .for_each(|file| candidates.forget(&file.name));
+                continue;
+            }
+            let libraries = candidates.libraries(machine);
+            let mut missing = Vec::new();
+            for name in changed.keys() {
+                let Some((_, Unpacked { elf, .. })) = candidates.get(name) else {
+                    continue;
+                };
+                let mut providers = libraries.facts.clone();
+                for (path, facts) in elf {
+                    let file = path.rsplit('/').next().unwrap_or(path);
+                    providers
+                        .entry(facts.soname.clone().unwrap_or_else(|| file.to_owned()))
+                        .or_insert_with(|| facts.clone());
+                }
+                let roots = elf
+                    .iter()
+                    .filter(|(_, facts)| facts.machine == machine)
+                    .map(|(path, facts)| (path.as_str(), facts));
+                missing.extend(
+                    elf::needs(&providers, roots)
+                        .missing
+                        .into_iter()
+                        .map(|need| (name.clone(), need)),
+                );
+            }
+            let Some((owner, need)) = missing.into_iter().next() else {
+                return Ok(());
+            };
+            let reason = format!("{owner} needs {}", need.soname);
+            let before = self.added.len();
+            if let Some(offer) = self.suites.universe.newest(&owner) {
+                let groups =
+                    relation::parse(&offer.package.depends, architecture).unwrap_or_default();
+                let wanted = groups.iter().flatten().map(|alternative| alternative.name);
+                let absent = wanted.filter(|name| name.starts_with("lib") && !candidates.has(name));
+                let there: Vec<String> = absent
+                    .filter(|name| self.suites.universe.newest(name).is_some())
+                    .map(str::to_owned)
+                    .collect();
+                self.added
+                    .extend(there.into_iter().map(|name| (name, reason.clone())));
+            }
+            if self.added.len() == before {
+                return Err(LockError::MissingLibrary {
+                    owner,
+                    file: need.file,
+                    offered: self
+                        .suites
+                        .packages_with(context, &need.soname)
+                        .unwrap_or_default(),
+                    soname: need.soname,
+                    symbols: need.version,
+                });
+            }
+        }
+    }
+
+    fn files(&self, context: &Context<'_>) -> Result<Vec<Locked>, LockError> {
+        let mut files = Vec::new();
+        for file in &self.lock.files {
+            files.push(match file.kind {
+                FileKind::Wheel => file.clone(),
+                _ if !self.moves(file) => file.clone(),
+                FileKind::Deb => {
+                    let offer = self.suites.universe.newest(&file.name);
+                    let offer =
+                        offer.ok_or_else(|| cannot(file, "it has no newer version".into()))?;
+                    Locked {
+                        reason: file.reason.clone(),
+                        ..self.suites.locked(offer)
+                    }
+                }
+                FileKind::DebianPatches => self.patches(context, file)?,
+            });
+        }
+        for (name, reason) in &self.added {
+            if let Some(offer) = self.suites.universe.newest(name) {
+                files.push(Locked {
+                    reason: reason.clone(),
+                    ..self.suites.locked(offer)
+                });
+            }
+        }
+        Ok(files)
+    }
+
+    /// The patches of the version that its binaries moved to.
+    fn patches(&self, context: &Context<'_>, file: &Locked) -> Result<Locked, LockError> {
+        let binary = self.debs().find(|deb| deb.source == file.source);
+        let offer = binary.and_then(|deb| self.suites.universe.newest(&deb.name));
+        let offer =
+            offer.ok_or_else(|| cannot(file, "no binary package of it is locked".into()))?;
+        let version = &*offer.package.source_version;
+        super::make::patches_of(context, self.suites, &file.name, version, &file.reason)
+    }
+}
+
+fn differences(lock: &Lock, files: &[Locked]) -> Vec<Moved> {
+    let mut moved = Vec::new();
+    for file in files {
+        let before = lock
+            .files
+            .iter()
+            .find(|before| (before.kind, &before.name) == (file.kind, &file.name));
+        if before.is_none_or(|before| before.version != file.version) {
+            moved.push(Moved {
+                kind: file.kind,
+                name: file.name.clone(),
+                from: before.map(|before| before.version.clone()),
+                to: file.version.clone(),
+            });
+        }
+    }
+    moved
+}

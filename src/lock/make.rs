@@ -1,0 +1,229 @@
+//! [`Recipe`] → [`Lock`]: the distribution's part and the wheels, joined. Begin at [`lock`].
+
+use std::collections::BTreeMap;
+
+use super::error::LockError;
+use super::file::order;
+use super::suites::Suites;
+use super::system::System;
+use super::{Context, FileKind, Lock, Locked, debian_architecture};
+use crate::elf::Machine;
+use crate::recipe::Recipe;
+
+/// Which locked versions may move.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Upgrade {
+    /// None: a locked version stays while it exists and fits.
+    #[default]
+    Nothing,
+    /// All.
+    Everything,
+    /// These: names of packages, of their source packages, or of Python projects.
+    These(Vec<String>),
+}
+
+/// How to lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Which locked versions may move.
+    pub upgrade: Upgrade,
+    /// Believe indexes whose `Valid-Until` is past.
+    pub allow_expired: bool,
+    /// What the closure is for: `x86_64-linux`.
+    pub platform: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            upgrade: Upgrade::Nothing,
+            allow_expired: false,
+            platform: "x86_64-linux".into(),
+        }
+    }
+}
+
+impl Upgrade {
+    fn covers(&self, file: &Locked) -> bool {
+        match self {
+            Upgrade::Nothing => false,
+            Upgrade::Everything => true,
+            Upgrade::These(names) => names
+                .iter()
+                .any(|name| *name == file.name || *name == file.source),
+        }
+    }
+}
+
+/// Asks the world what a recipe needs today. The same recipe, lock and indexes give the same lock.
+///
+/// Where nothing but the date of an index differs from `previous`, that lock comes back unchanged: a
+/// newer date alone would change every file that is built.
+pub fn lock(
+    recipe: &Recipe,
+    previous: Option<&Lock>,
+    context: &Context<'_>,
+    options: &Options,
+) -> Result<Lock, LockError> {
+    let (architecture, machine) = processor(&options.platform)?;
+    let Some(interpreter) = &recipe.interpreter else {
+        return Err(LockError::NoRelease);
+    };
+    let known = previous
+        .map(|lock| lock.suites.as_slice())
+        .unwrap_or_default();
+    let suites = Suites::load(
+        context,
+        &interpreter.value.suite,
+        architecture,
+        known,
+        options.allow_expired,
+    )?;
+    let kept: Vec<&Locked> = previous
+        .map(|lock| {
+            lock.files
+                .iter()
+                .filter(|file| !options.upgrade.covers(file))
+                .collect()
+        })
+        .unwrap_or_default();
+    let debs = kept.iter().filter(|file| file.kind == FileKind::Deb);
+    let prefer: BTreeMap<String, String> = debs
+        .map(|file| (file.name.clone(), file.version.clone()))
+        .collect();
+    let system = System::resolve(context, &suites, recipe, &prefer, machine)?;
+    let mut files = system.files();
+    files.extend(patches(
+        context,
+        &suites,
+        &system,
+        &interpreter.value.version,
+    )?);
+    let lock = Lock {
+        serial: previous.map_or(0, |lock| lock.serial) + 1,
+        recipe: recipe.lock_digest(),
+        platform: options.platform.clone(),
+        date: suites.date(),
+        python: Some(interpreter.value.version.clone()),
+        asked: recipe.lock_facts(),
+        suites: suites.suites.clone(),
+        files,
+    };
+    context.keep_fetched()?;
+    Ok(settle(lock, previous))
+}
+
+/// The packaging part of the interpreter's source package: Debian's patches are undone with it.
+fn patches(
+    context: &Context<'_>,
+    suites: &Suites,
+    system: &System<'_>,
+    python: &str,
+) -> Result<Option<Locked>, LockError> {
+    let Some(offer) = system.interpreter(python) else {
+        return Ok(None);
+    };
+    let (name, version) = (&*offer.package.source, &*offer.package.source_version);
+    patches_of(context, suites, name, version, "interpreter").map(Some)
+}
+
+/// The packaging part of a source package.
+pub(super) fn patches_of(
+    context: &Context<'_>,
+    suites: &Suites,
+    name: &str,
+    version: &str,
+    reason: &str,
+) -> Result<Locked, LockError> {
+    let (source, archive) = suites.source(context, name, version)?;
+    let file = source
+        .files
+        .into_iter()
+        .find(|file| file.path.contains(".debian.tar."));
+    let file = file.ok_or_else(|| LockError::NoSource {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        suite: suites.release().to_owned(),
+    })?;
+    Ok(Locked {
+        kind: FileKind::DebianPatches,
+        name: name.to_owned(),
+        version: version.to_owned(),
+        architecture: String::new(),
+        source: name.to_owned(),
+        archive,
+        path: file.path,
+        size: file.size,
+        sha256: file.sha256,
+        reason: reason.to_owned(),
+    })
+}
+
+/// Sorts, and lets an unchanged lock be the lock before.
+pub(super) fn settle(mut lock: Lock, previous: Option<&Lock>) -> Lock {
+    lock.files.sort_by(|a, b| order(a).cmp(&order(b)));
+    lock.suites
+        .sort_by(|a, b| (&a.archive, &a.name).cmp(&(&b.archive, &b.name)));
+    let same = |before: &&Lock| {
+        let Lock {
+            serial: _,
+            recipe,
+            platform,
+            date: _,
+            python,
+            asked,
+            suites: _,
+            files,
+        } = before;
+        (recipe, platform, python, asked, files)
+            == (
+                &lock.recipe,
+                &lock.platform,
+                &lock.python,
+                &lock.asked,
+                &lock.files,
+            )
+    };
+    match previous.filter(same) {
+        Some(before) => before.clone(),
+        None => lock,
+    }
+}
+
+/// Debian's name and ELF's name of a platform's processor.
+pub(super) fn processor(platform: &str) -> Result<(&'static str, Machine), LockError> {
+    let machine = match platform {
+        "x86_64-linux" => Some(Machine::X86_64),
+        "aarch64-linux" => Some(Machine::Aarch64),
+        _ => None,
+    };
+    debian_architecture(platform)
+        .zip(machine)
+        .ok_or_else(|| LockError::Platform {
+            platform: platform.to_owned(),
+        })
+}
+
+/// What differs between what a lock was made for and what the recipe asks now; empty when nothing does.
+///
+/// Pure: no index is asked, so a lock that is not out of date may still not be the newest.
+pub fn out_of_date(lock: &Lock, recipe: &Recipe) -> Vec<String> {
+    if lock.recipe == recipe.lock_digest() {
+        return Vec::new();
+    }
+    let asks = recipe.lock_facts();
+    let added = asks
+        .iter()
+        .filter(|fact| !lock.asked.contains(fact))
+        .map(|fact| format!("added: {fact}"));
+    let gone = lock
+        .asked
+        .iter()
+        .filter(|fact| !asks.contains(fact))
+        .map(|fact| format!("gone: {fact}"));
+    let mut differences: Vec<String> = added.chain(gone).collect();
+    if differences.is_empty() {
+        differences.push("the lock was made by another version of recipe".into());
+    }
+    differences
+}

@@ -1,0 +1,337 @@
+//! A small signed archive made in memory: packages, indexes, `InRelease`, and a key of its own.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use pgp::composed::{
+    ArmorOptions, CleartextSignedMessage, KeyType, SecretKeyParamsBuilder, SignedSecretKey,
+};
+use pgp::packet::{SignatureConfig, SignatureType, Subpacket, SubpacketData};
+use pgp::types::{KeyDetails as _, Password, Timestamp};
+use sha2::{Digest as _, Sha256};
+
+/// When everything is signed: a minute after the date of the suites.
+const SIGNED: u32 = 1_789_199_800;
+
+/// A package that does not exist outside of a test.
+#[derive(Debug, Clone)]
+pub(super) struct Package {
+    pub(super) name: String,
+    pub(super) version: String,
+    pub(super) source: String,
+    pub(super) depends: String,
+    pub(super) files: Vec<(String, Vec<u8>)>,
+}
+
+impl Package {
+    /// `name version`, from a source package of the same name, with one data file.
+    pub(super) fn new(name: &str, version: &str) -> Package {
+        let file = (
+            format!("usr/share/{name}/data"),
+            format!("{name} {version}").into_bytes(),
+        );
+        Package {
+            name: name.into(),
+            version: version.into(),
+            source: name.into(),
+            depends: String::new(),
+            files: vec![file],
+        }
+    }
+
+    pub(super) fn source(mut self, source: &str) -> Package {
+        self.source = source.into();
+        self
+    }
+
+    pub(super) fn depends(mut self, depends: &str) -> Package {
+        self.depends = depends.into();
+        self
+    }
+
+    /// Adds `usr/lib/x86_64-linux-gnu/SONAME`, which needs these libraries.
+    pub(super) fn library(mut self, soname: &str, needed: &[&str]) -> Package {
+        self.files.push((
+            format!("usr/lib/x86_64-linux-gnu/{soname}"),
+            elf(Some(soname), needed),
+        ));
+        self
+    }
+
+    /// Adds a module, which needs these libraries, at a path.
+    pub(super) fn module(mut self, path: &str, needed: &[&str]) -> Package {
+        self.files.push((path.into(), elf(None, needed)));
+        self
+    }
+
+    fn path(&self) -> String {
+        format!(
+            "pool/main/{}/{}_{}_amd64.deb",
+            self.source,
+            self.name,
+            self.version.replace(':', "%3a")
+        )
+    }
+
+    /// The file of the package: `ar` of three members.
+    fn deb(&self) -> Vec<u8> {
+        let mut out = b"!<arch>\n".to_vec();
+        let members = [
+            ("debian-binary", b"2.0\n".to_vec()),
+            ("control.tar", tar(&[])),
+            ("data.tar", tar(&self.files)),
+        ];
+        for (name, content) in members {
+            let _ = write!(
+                out,
+                "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n",
+                0,
+                0,
+                0,
+                100_644,
+                content.len()
+            );
+            out.extend_from_slice(&content);
+            if content.len() % 2 == 1 {
+                out.push(b'\n');
+            }
+        }
+        out
+    }
+}
+
+fn tar(files: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (path, content) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        builder
+            .append_data(&mut header, path, &content[..])
+            .unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
+/// The smallest ELF library for x86-64 that says what it is and needs.
+fn elf(soname: Option<&str>, needed: &[&str]) -> Vec<u8> {
+    let mut strings = vec![0u8];
+    let mut entries: Vec<(u64, u64)> = Vec::new();
+    let named = needed
+        .iter()
+        .map(|name| (1, *name))
+        .chain(soname.map(|name| (14, name)));
+    for (tag, name) in named {
+        entries.push((tag, strings.len() as u64));
+        strings.extend_from_slice(name.as_bytes());
+        strings.push(0);
+    }
+    let dynamic = 64 + 2 * 56;
+    let count = entries.len() as u64 + 3;
+    let text = dynamic + 16 * count;
+    entries.extend([(5, text), (10, strings.len() as u64), (0, 0)]);
+    let size = text + strings.len() as u64;
+    let mut out = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
+    let half = |value: u16| value.to_le_bytes().to_vec();
+    let word = |value: u32| value.to_le_bytes().to_vec();
+    let long = |value: u64| value.to_le_bytes().to_vec();
+    out.extend(
+        [
+            half(3),
+            half(62),
+            word(1),
+            long(0),
+            long(64),
+            long(0),
+            word(0),
+            half(64),
+            half(56),
+            half(2),
+            half(64),
+            half(0),
+            half(0),
+        ]
+        .concat(),
+    );
+    for (kind, offset, length) in [(1u32, 0u64, size), (2, dynamic, 16 * count)] {
+        out.extend(
+            [
+                word(kind),
+                word(4),
+                long(offset),
+                long(offset),
+                long(offset),
+                long(length),
+                long(length),
+                long(8),
+            ]
+            .concat(),
+        );
+    }
+    for (tag, value) in entries {
+        out.extend([long(tag), long(value)].concat());
+    }
+    out.extend_from_slice(&strings);
+    out
+}
+
+/// An archive with its key.
+pub(super) struct Archive {
+    pub(super) key: SignedSecretKey,
+    /// Packages of each suite.
+    pub(super) suites: BTreeMap<String, Vec<Package>>,
+    /// `Date` of every suite, as it is written.
+    pub(super) date: String,
+    /// Further fields of every `InRelease`.
+    pub(super) fields: String,
+}
+
+impl Archive {
+    /// The three suites of trixie, with these packages in the first.
+    pub(super) fn new(packages: Vec<Package>) -> Archive {
+        let mut builder = SecretKeyParamsBuilder::default();
+        builder
+            .key_type(KeyType::Ed25519Legacy)
+            .can_certify(true)
+            .can_sign(true)
+            .created_at(Timestamp::from_secs(SIGNED - 1_000))
+            .primary_user_id("Test <t@test>".into());
+        let key = builder
+            .build()
+            .unwrap()
+            .generate(rand::thread_rng())
+            .unwrap();
+        let names = ["trixie", "trixie-updates", "trixie-security"];
+        let mut suites: BTreeMap<String, Vec<Package>> = names
+            .iter()
+            .map(|name| ((*name).to_owned(), Vec::new()))
+            .collect();
+        suites.insert("trixie".into(), packages);
+        Archive {
+            key,
+            suites,
+            date: "Sat, 12 Sep 2026 07:55:41 UTC".into(),
+            fields: "Acquire-By-Hash: yes\n".into(),
+        }
+    }
+
+    /// The public key, armoured.
+    pub(super) fn public_key(&self) -> Vec<u8> {
+        self.key
+            .to_public_key()
+            .to_armored_bytes(ArmorOptions::default())
+            .unwrap()
+    }
+
+    /// Puts a version in the place of the one that a suite has.
+    pub(super) fn replace(&mut self, suite: &str, package: Package) {
+        let packages = self.suites.get_mut(suite).unwrap();
+        packages.retain(|known| known.name != package.name);
+        packages.push(package);
+    }
+
+    /// Every file of the archive by its path.
+    pub(super) fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        for (suite, packages) in &self.suites {
+            let (mut binaries, mut sources) = (String::new(), String::new());
+            let mut known = std::collections::BTreeSet::new();
+            for package in packages {
+                let deb = package.deb();
+                let _ = write!(
+                    binaries,
+                    "Package: {}\nSource: {}\nVersion: {}\nArchitecture: amd64\nDepends: {}\nDescription: x\n y\nFilename: {}\nSize: {}\nSHA256: {}\n\n",
+                    package.name,
+                    package.source,
+                    package.version,
+                    package.depends,
+                    package.path(),
+                    deb.len(),
+                    sha256(&deb)
+                );
+                files.insert(package.path(), deb);
+                if known.insert(&package.source) {
+                    let (name, version) = (&package.source, &package.version);
+                    let patches = format!("patches of {name} {version}").into_bytes();
+                    let _ = write!(
+                        sources,
+                        "Package: {name}\nVersion: {version}\nDirectory: pool/main/{name}\nChecksums-Sha256:\n {} {} {name}_{version}.debian.tar.xz\n\n",
+                        sha256(&patches),
+                        patches.len()
+                    );
+                    files.insert(
+                        format!("pool/main/{name}/{name}_{version}.debian.tar.xz"),
+                        patches,
+                    );
+                }
+            }
+            let contents: String = packages
+                .iter()
+                .flat_map(|package| {
+                    package
+                        .files
+                        .iter()
+                        .map(|(path, _)| format!("{path} libs/{}\n", package.name))
+                })
+                .collect();
+            let indexes = [
+                ("main/binary-amd64/Packages", binaries),
+                ("main/source/Sources", sources),
+                ("main/Contents-amd64", contents),
+            ];
+            let mut release = format!(
+                "Origin: Test\nSuite: {suite}\nCodename: {suite}\nDate: {}\nArchitectures: amd64\nComponents: main\n{}SHA256:\n",
+                self.date, self.fields
+            );
+            for (path, text) in indexes {
+                let packed = gzip(text.as_bytes());
+                for (path, bytes) in [
+                    (path.to_owned(), text.clone().into_bytes()),
+                    (format!("{path}.gz"), packed),
+                ] {
+                    let hash = sha256(&bytes);
+                    let _ = writeln!(release, " {hash} {} {path}", bytes.len());
+                    let folder = path.rsplit_once('/').unwrap().0;
+                    files.insert(
+                        format!("dists/{suite}/{folder}/by-hash/SHA256/{hash}"),
+                        bytes.clone(),
+                    );
+                    files.insert(format!("dists/{suite}/{path}"), bytes);
+                }
+            }
+            files.insert(format!("dists/{suite}/InRelease"), self.sign(&release));
+        }
+        files
+    }
+
+    /// A clear-signed text.
+    pub(super) fn sign(&self, text: &str) -> Vec<u8> {
+        let key = &self.key.primary_key;
+        let mut config =
+            SignatureConfig::from_key(rand::thread_rng(), key, SignatureType::Text).unwrap();
+        config.hashed_subpackets = vec![
+            Subpacket::regular(SubpacketData::SignatureCreationTime(Timestamp::from_secs(
+                SIGNED,
+            )))
+            .unwrap(),
+            Subpacket::regular(SubpacketData::IssuerFingerprint(key.fingerprint())).unwrap(),
+        ];
+        let message =
+            CleartextSignedMessage::new(text.trim_end(), config, key, &Password::empty()).unwrap();
+        message.to_armored_bytes(ArmorOptions::default()).unwrap()
+    }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+pub(super) fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

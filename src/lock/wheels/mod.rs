@@ -1,0 +1,135 @@
+//! Requirements → the [`Locked`] wheels that satisfy them. Begin at [`resolve`].
+//!
+//! uv resolves; it is a pinned source ([`tool`]), runs in the sandbox beside the Python that the
+//! closure will have ([`run`]), and is the one program that is ever given a network. Of its answer
+//! only names, versions, hashes and who needs whom are kept: [`choose`] picks one wheel for each
+//! project, and [`fetch`] brings files by name and hash from whatever index the machine has.
+
+mod choose;
+mod error;
+pub mod fetch;
+mod run;
+mod tool;
+
+use std::collections::BTreeMap;
+
+use camino::Utf8Path;
+use rayon::prelude::*;
+use recipe_store::Session;
+use reqwest::Url;
+
+use super::{FileKind, Locked};
+use crate::net::Net;
+use crate::python::{ProjectName, Requirement, Target, pylock};
+use crate::sandbox::Sandbox;
+
+pub use error::{Shown, WheelsError};
+pub use tool::Tool;
+
+/// What resolving needs besides the question.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// Fetches the tool, and the wheels whose size no index says.
+    pub net: &'a Net,
+    /// Where fetched files go.
+    pub session: &'a Session,
+    /// Where the tool runs.
+    pub sandbox: &'a Sandbox,
+    /// Package indexes, each complete in itself, the best first: [`fetch::indexes`].
+    pub indexes: &'a [Url],
+    /// The Python and libc that the wheels must fit.
+    pub target: &'a Target,
+    /// The interpreter's Debian packages, merged and checked out; they hold
+    /// `usr/bin/pythonX.Y` and the libraries it needs.
+    pub python_root: &'a Utf8Path,
+}
+
+/// Which versions of the lock before may move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Upgrade<'a> {
+    /// None: versions that still satisfy everything stay.
+    Nothing,
+    /// These projects (normalised names).
+    These(&'a [ProjectName]),
+    /// All.
+    Everything,
+}
+
+/// One wheel for each project that `requirements` need, sorted by name.
+///
+/// `previous` are the wheels of the lock before; their versions are kept where they can be.
+///
+/// # Errors
+/// When nothing satisfies the requirements, a project has no wheel for the target, no index
+/// answers, or the machine is offline.
+pub fn resolve(
+    requirements: &[Requirement],
+    previous: &[Locked],
+    upgrade: Upgrade<'_>,
+    context: &Context<'_>,
+) -> Result<Vec<Locked>, WheelsError> {
+    if requirements.is_empty() {
+        return Ok(Vec::new());
+    }
+    if context.net.settings().offline {
+        return Err(WheelsError::Offline);
+    }
+    let tool = tool::Tool::pinned(context.target.architecture())?;
+    let kept = preferences(previous, upgrade);
+    let answer = run::run(requirements, &kept, &tool, context)?;
+    let reasons = run::reasons(&answer.annotated);
+    answer
+        .packages
+        .par_iter()
+        .map(|package| locked(package, requirements, &reasons, &answer.index, context))
+        .collect::<Result<Vec<_>, _>>()
+        .map(|mut locked| {
+            locked.sort_by(|a, b| a.name.cmp(&b.name));
+            locked
+        })
+}
+
+/// Names and versions to keep where possible.
+fn preferences<'a>(previous: &'a [Locked], upgrade: Upgrade<'_>) -> Vec<(&'a str, &'a str)> {
+    let may_move = |name: &str| match upgrade {
+        Upgrade::Nothing => false,
+        Upgrade::These(names) => names.iter().any(|other| other.as_str() == name),
+        Upgrade::Everything => true,
+    };
+    let wheels = previous.iter().filter(|file| file.kind == FileKind::Wheel);
+    let kept = wheels.filter(|file| !may_move(&file.name));
+    kept.map(|file| (file.name.as_str(), file.version.as_str()))
+        .collect()
+}
+
+fn locked(
+    package: &pylock::Package,
+    requirements: &[Requirement],
+    reasons: &BTreeMap<ProjectName, String>,
+    index: &Url,
+    context: &Context<'_>,
+) -> Result<Locked, WheelsError> {
+    let allowed: Vec<&str> = requirements
+        .iter()
+        .filter(|requirement| requirement.name == package.name)
+        .flat_map(|requirement| requirement.sha256.iter().map(String::as_str))
+        .collect();
+    let file = choose::choose(package, context.target, &allowed)?;
+    let size = match file.size {
+        Some(size) => size,
+        // An HTML page says no sizes; the build needs the file next anyway.
+        None => fetch::of_answer(file, index, context)?.size,
+    };
+    Ok(Locked {
+        kind: FileKind::Wheel,
+        name: package.name.to_string(),
+        version: package.version.to_string(),
+        architecture: String::new(),
+        source: String::new(),
+        archive: fetch::ARCHIVE.to_owned(),
+        path: file.name.clone(),
+        size,
+        sha256: file.sha256.clone(),
+        reason: reasons.get(&package.name).cloned().unwrap_or_default(),
+    })
+}

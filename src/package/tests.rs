@@ -1,0 +1,436 @@
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+
+use camino::Utf8Path;
+use proptest::prelude::*;
+use recipe_store::{Session, Store, TreeBuilder};
+
+use super::*;
+use crate::archive::{ArchiveError, Compression, Limits, Sink, unpack_tar};
+
+/// A store in a temporary directory.
+struct Scratch {
+    home: tempfile::TempDir,
+    session: Session,
+}
+
+impl Scratch {
+    fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let store = Utf8Path::from_path(home.path()).unwrap().join("store");
+        let session = Store::open(&store).unwrap().session().unwrap();
+        Scratch { home, session }
+    }
+
+    fn tree(&self, items: &BTreeMap<String, Item>) -> TreeId {
+        let mut tree = TreeBuilder::new();
+        for (path, item) in items {
+            match item {
+                Item::Directory => tree.directory(path).unwrap(),
+                Item::Symlink(target) => {
+                    let target = target.clone();
+                    tree.insert(path, Entry::Symlink { target }).unwrap();
+                }
+                Item::File(bytes, executable) => {
+                    let executable = *executable;
+                    let blob = self.session.put_blob(bytes, executable).unwrap();
+                    tree.insert(path, Entry::File { blob, executable }).unwrap();
+                }
+            }
+        }
+        tree.finish(&self.session).unwrap()
+    }
+
+    fn pack(&self, tree: &TreeId, options: &Options) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let written = write(&self.session, tree, options, &mut bytes, &mut |_| {}).unwrap();
+        assert_eq!(written.bytes, bytes.len() as u64);
+        assert_eq!(written.digest, Digest::of(&bytes));
+        bytes
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Item {
+    Directory,
+    File(Vec<u8>, bool),
+    Symlink(String),
+}
+
+#[derive(Default)]
+struct Remembered(BTreeMap<String, Item>);
+
+impl Sink for Remembered {
+    fn directory(&mut self, path: &str) -> Result<(), ArchiveError> {
+        self.0.insert(path.into(), Item::Directory);
+        Ok(())
+    }
+    fn file(
+        &mut self,
+        path: &str,
+        executable: bool,
+        _: u64,
+        content: &mut dyn Read,
+    ) -> Result<(), ArchiveError> {
+        let mut bytes = Vec::new();
+        content
+            .read_to_end(&mut bytes)
+            .map_err(ArchiveError::sink)?;
+        self.0.insert(path.into(), Item::File(bytes, executable));
+        Ok(())
+    }
+    fn symlink(&mut self, path: &str, target: &str) -> Result<(), ArchiveError> {
+        self.0.insert(path.into(), Item::Symlink(target.into()));
+        Ok(())
+    }
+    fn hard_link(&mut self, _: &str, _: &str) -> Result<(), ArchiveError> {
+        unreachable!("we write none")
+    }
+}
+
+fn unpacked(bytes: &[u8], format: Format) -> BTreeMap<String, Item> {
+    let compression = match format {
+        Format::TarZst => Compression::Zstd,
+        Format::TarGz => Compression::Gzip,
+    };
+    let mut sink = Remembered::default();
+    let limits = Limits::default();
+    unpack_tar(bytes, compression, "package", &limits, &mut sink).unwrap();
+    sink.0
+}
+
+fn options(format: Format) -> Options {
+    Options {
+        format,
+        level: None,
+        top: "closure-1.0".into(),
+        epoch: 1_700_000_000,
+        threads: 2,
+    }
+}
+
+/// Every case in which ustar is not enough, and those just before.
+fn awkward() -> BTreeMap<String, Item> {
+    let file = |text: &str| Item::File(text.into(), false);
+    let mut items = BTreeMap::from([
+        ("bin/run".to_owned(), Item::File(b"#!".to_vec(), true)),
+        ("bin/run.d".to_owned(), Item::Directory),
+        ("empty".to_owned(), file("")),
+        ("large".to_owned(), Item::File(vec![9; 2_000_000], false)),
+        ("ünï/cödé".to_owned(), file("u")),
+        ("a b\nc\"".to_owned(), file("odd")),
+        ("link".to_owned(), Item::Symlink("bin/run".into())),
+        (
+            "far".to_owned(),
+            Item::Symlink(format!("{}x", "d/".repeat(60))),
+        ),
+        ("ünlink".to_owned(), Item::Symlink("ünï/cödé".into())),
+    ]);
+    for length in [86, 87, 88, 89, 100, 101, 155, 156, 200, 255] {
+        items.insert("n".repeat(length), file("long name"));
+        items.insert(format!("{}/file", "p".repeat(length)), file("long folder"));
+        items.insert(
+            format!("{}/{}", "q".repeat(length), "r".repeat(99)),
+            Item::Directory,
+        );
+    }
+    items
+}
+
+/// With every directory above an entry.
+fn whole(items: &BTreeMap<String, Item>, top: &str) -> BTreeMap<String, Item> {
+    let mut all = BTreeMap::new();
+    for (path, item) in items {
+        let path = format!("{top}/{path}");
+        for (end, _) in path.match_indices('/') {
+            all.insert(path[..end].to_owned(), Item::Directory);
+        }
+        all.insert(path, item.clone());
+    }
+    all
+}
+
+#[test]
+fn what_goes_in_comes_out() {
+    let scratch = Scratch::new();
+    let tree = scratch.tree(&awkward());
+    for format in [Format::TarZst, Format::TarGz] {
+        let bytes = scratch.pack(&tree, &options(format));
+        assert_eq!(unpacked(&bytes, format), whole(&awkward(), "closure-1.0"));
+        let nested = Options {
+            top: "opt/x".into(),
+            ..options(format)
+        };
+        let bytes = scratch.pack(&tree, &nested);
+        assert_eq!(unpacked(&bytes, format), whole(&awkward(), "opt/x"));
+    }
+}
+
+#[test]
+fn any_number_of_threads_and_any_store_give_the_same_bytes() {
+    let (one, other) = (Scratch::new(), Scratch::new());
+    let mut items = awkward();
+    let tree = one.tree(&items);
+    assert_eq!(other.tree(&items), tree);
+    let gz = options(Format::TarGz);
+    assert_eq!(one.pack(&tree, &gz), other.pack(&tree, &gz));
+    // At level 9 one job of the compressor is 16 MiB: this makes more than one.
+    let noise = (0..20_000_000u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 29) as u8);
+    items.insert("noise".into(), Item::File(noise.collect(), false));
+    let tree = one.tree(&items);
+    assert_eq!(other.tree(&items), tree);
+    let with = |scratch: &Scratch, threads| {
+        let zst = options(Format::TarZst);
+        scratch.pack(&tree, &Options { threads, ..zst })
+    };
+    let first = with(&one, 1);
+    for threads in [0, 2, 3] {
+        assert!(with(&other, threads) == first, "{threads} threads");
+    }
+}
+
+#[test]
+fn the_tar_inside_is_the_same_for_ever() {
+    let scratch = Scratch::new();
+    let tree = scratch.tree(&awkward());
+    let bytes = scratch.pack(&tree, &options(Format::TarZst));
+    let tar = zstd::decode_all(&bytes[..]).unwrap();
+    let digest = "fe7907ada590afc320e1d4933f816695bb7c61dbfa8850d5674ab5f13f27a074";
+    assert_eq!(Digest::of(&tar).to_string(), digest);
+}
+
+#[test]
+fn entries_are_sorted_and_carry_nothing_of_this_machine() {
+    let scratch = Scratch::new();
+    let tree = scratch.tree(&awkward());
+    let bytes = zstd::decode_all(&scratch.pack(&tree, &options(Format::TarZst))[..]).unwrap();
+    let mut archive = ::tar::Archive::new(&bytes[..]);
+    let mut paths = Vec::new();
+    for entry in archive.entries().unwrap() {
+        let entry = entry.unwrap();
+        let header = entry.header();
+        let mode = header.mode().unwrap();
+        match header.entry_type() {
+            ::tar::EntryType::Directory => assert_eq!(mode, 0o755),
+            ::tar::EntryType::Symlink => assert_eq!(mode, 0o777),
+            _ => assert_eq!(
+                mode,
+                if entry.path_bytes().ends_with(b"bin/run") {
+                    0o755
+                } else {
+                    0o644
+                }
+            ),
+        }
+        assert_eq!(header.mtime().unwrap(), 1_700_000_000);
+        assert_eq!((header.uid().unwrap(), header.gid().unwrap()), (0, 0));
+        assert_eq!(header.username_bytes().unwrap(), b"");
+        assert_eq!(header.groupname_bytes().unwrap(), b"");
+        let path = entry.path_bytes().into_owned();
+        paths.push(path.strip_suffix(b"/").map(<[u8]>::to_vec).unwrap_or(path));
+    }
+    assert!(paths.is_sorted());
+    assert_eq!(paths.len(), whole(&awkward(), "closure-1.0").len());
+}
+
+/// Prints path, mode and content of what a program unpacked.
+const LOOK: &str = r#"
+import hashlib, os, sys
+root = os.fsencode(sys.argv[1])
+for folder, folders, files in os.walk(root):
+    for name in folders + files:
+        path = os.path.join(folder, name)
+        status = os.lstat(path)
+        what = oct(status.st_mode) if not os.path.islink(path) else os.readlink(path).hex()
+        content = hashlib.sha256(open(path, "rb").read()).hexdigest() if os.path.isfile(path) and not os.path.islink(path) else ""
+        print(os.path.relpath(path, root).hex(), what, content, 0 if os.path.islink(path) else int(status.st_mtime))
+"#;
+
+#[test]
+fn other_programs_unpack_the_same_files_and_modes() {
+    let scratch = Scratch::new();
+    let tree = scratch.tree(&awkward());
+    let package = scratch.home.path().join("package.tar.gz");
+    std::fs::write(&package, scratch.pack(&tree, &options(Format::TarGz))).unwrap();
+    let plain = scratch.home.path().join("package.tar");
+    let zst = scratch.pack(&tree, &options(Format::TarZst));
+    std::fs::write(&plain, zstd::decode_all(&zst[..]).unwrap()).unwrap();
+    let extract =
+        "import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2], filter='tar')";
+    let mut seen: Vec<(String, String)> = Vec::new();
+    for file in [&package, &plain] {
+        for program in ["tar", "bsdtar", "python3"] {
+            let folder = scratch.home.path().join(format!(
+                "{program}-of-{}",
+                file.extension().unwrap().display()
+            ));
+            std::fs::create_dir(&folder).unwrap();
+            let mut command = Command::new(program);
+            match program {
+                "python3" => command.args(["-c", extract]).arg(file).arg(&folder),
+                _ => command.arg("-xpf").arg(file).arg("-C").arg(&folder),
+            };
+            match command.stderr(Stdio::inherit()).status() {
+                Ok(status) => assert!(status.success(), "{program}"),
+                Err(error) => {
+                    eprintln!("left out: {program}: {error}");
+                    continue;
+                }
+            }
+            let look = Command::new("python3")
+                .args(["-c", LOOK])
+                .arg(&folder)
+                .output()
+                .unwrap();
+            let mut lines: Vec<_> = String::from_utf8(look.stdout)
+                .unwrap()
+                .lines()
+                .map(str::to_owned)
+                .collect();
+            lines.sort();
+            assert_eq!(
+                lines.len(),
+                whole(&awkward(), "closure-1.0").len(),
+                "{program}"
+            );
+            seen.push((program.to_owned(), lines.join("\n")));
+        }
+    }
+    assert!(seen.len() >= 2, "there are programs to compare with");
+    for (program, lines) in &seen {
+        assert_eq!(lines, &seen[0].1, "{program}");
+    }
+}
+
+#[test]
+fn a_blob_that_changed_in_the_store_is_not_packed() {
+    let scratch = Scratch::new();
+    let items = BTreeMap::from([("f".to_owned(), Item::File(vec![5; 100_000], false))]);
+    let tree = scratch.tree(&items);
+    scratch.session.commit().unwrap();
+    let mut pending = vec![scratch.home.path().to_owned()];
+    while let Some(path) = pending.pop() {
+        if path.is_dir() {
+            pending.extend(
+                std::fs::read_dir(path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
+        } else if std::fs::read(&path).unwrap() == vec![5; 100_000] {
+            let writable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+            std::fs::set_permissions(&path, writable).unwrap();
+            std::fs::write(&path, vec![6; 100_000]).unwrap();
+        }
+    }
+    let result = write(
+        scratch.session.store(),
+        &tree,
+        &options(Format::TarZst),
+        &mut io::sink(),
+        &mut |_| {},
+    );
+    let message = result.expect_err("damaged").to_string();
+    assert!(
+        message.starts_with("\"f\" is damaged in the store"),
+        "{message}"
+    );
+}
+
+#[test]
+fn options_that_cannot_be_are_refused() {
+    let scratch = Scratch::new();
+    let tree = scratch.tree(&BTreeMap::new());
+    let good = options(Format::TarZst);
+    for (bad, reason) in [
+        (
+            Options {
+                level: Some(20),
+                ..good.clone()
+            },
+            "the compression level is 20, 1 to 19 was wanted",
+        ),
+        (
+            Options {
+                level: Some(0),
+                ..options(Format::TarGz)
+            },
+            "the compression level is 0, 1 to 9 was wanted",
+        ),
+        (
+            Options {
+                top: "../x".into(),
+                ..good.clone()
+            },
+            "the top folder is \"../x\"",
+        ),
+        (
+            Options {
+                top: "/x".into(),
+                ..good.clone()
+            },
+            "the top folder",
+        ),
+        (
+            Options {
+                epoch: u64::MAX,
+                ..good
+            },
+            "the time of the entries",
+        ),
+    ] {
+        let result = write(&scratch.session, &tree, &bad, &mut io::sink(), &mut |_| {});
+        let message = result.expect_err("refused").to_string();
+        assert!(message.contains(reason), "{message}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_told_and_progress_ends_at_the_total() {
+    let scratch = Scratch::new();
+    let tree = scratch.tree(&awkward());
+    let mut full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let good = options(Format::TarGz);
+    let result = write(&scratch.session, &tree, &good, &mut full, &mut |_| {});
+    assert!(matches!(result, Err(PackageError::Write(_))));
+    let mut last = None;
+    write(
+        &scratch.session,
+        &tree,
+        &good,
+        &mut io::sink(),
+        &mut |told| {
+            assert!(last.is_none_or(|last: Progress| last.done < told.done));
+            last = Some(told);
+        },
+    )
+    .unwrap();
+    assert!(last.is_some_and(|last| last.done == last.total && last.total > 2_000_000));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_name_and_target_survives(
+        names in prop::collection::btree_set("[a-zä☃ .]{1,80}(/[a-zä]{1,60}){0,4}", 1..8),
+        target in "[a-zé]{1,200}",
+    ) {
+        let scratch = Scratch::new();
+        let mut items = BTreeMap::new();
+        for name in names {
+            let path = format!("x{name}");
+            let clash = items.keys().any(|other: &String| {
+                path.starts_with(&format!("{other}/")) || other.starts_with(&format!("{path}/"))
+            });
+            if !clash {
+                items.insert(path, Item::Symlink(target.clone()));
+            }
+        }
+        let tree = scratch.tree(&items);
+        let bytes = scratch.pack(&tree, &options(Format::TarZst));
+        prop_assert_eq!(unpacked(&bytes, Format::TarZst), whole(&items, "closure-1.0"));
+    }
+}

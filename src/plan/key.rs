@@ -1,0 +1,164 @@
+//! Resolved [`Step`] → [`StepKey`]: what counts, and what does not. Begin at [`preimage`].
+//!
+//! [`tell`] says all that counts to a [`Listener`], in one order for ever. One listener writes the
+//! pre-image that is hashed; `why.rs` reads two pre-images back and names their first difference.
+//! A number per kind of step is raised whenever that kind's result changes; digests pinned in the
+//! tests catch a forgotten raise.
+
+use recipe_store::{Digest, ObjectId, StepKey};
+
+use super::step::{Keep, Resolved, Step};
+use crate::recipe::{Check, Trim};
+
+/// Hears every fact of a step that can change its result.
+pub trait Listener {
+    /// The kind of step, and the version of what that kind does.
+    fn kind(&mut self, kind: &str, version: u32);
+    /// One named fact.
+    fn fact(&mut self, name: &str, value: &str);
+    /// One named input.
+    fn object(&mut self, name: &str, id: &ObjectId) {
+        self.fact(name, &id.to_string());
+    }
+}
+
+impl Resolved {
+    /// Only a step whose inputs exist has a key: an input rebuilt to the same bytes changes nothing.
+    pub fn key(&self) -> StepKey {
+        StepKey(Digest::of(&self.preimage()))
+    }
+
+    /// The bytes whose hash is the key: lines of `name value`, values escaped so that none spans lines.
+    pub fn preimage(&self) -> Vec<u8> {
+        let mut text = Preimage(String::new());
+        tell(self, &mut text);
+        text.0.into_bytes()
+    }
+}
+
+struct Preimage(String);
+
+impl Listener for Preimage {
+    fn kind(&mut self, kind: &str, version: u32) {
+        self.0.push_str(&format!("step {kind} {version}\n"));
+    }
+    fn fact(&mut self, name: &str, value: &str) {
+        self.0.push_str(&format!("{name} {}\n", value.escape_debug()));
+    }
+}
+
+/// Tells `ear` all that counts. No pattern ends in `..`: a new field does not compile until
+/// somebody decides whether it counts.
+pub fn tell(step: &Resolved, ear: &mut impl Listener) {
+    match step {
+        Step::Fetch(source) => {
+            // What the bytes are called, and where they come from, cannot change them.
+            ear.kind("fetch", 1);
+            ear.fact("sha256", &source.sha256);
+        }
+        Step::UnpackDeb { deb, package, named, exclude } => {
+            ear.kind("unpack-deb", 1);
+            ear.object("deb", deb);
+            ear.fact("package", package);
+            ear.fact("named", yes(*named));
+            exclude.iter().for_each(|pattern| ear.fact("exclude", pattern));
+        }
+        Step::UnpackWheel { wheel, file_name, python, glibc, keep_pth } => {
+            ear.kind("unpack-wheel", 1);
+            ear.object("wheel", wheel);
+            ear.fact("file-name", file_name);
+            ear.fact("python", python);
+            ear.fact("glibc", &format!("{}.{}", glibc.0, glibc.1));
+            ear.fact("keep-pth", yes(*keep_pth));
+        }
+        Step::Patches { packaging } => {
+            ear.kind("patches", 1);
+            ear.object("packaging", packaging);
+        }
+        Step::Relocate { tree, patches, python } => {
+            ear.kind("relocate", 1);
+            ear.object("tree", tree);
+            patches.iter().for_each(|id| ear.object("patches", id));
+            python.iter().for_each(|version| ear.fact("python", version));
+        }
+        Step::Scan { tree } => {
+            ear.kind("scan", 1);
+            ear.object("tree", tree);
+        }
+        Step::Interpreter { layers, python } => {
+            ear.kind("interpreter", 1);
+            layers.iter().for_each(|id| ear.object("layer", id));
+            ear.fact("python", python);
+        }
+        Step::Compile { tree, interpreter, python } => {
+            ear.kind("compile", 1);
+            ear.object("tree", tree);
+            ear.object("interpreter", interpreter);
+            ear.fact("python", python);
+        }
+        Step::Compose { layers, trim, entries } => {
+            ear.kind("compose", 1);
+            for layer in layers {
+                ear.fact("layer", &layer.name);
+                ear.object("tree", &layer.tree);
+                layer.scan.iter().for_each(|id| ear.object("scan", id));
+                ear.fact("keep", keep_word(layer.keep));
+            }
+            trim.iter().for_each(|rule| ear.fact("trim", trim_word(*rule)));
+            for entry in entries {
+                ear.fact("entry", &entry.name);
+                ear.fact("runs", entry.runs.as_str());
+            }
+        }
+        Step::Manifest { tree, scans, name, version, date } => {
+            ear.kind("manifest", 1);
+            ear.object("tree", tree);
+            scans.iter().for_each(|id| ear.object("scan", id));
+            ear.fact("name", name);
+            ear.fact("version", version);
+            ear.fact("date", &date.to_string());
+        }
+        Step::Proof { closure } => {
+            ear.kind("proof", 1);
+            ear.object("closure", closure);
+            ear.fact("isolation", "namespaces");
+        }
+        Step::Check { closure, checks } => {
+            ear.kind("check", 1);
+            ear.object("closure", closure);
+            ear.fact("isolation", "namespaces");
+            checks.iter().for_each(|check| tell_check(check, ear));
+        }
+    }
+}
+
+fn tell_check(check: &Check, ear: &mut impl Listener) {
+    match check {
+        Check::Python(code) => ear.fact("python", code),
+        Check::Run(words) => {
+            ear.fact("run", &words.len().to_string());
+            words.iter().for_each(|word| ear.fact("word", word));
+        }
+    }
+}
+
+fn yes(value: bool) -> &'static str {
+    if value { "yes" } else { "no" }
+}
+
+fn keep_word(keep: Keep) -> &'static str {
+    match keep {
+        Keep::All => "all",
+        Keep::LibrariesAsNeeded => "libraries-as-needed",
+    }
+}
+
+fn trim_word(rule: Trim) -> &'static str {
+    match rule {
+        Trim::Tests => "tests",
+        Trim::Docs => "docs",
+        Trim::StaticLibs => "static-libs",
+        Trim::Sources => "sources",
+        Trim::Idle => "idle",
+    }
+}

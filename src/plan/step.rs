@@ -1,0 +1,248 @@
+//! [`Step`]: the closed list of what a build can do.
+
+use recipe_store::ObjectId;
+
+use crate::lock::FileKind;
+use crate::recipe::{Check, EntryPoint, Trim};
+
+/// One thing a build can do. The list is closed, and short, on purpose.
+///
+/// `I` is what an input is: a node of the plan at first, an [`ObjectId`] once that node is built.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Step<I> {
+    /// Brings known bytes: the only step with a network, hence the only one with a checksum.
+    Fetch(Source),
+    /// Decodes a Debian package straight into closure layout.
+    UnpackDeb {
+        /// The `.deb` file.
+        deb: I,
+        /// Its package's name.
+        package: String,
+        /// Whether the recipe names the package, which keeps its programs too.
+        named: bool,
+        /// Patterns of closure paths that stay out, sorted.
+        exclude: Vec<String>,
+    },
+    /// Decodes a wheel straight into closure layout.
+    UnpackWheel {
+        /// The `.whl` file.
+        wheel: I,
+        /// Its file name, which holds its version and tags (PEP 427).
+        file_name: String,
+        /// Version of the interpreter it is installed for, such as `3.13`.
+        python: String,
+        /// Version of the closure's glibc, major and minor.
+        glibc: (u16, u16),
+        /// Whether `.pth` files that run code at every start are kept.
+        keep_pth: bool,
+    },
+    /// Reads which of the distribution's patches to its interpreter are undone.
+    Patches {
+        /// The `.debian.tar.xz` of its source package.
+        packaging: I,
+    },
+    /// Edits what would look outside of the closure at run time.
+    Relocate {
+        /// A tree in closure layout.
+        tree: I,
+        /// The distribution's patches to the interpreter, which are undone.
+        patches: Option<I>,
+        /// Version of the interpreter, where the tree is part of one.
+        python: Option<String>,
+    },
+    /// Reads every ELF file of a tree: what it needs, what it provides.
+    Scan {
+        /// A relocated tree.
+        tree: I,
+    },
+    /// The few files of an interpreter that compiling byte code needs.
+    Interpreter {
+        /// Relocated trees.
+        layers: Vec<I>,
+        /// Version of the interpreter.
+        python: String,
+    },
+    /// Compiles a tree's Python files to byte code.
+    Compile {
+        /// A relocated tree.
+        tree: I,
+        /// What [`Step::Interpreter`] made, for the machine that builds.
+        interpreter: I,
+        /// Version of the interpreter.
+        python: String,
+    },
+    /// Joins layers into one tree: trimmed, with the libraries that something needs, and no others.
+    Compose {
+        /// What is joined, in the lock's order.
+        layers: Vec<Layer<I>>,
+        /// Rules of what is left out, sorted.
+        trim: Vec<Trim>,
+        /// Names under `bin/` that start another program.
+        entries: Vec<EntryPoint>,
+    },
+    /// Adds the manifest, by which any copy can be verified.
+    Manifest {
+        /// What [`Step::Compose`] made.
+        tree: I,
+        /// What [`Step::Scan`] found in each layer.
+        scans: Vec<I>,
+        /// Name of the closure.
+        name: String,
+        /// Its version.
+        version: String,
+        /// SOURCE_DATE_EPOCH, seconds since 1970.
+        date: u64,
+    },
+    /// Runs the closure from two places where nothing of the host exists.
+    Proof {
+        /// A finished closure.
+        closure: I,
+    },
+    /// Runs the recipe's own checks inside the closure.
+    Check {
+        /// A finished closure.
+        closure: I,
+        /// What must succeed.
+        checks: Vec<Check>,
+    },
+}
+
+/// What [`Step::Fetch`] brings.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Source {
+    /// What it is, for the progress display.
+    pub kind: FileKind,
+    /// Package or project name.
+    pub name: String,
+    /// Its version, for people.
+    pub version: String,
+    /// Archive that has it.
+    pub archive: String,
+    /// Path inside the archive.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// sha256, hex.
+    pub sha256: String,
+}
+
+/// One layer of [`Step::Compose`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Layer<I> {
+    /// Who it is, for messages: `libc6`, `pyyaml`.
+    pub name: String,
+    /// The tree.
+    pub tree: I,
+    /// What [`Step::Scan`] found in it; none for byte code, which has no ELF files.
+    pub scan: Option<I>,
+    /// Whether all of it is kept.
+    pub keep: Keep,
+}
+
+/// Which of a layer's libraries are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Keep {
+    /// All files.
+    All,
+    /// All files but libraries, and those libraries that a kept file needs.
+    LibrariesAsNeeded,
+}
+
+impl<I> Step<I> {
+    /// The word for this kind, in messages and records.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Step::Fetch(_) => "fetch",
+            Step::UnpackDeb { .. } | Step::UnpackWheel { .. } => "unpack",
+            Step::Patches { .. } => "patches",
+            Step::Relocate { .. } => "relocate",
+            Step::Scan { .. } => "scan",
+            Step::Interpreter { .. } => "interpreter",
+            Step::Compile { .. } => "compile",
+            Step::Compose { .. } => "compose",
+            Step::Manifest { .. } => "manifest",
+            Step::Proof { .. } => "proof",
+            Step::Check { .. } => "check",
+        }
+    }
+
+    /// The same step with every input turned into something else, in one order for ever.
+    pub fn map<J, E>(&self, mut to: impl FnMut(&I) -> Result<J, E>) -> Result<Step<J>, E> {
+        Ok(match self {
+            Step::Fetch(source) => Step::Fetch(source.clone()),
+            Step::UnpackDeb { deb, package, named, exclude } => Step::UnpackDeb {
+                deb: to(deb)?,
+                package: package.clone(),
+                named: *named,
+                exclude: exclude.clone(),
+            },
+            Step::UnpackWheel { wheel, file_name, python, glibc, keep_pth } => Step::UnpackWheel {
+                wheel: to(wheel)?,
+                file_name: file_name.clone(),
+                python: python.clone(),
+                glibc: *glibc,
+                keep_pth: *keep_pth,
+            },
+            Step::Patches { packaging } => Step::Patches { packaging: to(packaging)? },
+            Step::Relocate { tree, patches, python } => Step::Relocate {
+                tree: to(tree)?,
+                patches: patches.as_ref().map(&mut to).transpose()?,
+                python: python.clone(),
+            },
+            Step::Scan { tree } => Step::Scan { tree: to(tree)? },
+            Step::Interpreter { layers, python } => Step::Interpreter {
+                layers: layers.iter().map(&mut to).collect::<Result<_, _>>()?,
+                python: python.clone(),
+            },
+            Step::Compile { tree, interpreter, python } => Step::Compile {
+                tree: to(tree)?,
+                interpreter: to(interpreter)?,
+                python: python.clone(),
+            },
+            Step::Compose { layers, trim, entries } => Step::Compose {
+                layers: layers.iter().map(|layer| layer.map(&mut to)).collect::<Result<_, _>>()?,
+                trim: trim.clone(),
+                entries: entries.clone(),
+            },
+            Step::Manifest { tree, scans, name, version, date } => Step::Manifest {
+                tree: to(tree)?,
+                scans: scans.iter().map(&mut to).collect::<Result<_, _>>()?,
+                name: name.clone(),
+                version: version.clone(),
+                date: *date,
+            },
+            Step::Proof { closure } => Step::Proof { closure: to(closure)? },
+            Step::Check { closure, checks } => {
+                Step::Check { closure: to(closure)?, checks: checks.clone() }
+            }
+        })
+    }
+
+    /// Every input, in the order of [`Step::map`].
+    pub fn inputs(&self) -> Vec<I>
+    where
+        I: Clone,
+    {
+        let mut found = Vec::new();
+        let collected: Result<Step<()>, std::convert::Infallible> = self.map(|input| {
+            found.push(input.clone());
+            Ok(())
+        });
+        let Ok(_) = collected;
+        found
+    }
+}
+
+impl<I> Layer<I> {
+    fn map<J, E>(&self, to: &mut impl FnMut(&I) -> Result<J, E>) -> Result<Layer<J>, E> {
+        Ok(Layer {
+            name: self.name.clone(),
+            tree: to(&self.tree)?,
+            scan: self.scan.as_ref().map(to).transpose()?,
+            keep: self.keep,
+        })
+    }
+}
+
+/// A step whose inputs exist.
+pub type Resolved = Step<ObjectId>;

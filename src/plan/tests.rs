@@ -1,0 +1,155 @@
+use std::sync::Arc;
+
+use camino::Utf8Path;
+use recipe_store::{Digest, ObjectId, TreeId};
+
+use super::*;
+
+const RECIPE: &str = r#"
+recipe "small" version="1" {
+    interpreter "python" "3.13" from="debian" suite="trixie"
+    pip { require "six" }
+    check { python "import six" }
+}
+"#;
+
+fn recipe_at(folder: &str) -> Recipe {
+    Recipe::parse("small.kdl", Arc::from(RECIPE), Utf8Path::new(folder)).expect("parses")
+}
+
+fn file(kind: FileKind, name: &str) -> Locked {
+    Locked {
+        kind,
+        name: name.into(),
+        version: "1".into(),
+        architecture: "amd64".into(),
+        source: String::new(),
+        archive: "debian".into(),
+        path: format!("pool/{name}"),
+        size: 1,
+        sha256: Digest::of(name.as_bytes()).to_string(),
+        reason: "recipe".into(),
+    }
+}
+
+fn lock() -> Lock {
+    Lock {
+        serial: 1,
+        recipe: Digest::of(b""),
+        asked: Vec::new(),
+        platform: "x86_64-linux".into(),
+        date: 0,
+        python: Some("3.13".into()),
+        suites: Vec::new(),
+        files: vec![
+            file(FileKind::Deb, "libc6"),
+            file(FileKind::Deb, "python3.13-minimal"),
+            file(FileKind::DebianPatches, "python3.13"),
+            file(FileKind::Wheel, "six"),
+        ],
+    }
+}
+
+fn steps(plan: &Plan) -> Vec<Planned> {
+    plan.graph().node_weights().map(|node| node.step.clone()).collect()
+}
+
+#[test]
+fn a_plan_does_not_depend_on_where_the_recipe_lies() {
+    let here = Plan::of(&recipe_at("/here"), &lock());
+    let there = Plan::of(&recipe_at("/another/home"), &lock());
+    assert_eq!(steps(&here), steps(&there));
+}
+
+#[test]
+fn steps_that_say_the_same_are_one_node() {
+    let mut twice = lock();
+    twice.files.push(file(FileKind::Wheel, "six"));
+    let once = Plan::of(&recipe_at("/"), &lock());
+    let plan = Plan::of(&recipe_at("/"), &twice);
+    assert_eq!(once.len(), plan.len());
+    assert_eq!(plan.len(), plan.graph().node_count());
+}
+
+#[test]
+fn every_edge_goes_from_a_lower_to_a_higher_number() {
+    let plan = Plan::of(&recipe_at("/"), &lock());
+    for edge in plan.graph().edge_indices() {
+        let (from, to) = plan.graph().edge_endpoints(edge).expect("an edge has ends");
+        assert!(from < to);
+    }
+}
+
+#[test]
+fn the_archive_and_name_of_a_source_do_not_enter_its_key() {
+    let source = |archive: &str, path: &str| -> Resolved {
+        Step::Fetch(Source {
+            kind: FileKind::Deb,
+            name: path.into(),
+            version: "1".into(),
+            archive: archive.into(),
+            path: path.into(),
+            size: 3,
+            sha256: "00".repeat(32),
+        })
+    };
+    assert_eq!(source("debian", "a").key(), source("debian-security", "b").key());
+}
+
+fn tree(text: &str) -> ObjectId {
+    ObjectId::Tree(TreeId { digest: Digest::of(text.as_bytes()), size: 1 })
+}
+
+/// One step of each kind that a value can change, with fixed inputs.
+fn samples() -> Vec<Resolved> {
+    vec![
+        Step::UnpackDeb { deb: tree("a"), package: "p".into(), named: false, exclude: vec![] },
+        Step::UnpackWheel {
+            wheel: tree("a"),
+            file_name: "w.whl".into(),
+            python: "3.13".into(),
+            glibc: (2, 41),
+            keep_pth: false,
+        },
+        Step::Relocate { tree: tree("a"), patches: None, python: None },
+        Step::Scan { tree: tree("a") },
+        Step::Interpreter { layers: vec![tree("a")], python: "3.13".into() },
+        Step::Compile { tree: tree("a"), interpreter: tree("b"), python: "3.13".into() },
+        Step::Compose { layers: vec![], trim: vec![], entries: vec![] },
+        Step::Manifest {
+            tree: tree("a"),
+            scans: vec![],
+            name: "n".into(),
+            version: "1".into(),
+            date: 1,
+        },
+        Step::Proof { closure: tree("a") },
+        Step::Check { closure: tree("a"), checks: vec![] },
+    ]
+}
+
+#[test]
+fn each_sample_has_a_key_of_its_own() {
+    let keys: std::collections::BTreeSet<String> =
+        samples().iter().map(|step| step.key().to_string()).collect();
+    assert_eq!(keys.len(), samples().len());
+}
+
+/// Raise the version of a kind of step when its result changes, then put the new value here.
+#[test]
+fn keys_are_pinned() {
+    let all: String = samples().iter().map(|step| format!("{}\n", step.key())).collect();
+    insta::assert_snapshot!(Digest::of(all.as_bytes()).to_string(), @"");
+}
+
+#[test]
+fn a_value_with_a_line_end_cannot_look_like_two_facts() {
+    let one: Resolved = Step::UnpackDeb {
+        deb: tree("a"),
+        package: "p\nnamed yes".into(),
+        named: false,
+        exclude: vec![],
+    };
+    let text = String::from_utf8(one.preimage()).expect("text");
+    assert_eq!(text.lines().count(), 4);
+}

@@ -1,0 +1,187 @@
+//! The first process of a sandbox: makes its files, starts the program, reaps what is orphaned,
+//! and exits when the program does or the outer side is gone. Begin at [`in_namespaces`].
+//!
+//! When the first process of a process namespace exits, the kernel kills all others in it, be
+//! they daemons, sessions of their own or deaf to signals. So "nothing is left alive" needs no
+//! hunt, except where there are no namespaces.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{DumpableBehavior, Pid, WaitOptions, WaitStatus, kill_process, wait};
+
+use super::{Control, Orders, kernel, program, root};
+use crate::sandbox::spec::Spec;
+use crate::sandbox::wire::{Failure, Message, Stage};
+
+/// The life of the first process. Its exit code is 0, whatever became of the program.
+pub(super) fn in_namespaces(orders: Orders) -> i32 {
+    let Orders {
+        spec,
+        stdio,
+        control,
+    } = orders;
+    let done = die_with_helper()
+        .and_then(|()| name_the_host())
+        .and_then(|()| root::make(&spec))
+        .and_then(|()| hide())
+        .and_then(|()| start(&spec, stdio, &control));
+    match done {
+        Ok(program) => watch(&control, program),
+        Err(failure) => control.tell(&Message::Failed(failure)),
+    }
+    0
+}
+
+/// The same work in the host's namespaces. Descendants are hunted down as well as can be.
+pub(super) fn without_namespaces(orders: Orders) -> Result<i32, Failure> {
+    let Orders {
+        spec,
+        stdio,
+        control,
+    } = orders;
+    // Orphans become our children, where they are found.
+    let own = Some(rustix::process::getpid());
+    rustix::process::set_child_subreaper(own).map_err(|e| system("adopting orphans", e))?;
+    let program = start(&spec, stdio, &control)?;
+    watch(&control, program);
+    kill_descendants();
+    Ok(0)
+}
+
+/// The program and the way to know that it has begun.
+struct Program {
+    pid: Pid,
+    /// Closes when the program is executed.
+    begun: OwnedFd,
+    /// Becomes readable when a child has died.
+    deaths: SignalFd,
+}
+
+fn start(spec: &Spec, stdio: [OwnedFd; 3], control: &Control) -> Result<Program, Failure> {
+    let deaths = notice_deaths().map_err(|e| system("watching for deaths", e))?;
+    let (begun, executed) =
+        pipe_with(PipeFlags::CLOEXEC).map_err(|e| system("making a pipe", e))?;
+    match kernel::fork().map_err(|e| system("forking", e))? {
+        None => {
+            let failure = program::become_program(spec, stdio, control);
+            control.tell(&Message::Failed(failure));
+            drop(executed);
+            std::process::exit(127)
+        }
+        // Our copies of the program's descriptors end here, or its pipes would never close.
+        Some(pid) => {
+            drop((stdio, executed));
+            Ok(Program { pid, begun, deaths })
+        }
+    }
+}
+
+/// Waits until the program has ended, or nobody wants it any more.
+fn watch(control: &Control, program: Program) {
+    let Program { pid, begun, deaths } = program;
+    let mut begun = Some(begun);
+    loop {
+        let mut fds = vec![
+            PollFd::new(&control.0, PollFlags::IN | PollFlags::RDHUP),
+            PollFd::from_borrowed_fd(deaths.as_fd(), PollFlags::IN),
+        ];
+        fds.extend(begun.iter().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
+        if poll(&mut fds, None).is_err_and(|e| e != Errno::INTR) {
+            return;
+        }
+        let happened: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+        let end = if happened[1] {
+            reap(&deaths, pid)
+        } else {
+            None
+        };
+        if begun.is_some() && (happened.get(2) == Some(&true) || end.is_some()) {
+            control.tell(&Message::Started);
+            begun = None;
+        }
+        if let Some(status) = end {
+            return tell_end(control, status);
+        }
+        if happened[0] {
+            return;
+        }
+    }
+}
+
+fn tell_end(control: &Control, status: WaitStatus) {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => control.tell(&Message::Exited(code)),
+        (None, Some(signal)) => control.tell(&Message::Signalled(signal)),
+        (None, None) => {}
+    }
+}
+
+/// Collects every dead child. Tells how the program ended if it is among them.
+fn reap(deaths: &SignalFd, program: Pid) -> Option<WaitStatus> {
+    while let Ok(Some(_)) = deaths.read_signal() {}
+    let mut end = None;
+    while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
+        if pid == program {
+            end = Some(status);
+        }
+    }
+    end
+}
+
+fn notice_deaths() -> Result<SignalFd, Errno> {
+    let mut mask = SigSet::empty();
+    mask.add(Signal::SIGCHLD);
+    mask.thread_block().map_err(kernel::from_nix)?;
+    let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+    SignalFd::with_flags(&mask, flags).map_err(kernel::from_nix)
+}
+
+/// The socket tells of the outer side's death; this tells of the helper's. In the moment before
+/// it takes hold the outer side notices for us.
+fn die_with_helper() -> Result<(), Failure> {
+    let kill = Some(rustix::process::Signal::KILL);
+    rustix::process::set_parent_process_death_signal(kill)
+        .map_err(|e| system("tying our life to the helper's", e))
+}
+
+fn name_the_host() -> Result<(), Failure> {
+    rustix::system::sethostname(b"recipe")
+        .and_then(|()| rustix::system::setdomainname(b"(none)"))
+        .map_err(|e| system("naming the host", e))
+}
+
+/// From here on the program can neither trace this process nor look at it through `/proc/1`.
+fn hide() -> Result<(), Failure> {
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(|e| system("hiding the first process", e))
+}
+
+/// Kills children until there are none: the death of one may hand us its own.
+fn kill_descendants() {
+    let own = rustix::process::getpid().as_raw_nonzero();
+    let list = format!("/proc/{own}/task/{own}/children");
+    loop {
+        let children = std::fs::read_to_string(&list).unwrap_or_default();
+        for child in children
+            .split_whitespace()
+            .filter_map(|pid| pid.parse().ok())
+        {
+            if let Some(pid) = Pid::from_raw(child) {
+                let _ = kill_process(pid, rustix::process::Signal::KILL);
+            }
+        }
+        match wait(WaitOptions::empty()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+fn system(what: &str, errno: Errno) -> Failure {
+    Failure::new(Stage::System, what, errno)
+}

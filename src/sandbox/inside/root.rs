@@ -1,0 +1,394 @@
+//! [`Spec`] → the tree of files that the program sees, and nothing else. Begin at [`make`].
+//!
+//! Sources are opened before anything is covered, and each place is walked to part by part
+//! without following a symlink; mounts are made on open descriptors. So no name can be swapped
+//! between look and use, whatever lies in a declared tree.
+
+use std::ffi::CString;
+use std::io::Write;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use camino::Utf8Path;
+use nix::libc;
+use rustix::fs::{CWD, FileType, Mode, OFlags, StatVfsMountFlags};
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
+
+use super::kernel;
+use crate::sandbox::spec::{Bind, Root, Spec};
+use crate::sandbox::wire::{Failure, Stage};
+
+/// Device nodes without which common programs fail, and that tell nothing about the host.
+const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
+
+/// Directories of the host one of which exists everywhere; the new root is put together over it.
+const SCAFFOLDS: [&str; 6] = ["/tmp", "/var", "/mnt", "/usr", "/etc", "/dev"];
+
+/// Puts the tree together and makes it the root of this process.
+pub(super) fn make(spec: &Spec) -> Result<(), Failure> {
+    rustix::mount::mount_change(
+        "/",
+        MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
+    )
+    .map_err(|e| Failure::new(Stage::Namespaces, "making mounts private", e))?;
+    let sources = Sources::open(spec)?;
+    let root = New::root()?;
+    root.entries(&sources.entries)?;
+    root.usual_places(spec, &sources.devices)?;
+    for (at, content) in &spec.files {
+        root.file(at, content).map_err(|e| at_place(at, e))?;
+    }
+    for (Bind { at, .. }, source) in spec.binds.iter().zip(&sources.binds) {
+        root.bind(at, source).map_err(|e| at_place(at, e))?;
+    }
+    root.enter(spec.dev).map_err(|e| at_place("/".into(), e))
+}
+
+fn at_place(at: &Utf8Path, errno: Errno) -> Failure {
+    Failure::new(Stage::Mount, format!("`{at}`"), errno)
+}
+
+/// Something of the host, open.
+struct Source {
+    file: OwnedFd,
+    is_directory: bool,
+    writable: bool,
+    devices: bool,
+}
+
+/// All that is to be shown, opened while the host is still in sight.
+struct Sources {
+    entries: Vec<(String, Entry)>,
+    binds: Vec<Source>,
+    devices: Vec<Source>,
+}
+
+/// An entry of a tree's top level.
+enum Entry {
+    Bind(Source),
+    Symlink(CString),
+}
+
+impl Sources {
+    fn open(spec: &Spec) -> Result<Sources, Failure> {
+        let entries = match &spec.root {
+            Root::Tree(tree) => top_level(tree).map_err(|e| source_failure(tree, e))?,
+            Root::Empty | Root::Host => Vec::new(),
+        };
+        let binds = spec.binds.iter().map(|bind| {
+            let source = Source::open(&bind.host).map_err(|e| source_failure(&bind.host, e))?;
+            Ok(Source {
+                writable: bind.writable,
+                ..source
+            })
+        });
+        let binds = binds.collect::<Result<_, Failure>>()?;
+        let names = if spec.dev { &DEVICES[..] } else { &[] };
+        let devices = names.iter().map(|name| {
+            let path = Utf8Path::new("/dev").join(name);
+            let source = Source::open(&path).map_err(|e| source_failure(&path, e))?;
+            Ok(Source {
+                devices: true,
+                writable: true,
+                ..source
+            })
+        });
+        Ok(Sources {
+            entries,
+            binds,
+            devices: devices.collect::<Result<_, Failure>>()?,
+        })
+    }
+}
+
+fn source_failure(path: &Utf8Path, errno: Errno) -> Failure {
+    Failure::new(Stage::Source, path.as_str(), errno)
+}
+
+impl Source {
+    fn open(path: &Utf8Path) -> Result<Source, Errno> {
+        let file = rustix::fs::openat(
+            CWD,
+            path.as_str(),
+            OFlags::PATH | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
+        Source::of(file)
+    }
+
+    fn of(file: OwnedFd) -> Result<Source, Errno> {
+        let is_directory = kind(&file)? == FileType::Directory;
+        Ok(Source {
+            file,
+            is_directory,
+            writable: false,
+            devices: false,
+        })
+    }
+}
+
+impl Source {
+    fn attributes(&self) -> u64 {
+        let devices = if self.devices {
+            0
+        } else {
+            libc::MOUNT_ATTR_NODEV
+        };
+        let writing = if self.writable {
+            0
+        } else {
+            libc::MOUNT_ATTR_RDONLY
+        };
+        libc::MOUNT_ATTR_NOSUID | devices | writing
+    }
+}
+
+fn kind(file: &OwnedFd) -> Result<FileType, Errno> {
+    Ok(FileType::from_raw_mode(rustix::fs::fstat(file)?.st_mode))
+}
+
+/// What lies directly in `tree`. Its symlinks are made anew, so that they lead to where they
+/// would if the tree were the root, which it is about to be.
+fn top_level(tree: &Utf8Path) -> Result<Vec<(String, Entry)>, Errno> {
+    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::openat(CWD, tree.as_str(), flags, Mode::empty())?;
+    let mut entries = Vec::new();
+    for entry in rustix::fs::Dir::read_from(&directory)? {
+        let entry = entry?;
+        let name = entry
+            .file_name()
+            .to_str()
+            .map_err(|_| Errno::ILSEQ)?
+            .to_owned();
+        if name == "." || name == ".." {
+            continue;
+        }
+        let file = open_part(&directory, &name)?;
+        let entry = match kind(&file)? {
+            FileType::Symlink => {
+                Entry::Symlink(rustix::fs::readlinkat(&directory, &name, Vec::new())?)
+            }
+            _ => Entry::Bind(Source::of(file)?),
+        };
+        entries.push((name, entry));
+    }
+    Ok(entries)
+}
+
+fn open_part(directory: impl AsFd, name: &str) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(directory, name, flags, Mode::empty())
+}
+
+/// A name for an open file that `mount` understands: the kernel goes to the very file.
+fn by_descriptor(file: impl AsFd) -> String {
+    format!("/proc/self/fd/{}", file.as_fd().as_raw_fd())
+}
+
+/// The root that is being put together.
+struct New(OwnedFd);
+
+impl New {
+    /// An empty file system in memory, over some directory that is needed no more.
+    fn root() -> Result<New, Failure> {
+        let scaffold = SCAFFOLDS
+            .into_iter()
+            .find(|path| Utf8Path::new(path).is_dir())
+            .ok_or_else(|| Failure::new(Stage::Mount, "`/`", Errno::NOENT))?;
+        let failed = |e| Failure::new(Stage::Namespaces, "mounting a root", e);
+        memory_at(scaffold, "mode=755,size=16m").map_err(failed)?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::openat(CWD, scaffold, flags, Mode::empty()).map_err(failed)?;
+        Ok(New(root))
+    }
+
+    fn entries(&self, entries: &[(String, Entry)]) -> Result<(), Failure> {
+        for (name, entry) in entries {
+            let at = Utf8Path::new("/").join(name);
+            match entry {
+                Entry::Bind(source) => self.bind(&at, source),
+                Entry::Symlink(target) => rustix::fs::symlinkat(target, &self.0, name),
+            }
+            .map_err(|e| at_place(&at, e))?;
+        }
+        Ok(())
+    }
+
+    fn usual_places(&self, spec: &Spec, devices: &[Source]) -> Result<(), Failure> {
+        let space = format!("mode=1777,size={}", spec.limits.tmp);
+        if spec.tmp {
+            self.memory("/tmp".into(), &space)?;
+        }
+        if spec.dev {
+            self.memory("/dev".into(), "mode=755,size=1m")?;
+            for (name, source) in DEVICES.iter().zip(devices) {
+                let at = Utf8Path::new("/dev").join(name);
+                self.bind(&at, source).map_err(|e| at_place(&at, e))?;
+            }
+            self.descriptors().map_err(|e| at_place("/dev".into(), e))?;
+            self.memory("/dev/shm".into(), &space)?;
+        }
+        if spec.proc {
+            let place = self
+                .place("/proc".into(), true)
+                .map_err(|e| at_place("/proc".into(), e))?;
+            proc_at(&by_descriptor(&place)).map_err(|e| Failure::new(Stage::Proc, "`/proc`", e))?;
+        }
+        Ok(())
+    }
+
+    /// The names under which programs look for what they were given.
+    fn descriptors(&self) -> Result<(), Errno> {
+        let dev = self.walk("/dev".into())?;
+        rustix::fs::symlinkat("/proc/self/fd", &dev, "fd")?;
+        for (number, name) in ["stdin", "stdout", "stderr"].into_iter().enumerate() {
+            rustix::fs::symlinkat(format!("/proc/self/fd/{number}"), &dev, name)?;
+        }
+        Ok(())
+    }
+
+    fn memory(&self, at: &Utf8Path, options: &str) -> Result<(), Failure> {
+        self.place(at, true)
+            .and_then(|place| memory_at(&by_descriptor(&place), options))
+            .map_err(|e| at_place(at, e))
+    }
+
+    fn file(&self, at: &Utf8Path, content: &[u8]) -> Result<(), Errno> {
+        let place = self.place(at, false)?;
+        let file = std::fs::OpenOptions::new()
+            .write(true)
+            .open(by_descriptor(&place));
+        file.and_then(|mut file| file.write_all(content))
+            .map_err(|e| super::errno(&e))
+    }
+
+    /// Shows `source` at `at`.
+    fn bind(&self, at: &Utf8Path, source: &Source) -> Result<(), Errno> {
+        let (from, to) = (
+            by_descriptor(&source.file),
+            self.place(at, source.is_directory)?,
+        );
+        rustix::mount::mount_bind_recursive(&from, by_descriptor(&to))?;
+        match kernel::restrict(self.walk(at)?.as_fd(), source.attributes(), true) {
+            // Linux before 5.12, or a container that has not heard of it.
+            Err(Errno::NOSYS | Errno::PERM) => {}
+            other => return other,
+        }
+        // The old way restricts one mount. A source with others below it is refused.
+        rustix::mount::unmount(by_descriptor(&self.walk(at)?), UnmountFlags::DETACH)?;
+        rustix::mount::mount_bind(&from, by_descriptor(&to))?;
+        restrict_one(&self.walk(at)?, source.attributes())
+    }
+
+    /// Where `at` is, made if it is missing: a directory or an empty file.
+    fn place(&self, at: &Utf8Path, directory: bool) -> Result<OwnedFd, Errno> {
+        let mut parts = at.as_str().split('/').skip(1).peekable();
+        let mut here = self.0.try_clone().map_err(|e| super::errno(&e))?;
+        while let Some(part) = parts.next() {
+            let as_directory = directory || parts.peek().is_some();
+            here = match open_part(&here, part) {
+                Err(Errno::NOENT) => {
+                    make_part(&here, part, as_directory)?;
+                    open_part(&here, part)?
+                }
+                other => other?,
+            };
+            let found = kind(&here)?;
+            if found == FileType::Symlink {
+                return Err(Errno::LOOP);
+            }
+            if as_directory && found != FileType::Directory {
+                return Err(Errno::NOTDIR);
+            }
+            if !as_directory && found == FileType::Directory {
+                return Err(Errno::ISDIR);
+            }
+        }
+        Ok(here)
+    }
+
+    /// The topmost mount at a place that was made before.
+    fn walk(&self, at: &Utf8Path) -> Result<OwnedFd, Errno> {
+        let mut here = self.0.try_clone().map_err(|e| super::errno(&e))?;
+        for part in at.as_str().split('/').skip(1) {
+            here = open_part(&here, part)?;
+        }
+        Ok(here)
+    }
+
+    /// Makes this the root of the process. Nothing of the old one remains, and nothing can be
+    /// written here but in what was declared writable.
+    fn enter(&self, dev: bool) -> Result<(), Errno> {
+        let mut sealed = vec![self.0.try_clone().map_err(|e| super::errno(&e))?];
+        if dev {
+            sealed.push(self.walk("/dev".into())?);
+        }
+        for mount in sealed {
+            let attributes = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID;
+            match kernel::restrict(mount.as_fd(), attributes, false) {
+                Err(Errno::NOSYS | Errno::PERM) => restrict_one(&mount, attributes)?,
+                other => other?,
+            }
+        }
+        rustix::process::fchdir(&self.0)?;
+        rustix::process::pivot_root(".", ".")?;
+        // The old root lies over the new one now.
+        rustix::mount::unmount(".", UnmountFlags::DETACH)?;
+        rustix::process::chdir("/")
+    }
+}
+
+fn make_part(directory: &OwnedFd, name: &str, as_directory: bool) -> Result<(), Errno> {
+    if as_directory {
+        return rustix::fs::mkdirat(directory, name, Mode::from_raw_mode(0o755));
+    }
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+    rustix::fs::openat(directory, name, flags, Mode::from_raw_mode(0o644)).map(drop)
+}
+
+fn memory_at(place: &str, options: &str) -> Result<(), Errno> {
+    let options = CString::new(options).map_err(|_| Errno::INVAL)?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV;
+    rustix::mount::mount("tmpfs", place, "tmpfs", flags, options.as_c_str())
+}
+
+/// Read-only, and of the host's settings and devices nothing at all (`subset=pid`): a user 0
+/// outside may write to `/proc/sys` without any capability.
+fn proc_at(place: &str) -> Result<(), Errno> {
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::RDONLY;
+    match rustix::mount::mount("proc", place, "proc", flags, c"subset=pid") {
+        // Linux before 5.8 shows the settings, read-only.
+        Err(Errno::INVAL) => rustix::mount::mount("proc", place, "proc", flags, None),
+        other => other,
+    }
+}
+
+/// The old way to restrict a mount. What the host forbids there must be said again.
+fn restrict_one(mount: &OwnedFd, attributes: u64) -> Result<(), Errno> {
+    let now = rustix::fs::fstatvfs(mount)?.f_flag;
+    let mut flags = MountFlags::BIND;
+    for (is, kept, wanted) in [
+        (
+            StatVfsMountFlags::RDONLY,
+            MountFlags::RDONLY,
+            libc::MOUNT_ATTR_RDONLY,
+        ),
+        (
+            StatVfsMountFlags::NOSUID,
+            MountFlags::NOSUID,
+            libc::MOUNT_ATTR_NOSUID,
+        ),
+        (
+            StatVfsMountFlags::NODEV,
+            MountFlags::NODEV,
+            libc::MOUNT_ATTR_NODEV,
+        ),
+        (StatVfsMountFlags::NOEXEC, MountFlags::NOEXEC, 0),
+        (StatVfsMountFlags::NOATIME, MountFlags::NOATIME, 0),
+        (StatVfsMountFlags::NODIRATIME, MountFlags::NODIRATIME, 0),
+        (StatVfsMountFlags::RELATIME, MountFlags::RELATIME, 0),
+    ] {
+        flags.set(kept, now.contains(is) || attributes & wanted != 0);
+    }
+    rustix::mount::mount_remount(by_descriptor(mount), flags, c"")
+}

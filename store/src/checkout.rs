@@ -1,0 +1,183 @@
+//! [`TreeId`] → files. Begin at [`Session::checkout`].
+//!
+//! A checked-out tree is for reading: its files are hard links to the store's own, which are
+//! read-only. Where a link is not possible (too many links, another device, a file system without
+//! them) the file shares blocks, else it is a copy. Empty files are made, since one inode with
+//! thousands of links helps nobody. Directories have mode 0755: whoever copies the tree must be
+//! able to remove the copy, and [`crate::verify`] lists what does not belong.
+//!
+//! It is built aside and moved into place when it is complete and durable, so a tree under
+//! `trees/` is whole. Two who build the same one at once do no harm: the second throws its own away.
+
+use camino::Utf8PathBuf;
+use rayon::prelude::*;
+use rustix::io::Errno;
+
+use crate::digest::{BlobId, TreeId};
+use crate::disk::{Dir, Placed};
+use crate::error::Result;
+use crate::layout::{Key, Kind, Store};
+use crate::lease::locked;
+use crate::objects::clone_or_copy;
+use crate::session::Session;
+use crate::tree::{DEPTH_LIMIT, Entry, TreeError, shown};
+
+impl Store {
+    /// Where the tree is checked out, if it is.
+    pub fn checked_out(&self, id: &TreeId) -> Result<Option<Utf8PathBuf>> {
+        let hex = id.digest.hex();
+        Ok(self.folders.trees.has(&hex)?.then(|| self.tree_path(&hex)))
+    }
+}
+
+impl Session {
+    /// The tree as files under `trees/<hex>` of the store, made now if it is not there. It is durable,
+    /// so a tree that is only staged is committed first, with all else that is staged.
+    pub fn checkout(&self, id: &TreeId) -> Result<Utf8PathBuf> {
+        self.pin(&(*id).into())?;
+        if let Some(path) = self.store.checked_out(id)? {
+            return Ok(path);
+        }
+        let name = format!("t{}", self.fresh());
+        self.build(id, &name)
+            .inspect_err(|_| drop(self.staging.remove_all(name.as_bytes())))?;
+        // Afterwards, as building may have added files in the other mode.
+        self.commit()?;
+        self.syncing.sync_all()?;
+        let inside = self.enter()?;
+        let hex = id.digest.hex();
+        let placed = self.staging.place(&name, &self.folders().trees, &hex)?;
+        drop(inside);
+        match placed {
+            Placed::New => self.folders().trees.sync()?,
+            Placed::Taken => self.staging.remove_all(name.as_bytes())?,
+        }
+        Ok(self.store.tree_path(&hex))
+    }
+
+    /// The tree as files, which are gone when the session ends unless the tree was checked out before:
+    /// for what is read on the way to a result. Nothing is synced, and it need not be committed.
+    pub fn checkout_private(&self, id: &TreeId) -> Result<Utf8PathBuf> {
+        self.pin(&(*id).into())?;
+        if let Some(path) = self.store.checked_out(id)? {
+            return Ok(path);
+        }
+        if let Some(name) = locked(&self.private).get(id) {
+            return Ok(self.staging.path().join(name));
+        }
+        let name = format!("t{}", self.fresh());
+        self.build(id, &name)
+            .inspect_err(|_| drop(self.staging.remove_all(name.as_bytes())))?;
+        let path = self.staging.path().join(&name);
+        locked(&self.private).insert(*id, name);
+        Ok(path)
+    }
+
+    /// Builds the tree in the staging folder, level by level.
+    fn build(&self, id: &TreeId, name: &str) -> Result<()> {
+        self.make_dir(&self.staging, name)?;
+        let top = self.staging.sub(name)?;
+        let mut level = vec![(String::from("."), *id)];
+        let mut depth = 0;
+        while !level.is_empty() {
+            if depth == DEPTH_LIMIT {
+                return Err(TreeError::Depth {
+                    path: shown(&level[0].0),
+                }
+                .into());
+            }
+            depth += 1;
+            let below: Result<Vec<_>> = level
+                .par_iter()
+                .map(|(path, id)| self.fill(&top, path, id))
+                .collect();
+            level = below?.into_iter().flatten().collect();
+        }
+        Ok(())
+    }
+
+    /// Makes what is in one directory; tells which directories are to be filled next.
+    fn fill(&self, top: &Dir, path: &str, id: &TreeId) -> Result<Vec<(String, TreeId)>> {
+        let tree = self.read_tree(id)?;
+        let dir = top.sub(path)?;
+        let mut below = Vec::new();
+        for (name, entry) in tree.iter() {
+            match entry {
+                Entry::File { blob, executable } => {
+                    self.make_file(&dir, name, blob, *executable)?
+                }
+                Entry::Symlink { target } => dir.symlink(target, name)?,
+                Entry::Directory(id) => {
+                    self.make_dir(&dir, name)?;
+                    below.push((format!("{path}/{name}"), *id));
+                }
+            }
+        }
+        Ok(below)
+    }
+
+    fn make_dir(&self, dir: &Dir, name: &str) -> Result<()> {
+        dir.try_make(name, 0o755)
+            .map_err(|e| dir.error("make the directory", name, e))?;
+        if self.masks(0o755) {
+            dir.set_mode(name, 0o755)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn make_file(&self, dir: &Dir, name: &str, blob: &BlobId, executable: bool) -> Result<()> {
+        let key = Key {
+            kind: Kind::of(executable),
+            digest: blob.digest,
+        };
+        if blob.size == 0 {
+            return self.copy_file(dir, name, blob, key);
+        }
+        let linked = match self.link(&key, dir, name) {
+            // Only the other variant is there, or a commit has just moved the file.
+            Err(Errno::NOENT) => {
+                self.ensure_variant(blob, executable)?;
+                self.link(&key, dir, name)
+            }
+            other => other,
+        };
+        match linked {
+            Ok(()) => Ok(()),
+            Err(e) if copy_mends(e) => self.copy_file(dir, name, blob, key),
+            Err(e) => Err(dir.error("link", name, e)),
+        }
+    }
+
+    fn link(&self, key: &Key, dir: &Dir, name: &str) -> Result<(), Errno> {
+        let (from, file) = self.file_of(key);
+        from.link(&file, dir, name)
+    }
+
+    fn copy_file(&self, dir: &Dir, name: &str, blob: &BlobId, key: Key) -> Result<()> {
+        let mode = key.kind.mode();
+        let to = dir
+            .try_create(name, mode)
+            .map_err(|e| dir.error("create", name, e))?;
+        if self.masks(mode) {
+            dir.set_mode(name, mode)?;
+        }
+        if blob.size == 0 {
+            return Ok(());
+        }
+        let copied = clone_or_copy(&self.open_blob(blob)?, &to);
+        copied.map_err(|e| dir.error("write", name, e))
+    }
+}
+
+fn copy_mends(e: Errno) -> bool {
+    [
+        Errno::MLINK,
+        Errno::XDEV,
+        Errno::PERM,
+        Errno::ACCESS,
+        Errno::NOSYS,
+        Errno::OPNOTSUPP,
+    ]
+    .contains(&e)
+}

@@ -1,0 +1,56 @@
+use std::fs;
+use std::process::Command;
+
+use camino::Utf8PathBuf;
+
+use crate::support::{MAIN_JOB, Scratch, sources};
+
+/// A built closure, copied with `cp` and these flags.
+fn copied(scratch: &Scratch, flags: &str) -> Utf8PathBuf {
+    scratch.run(["build", MAIN_JOB, "--locked"]).ok();
+    let copy = scratch.work().join("a copy");
+    let from = format!("{}/.", scratch.result());
+    let status = Command::new("cp").args([flags, &from, copy.as_str()]).status();
+    assert!(status.expect("cp starts").success());
+    copy
+}
+
+#[test]
+fn a_copy_verifies_also_one_whose_links_became_files() {
+    let Some(sources) = sources() else { return };
+    for flags in ["-a", "-aL"] {
+        let scratch = Scratch::new().local(sources);
+        let copy = copied(&scratch, flags);
+        scratch.run(["verify", copy.as_str()]).ok();
+    }
+}
+
+#[test]
+fn a_changed_a_missing_and_an_extra_file_are_told_apart() {
+    let Some(sources) = sources() else { return };
+    let scratch = Scratch::new().local(sources);
+    let copy = copied(&scratch, "-a");
+    let change = |path: &str, text: &str| {
+        let path = copy.join(path);
+        // A file that cannot be removed was not there.
+        let _ = fs::remove_file(&path);
+        if !text.is_empty() {
+            fs::write(path, text).expect("written");
+        }
+    };
+    change("lib/python3.13/json/__init__.py", "changed");
+    change("lib/python3.13/json/tool.py", "");
+    change("lib/extra", "extra");
+    let ran = scratch.run(["verify", copy.as_str()]).fails_with(5);
+    let expected = "changed  lib/python3.13/json/__init__.py\n\
+                    missing  lib/python3.13/json/tool.py\n";
+    assert!(ran.out.contains(expected) && ran.out.contains("extra    lib/extra\n"), "{}", ran.out);
+    assert_eq!(ran.out.lines().count(), 3);
+}
+
+#[test]
+fn a_folder_that_is_no_closure_is_said_to_be_none() {
+    let scratch = Scratch::new();
+    let ran = scratch.run(["verify", "."]).fails_with(5);
+    assert!(ran.err.contains("is not a closure"), "{}", ran.err);
+}

@@ -1,0 +1,24 @@
+//! Tests over the public surface: the `recipe` command, as a person or a script uses it.
+//!
+//! `commands/` has one file per command, `promises/` one per promise of the README. What needs a
+//! mirror, root or a tool that is not there says so and passes: see `support::skip`.
+
+mod support;
+
+mod commands {
+    mod build;
+    mod export;
+    mod lock;
+    mod plan;
+    mod run;
+    mod store;
+    mod verify;
+}
+
+mod promises {
+    mod early_cut_off;
+    mod interrupted;
+    mod relocatable;
+    mod reproducible;
+    mod shared_store;
+}

@@ -1,0 +1,28 @@
+//! What tests share: [`Scratch`], a throw-away home and store; [`sources`], real files to build
+//! from; [`Server`], a mirror on loopback that can misbehave.
+
+mod scratch;
+mod server;
+mod sources;
+
+pub use scratch::{Ran, Scratch};
+pub use server::{Fault, Server};
+pub use sources::{Sources, sources};
+
+/// Says why a test did not run, in the form that `.ci/run` counts.
+pub fn skip(why: &str) {
+    eprintln!("SKIPPED: {why}");
+}
+
+/// Whether this process may do what only root may.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// The recipe of the main job, and where it lies in this checkout.
+pub const MAIN_JOB: &str = "scylla-python";
+
+/// The checkout of this project.
+pub fn checkout() -> camino::Utf8PathBuf {
+    env!("CARGO_MANIFEST_DIR").into()
+}

@@ -1,0 +1,165 @@
+//! A throw-away home, store and working directory.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::process::{Child, Command, Stdio};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::{Server, Sources, checkout};
+
+/// Everything below one temporary folder; gone when it is dropped.
+pub struct Scratch {
+    folder: tempfile::TempDir,
+    variables: Vec<(String, String)>,
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl Ran {
+    /// The same, after it is sure that the command succeeded.
+    #[track_caller]
+    pub fn ok(self) -> Ran {
+        assert_eq!(self.code, Some(0), "{}\n{}", self.out, self.err);
+        self
+    }
+
+    /// The same, after it is sure that the command failed in a civil way: the documented code, no
+    /// panic, no backtrace, no control characters.
+    #[track_caller]
+    pub fn fails_with(self, code: i32) -> Ran {
+        assert_eq!(self.code, Some(code), "{}\n{}", self.out, self.err);
+        for word in ["panicked", "stack backtrace", "RUST_BACKTRACE"] {
+            assert!(!self.err.contains(word), "{}", self.err);
+        }
+        let control = |char: char| char.is_control() && char != '\n';
+        assert!(!self.err.contains(control), "{:?}", self.err);
+        assert!(!self.err.trim().is_empty(), "a failure has to say why");
+        self
+    }
+}
+
+impl Scratch {
+    /// An empty home and store, and a copy of this checkout's recipes to work in.
+    pub fn new() -> Scratch {
+        Scratch::below(None)
+    }
+
+    /// The same inside a folder of this name, which may hold blanks and more.
+    pub fn below(name: Option<&str>) -> Scratch {
+        let folder = tempfile::Builder::new().prefix("recipe-test-").tempdir().expect("a folder");
+        let mut scratch = Scratch { folder, variables: Vec::new() };
+        if let Some(name) = name {
+            scratch.variables.push(("BELOW".into(), name.into()));
+        }
+        fs::create_dir_all(scratch.home()).expect("a home");
+        fs::create_dir_all(scratch.work()).expect("a working directory");
+        copy(&checkout().join("recipes"), &scratch.work().join("recipes"));
+        scratch
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> Utf8PathBuf {
+        let path = Utf8Path::from_path(self.folder.path()).expect("UTF-8").to_owned();
+        match self.variables.iter().find(|(name, _)| name == "BELOW") {
+            Some((_, name)) => path.join(name),
+            None => path,
+        }
+    }
+
+    pub fn home(&self) -> Utf8PathBuf {
+        self.path().join("home")
+    }
+
+    /// Where commands are run.
+    pub fn work(&self) -> Utf8PathBuf {
+        self.path().join("work")
+    }
+
+    pub fn store(&self) -> Utf8PathBuf {
+        self.home().join(".local/share/recipe/store")
+    }
+
+    /// The closure of the main job, once it is built.
+    pub fn result(&self) -> Utf8PathBuf {
+        self.work().join("result").join(super::MAIN_JOB)
+    }
+
+    /// Sets a variable for all commands.
+    pub fn set(mut self, name: &str, value: &str) -> Scratch {
+        self.variables.push((name.into(), value.into()));
+        self
+    }
+
+    /// All sources come from `server`, which is asked as if it were the machine's mirrors.
+    pub fn from(self, server: &Server) -> Scratch {
+        self.set("RECIPE_DEBIAN_MIRROR", &server.url("debian"))
+            .set("RECIPE_DEBIAN_SECURITY_MIRROR", &server.url("debian-security"))
+            .set("RECIPE_PYTHON_INDEX", &server.url("simple"))
+    }
+
+    /// All sources are local files: nothing is waited for.
+    pub fn local(self, sources: &Sources) -> Scratch {
+        self.from(sources.server())
+    }
+
+    /// Writes a file below [`Scratch::work`].
+    pub fn write(&self, path: &str, text: &str) -> Utf8PathBuf {
+        let path = self.work().join(path);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("created");
+        fs::write(&path, text).expect("written");
+        path
+    }
+
+    /// The command, not yet started.
+    pub fn command(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_recipe"));
+        command.args(args).current_dir(self.work()).stdin(Stdio::null());
+        for (name, _) in std::env::vars() {
+            if name.starts_with("RECIPE_") || name.starts_with("XDG_") {
+                command.env_remove(name);
+            }
+        }
+        command.env("HOME", self.home()).envs(self.variables.iter().map(|(n, v)| (n, v)));
+        command
+    }
+
+    /// Runs the command to its end.
+    pub fn run(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Ran {
+        let output = self.command(args).output().expect("the command starts");
+        Ran {
+            code: output.status.code(),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Starts the command and does not wait for it.
+    pub fn start(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Child {
+        let mut command = self.command(args);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the command starts")
+    }
+
+    /// The id of the tree that the link of the main job leads to.
+    pub fn closure_id(&self) -> String {
+        let target = fs::read_link(self.result()).expect("a link");
+        target.file_name().expect("a name").to_string_lossy().into_owned()
+    }
+
+    /// The store is sound, says the store.
+    #[track_caller]
+    pub fn store_verifies(&self) {
+        self.run(["store", "verify"]).ok();
+    }
+}
+
+fn copy(from: &Utf8Path, to: &Utf8Path) {
+    let status = Command::new("cp").args(["-r", from.as_str(), to.as_str()]).status();
+    assert!(status.expect("cp runs").success());
+}
