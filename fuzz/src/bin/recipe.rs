@@ -2,7 +2,7 @@
 #![no_main]
 
 #[allow(dead_code, unreachable_pub, unused_imports)]
-#[path = "../../src/recipe/mod.rs"]
+#[path = "../../../src/recipe/mod.rs"]
 mod recipe;
 
 use camino::Utf8Path;
