@@ -15,7 +15,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use petgraph::graph::NodeIndex;
-use recipe_store::{Isolation, ObjectId, Session, StepKey, Trace, TreeId};
+use recipe_store::{Isolation, ObjectId, Recorded, Session, StepKey, Trace, TreeId};
 
 pub use error::{BuildError, Failure, StepError};
 pub use event::{Deaf, Ear, Event};
@@ -301,7 +301,14 @@ fn perform(
         isolation: Isolation { reached: isolation.to_owned(), required: isolation.to_owned() },
         preimage: step.preimage(),
     };
-    shop.session.record(trace)?;
+    if let Recorded::Differs { first } = shop.session.record(trace)? {
+        let (kind, subject) = (planned.step.kind(), &planned.subject);
+        ear.hear(Event::Note(&format!(
+            "{kind} {subject} gave other bytes than another build at the same time; the first stay"
+        )));
+        let output = first.outputs.get(OUT).copied().unwrap_or(output);
+        return Ok(Done { key, output, ran: true });
+    }
     Ok(Done { key, output, ran: true })
 }
 

@@ -125,7 +125,7 @@ impl App {
         }
         self.tell(&format!("Locking {}: {why}", recipe.name));
         let previous = self.read_lock(found)?;
-        let lock = self.make_lock(recipe, previous.as_ref(), session, &crate::lock::Upgrade::None)?;
+        let lock = self.make_lock(recipe, previous.as_ref(), session, crate::lock::Upgrade::Nothing)?;
         write_lock(&found.lock_path, &lock)?;
         Ok(lock)
     }
@@ -150,12 +150,13 @@ impl App {
         recipe: &Recipe,
         previous: Option<&Lock>,
         session: &Session,
-        upgrade: &crate::lock::Upgrade,
+        upgrade: crate::lock::Upgrade,
     ) -> Result<Lock, Failed> {
         let progress = self.progress();
         let (net, sandbox) = (self.net(progress.clone())?, self.sandbox()?);
         let context = crate::lock::Context::new(&net, session, &sandbox, now());
-        let lock = crate::lock::lock(recipe, previous, &context, upgrade);
+        let options = crate::lock::Options { upgrade, ..Default::default() };
+        let lock = crate::lock::lock(recipe, previous, &context, &options);
         progress.finish();
         Ok(lock?)
     }

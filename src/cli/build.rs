@@ -160,7 +160,8 @@ fn build_following(
     let (lock, moved) = lock::follow(&lock, recipe, &gone, &context)?;
     progress.finish();
     for change in moved {
-        app.tell(&format!("  {change}"));
+        let from = change.from.as_deref().unwrap_or("(new)");
+        app.tell(&format!("  {} {} -> {}", change.name, from, change.to));
     }
     write_lock(&found.lock_path, &lock)?;
     app.tell(&format!("Wrote {}", found.lock_path));

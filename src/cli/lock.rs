@@ -30,11 +30,11 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     }
     let previous = app.read_lock(&found)?;
     let upgrade = match &args.upgrade {
-        None => Upgrade::None,
-        Some(names) if names.is_empty() => Upgrade::All,
-        Some(names) => Upgrade::Only(names.clone()),
+        None => Upgrade::Nothing,
+        Some(names) if names.is_empty() => Upgrade::Everything,
+        Some(names) => Upgrade::These(names.clone()),
     };
-    let lock = app.make_lock(&recipe, previous.as_ref(), &session, &upgrade)?;
+    let lock = app.make_lock(&recipe, previous.as_ref(), &session, upgrade)?;
     session.commit()?;
     let changes = changes(previous.as_ref(), &lock);
     if previous.as_ref().is_some_and(|previous| *previous == lock) {
