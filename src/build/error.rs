@@ -41,7 +41,8 @@ fn summary(failures: &[Failure], skipped: usize) -> String {
             format!("{count} steps")
         }
     };
-    let mut text = format!("{} failed", steps(failures.len()));
+    let failed = failures.iter().map(|failure| 1 + failure.also.len()).sum();
+    let mut text = format!("{} failed", steps(failed));
     if skipped > 0 {
         text.push_str(&format!(
             ", and {} not tried because of that",
@@ -51,14 +52,24 @@ fn summary(failures: &[Failure], skipped: usize) -> String {
     text
 }
 
+fn others(also: &[String]) -> String {
+    match also {
+        [] => String::new(),
+        [one] => format!(", and {one} in the same way"),
+        [one, rest @ ..] => format!(", and {one} and {} more in the same way", rest.len()),
+    }
+}
+
 /// A step that failed.
 #[derive(Debug, Error, Diagnostic)]
-#[error("{kind} {subject}")]
+#[error("{kind} {subject}{}", others(also))]
 pub struct Failure {
     /// The kind of step.
     pub kind: &'static str,
     /// To whom it was done.
     pub subject: String,
+    /// To whom else, with the same end.
+    pub also: Vec<String>,
     /// Why.
     #[source]
     #[diagnostic_source]

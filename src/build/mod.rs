@@ -21,7 +21,7 @@ pub use error::{BuildError, Failure, StepError};
 pub use event::{Deaf, Ear, Event};
 
 use crate::net::Net;
-use crate::plan::{Plan, Resolved};
+use crate::plan::{Node, Plan, Resolved};
 use crate::sandbox::Sandbox;
 use schedule::Schedule;
 
@@ -67,7 +67,7 @@ pub struct Built {
     pub relied: Vec<StepKey>,
     /// How long each step took that was run.
     pub durations: Durations,
-    /// Time spent in proof and checks.
+    /// From the start of the first proof or check to the end of the last.
     pub guarding: Duration,
 }
 
@@ -82,6 +82,7 @@ pub fn build(plan: &Plan, shop: &Workshop<'_>, ear: &dyn Ear) -> Result<Built, B
         outputs: HashMap::new(),
         built: Vec::new(),
         failures: Vec::new(),
+        guarded: None,
     };
     let (report, reports) = channel();
     let driven = work.in_place_scope(|work| {
@@ -151,6 +152,8 @@ struct Run<'p> {
     outputs: HashMap<NodeIndex, ObjectId>,
     built: Vec<(NodeIndex, Done, Duration)>,
     failures: Vec<Failure>,
+    /// When the first proof or check began, and when the last one ended.
+    guarded: Option<(Instant, Instant)>,
 }
 
 impl<'p> Run<'p> {
@@ -237,6 +240,9 @@ impl<'p> Run<'p> {
         let planned = &self.plan.graph()[report.node];
         match report.result {
             Ok(done) => {
+                if done.ran && self.plan.guards().contains(&report.node) {
+                    self.guarded(report.took);
+                }
                 if done.ran {
                     ear.hear(Event::Finished(report.node, planned, report.took));
                 } else {
@@ -252,13 +258,32 @@ impl<'p> Run<'p> {
                 if !keep_going {
                     self.schedule.stop();
                 }
-                self.failures.push(Failure {
-                    kind: planned.step.kind(),
-                    subject: planned.subject.clone(),
-                    error,
-                });
+                self.fail(planned, error);
             }
         }
+    }
+
+    /// Steps that fail for the same reason are told as one.
+    fn fail(&mut self, planned: &Node, error: StepError) {
+        let kind = planned.step.kind();
+        let text = error.to_string();
+        let same = |known: &&mut Failure| known.kind == kind && known.error.to_string() == text;
+        match self.failures.iter_mut().find(same) {
+            Some(known) => known.also.push(planned.subject.clone()),
+            None => self.failures.push(Failure {
+                kind,
+                subject: planned.subject.clone(),
+                also: Vec::new(),
+                error,
+            }),
+        }
+    }
+
+    fn guarded(&mut self, took: Duration) {
+        let now = Instant::now();
+        let began = now.checked_sub(took).unwrap_or(now);
+        let first = self.guarded.map_or(began, |(first, _)| first.min(began));
+        self.guarded = Some((first, now));
     }
 
     fn finish(self) -> Result<Built, BuildError> {
@@ -284,10 +309,7 @@ impl<'p> Run<'p> {
                     )
                 })
                 .collect(),
-            guarding: ran()
-                .filter(|(node, _, _)| self.plan.guards().contains(node))
-                .map(|(_, _, took)| *took)
-                .sum(),
+            guarding: self.guarded.map_or(Duration::ZERO, |(from, to)| to - from),
         })
     }
 
@@ -302,7 +324,7 @@ impl<'p> Run<'p> {
 /// Known? Else run it; then record it.
 fn perform(
     node: NodeIndex,
-    planned: &crate::plan::Node,
+    planned: &Node,
     step: &Resolved,
     shop: &Workshop<'_>,
     ear: &dyn Ear,

@@ -87,14 +87,14 @@ pub(super) fn make(name: &str, app: &App, options: &Options) -> Result<Made, Fai
     let recipe = Recipe::read(&found.path)?;
     let session = store.session()?;
     let lock = app.lock_for(&recipe, &found, &session, options.locked)?;
-    let (built, lock) = build_following(&recipe, lock, &found, &session, app, options)?;
+    let (built, date) = build_following(&recipe, lock, &found, &session, app, options)?;
     session.checkout(&built.closure)?;
     let closure = Closure::of(built.closure, &session)?;
     let memo = Memo {
         name: recipe.name.clone(),
         version: recipe.version.clone(),
         closure: built.closure,
-        date: lock.date,
+        date,
         files: recipe
             .files_read()
             .iter()
@@ -103,10 +103,8 @@ pub(super) fn make(name: &str, app: &App, options: &Options) -> Result<Made, Fai
         about: about(&closure),
     };
     keep_durations(&store, &recipe.name, &built.durations)?;
-    memo.keep(
-        &store,
-        &memo::key(&found.text, lock::file::write(&lock).as_bytes()),
-    )?;
+    // The lock as it lies there now: it may have been written anew.
+    memo.keep(&store, &memo::key(&found.text, &app.find(name)?.lock_text))?;
     let summary = format!("{}\n  {}", steps(&built, begun.elapsed()), memo.about);
     Ok(Made {
         memo,
@@ -158,7 +156,7 @@ fn relied_by(roots: &[(Root, bool)], closure: &TreeId) -> Vec<StepKey> {
 }
 
 /// Builds; where a locked file is gone from every mirror and the recipe says `lock "follow"`, moves
-/// the lock to what the suite has now, writes it, and builds again.
+/// the lock to what the suite has now, writes it, and builds again. Gives the date of the lock too.
 fn build_following(
     recipe: &Recipe,
     lock: Lock,
@@ -166,9 +164,9 @@ fn build_following(
     session: &Session,
     app: &App,
     options: &Options,
-) -> Result<(Built, Lock), Failed> {
+) -> Result<(Built, u64), Failed> {
     let failure = match build_once(recipe, &lock, session, app, options) {
-        Ok(built) => return Ok((built, lock)),
+        Ok(built) => return Ok((built, lock.date)),
         Err(failure) => failure,
     };
     let gone = gone(&failure, &lock);
@@ -196,7 +194,7 @@ fn build_following(
     write_lock(&found.lock_path, &lock)?;
     app.tell(&format!("Wrote {}", found.lock_path));
     let built = build_once(recipe, &lock, session, app, options)?;
-    Ok((built, lock))
+    Ok((built, lock.date))
 }
 
 fn build_once(
