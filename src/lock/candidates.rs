@@ -31,13 +31,21 @@ pub(super) struct Unpacked {
     pub(super) elf: BTreeMap<String, Facts>,
 }
 
-/// Fetches and unpacks all of these, side by side. The answers are in the order of the questions.
+/// Fetches and unpacks all of these. The answers are in the order of the questions.
 pub(super) fn unpack_all(
     context: &Context<'_>,
-    files: &[&Locked],
+    files: &[Locked],
 ) -> Vec<Result<Unpacked, LockError>> {
+    side_by_side(files, |file| unpack(context, file))
+}
+
+/// Asks the same of many files at once; what waits for a mirror does not hold up the others.
+pub(super) fn side_by_side<T: Send>(
+    files: &[Locked],
+    ask: impl Fn(&Locked) -> Result<T, LockError> + Sync,
+) -> Vec<Result<T, LockError>> {
     let next = AtomicUsize::new(0);
-    let slots: Vec<Mutex<Option<Result<Unpacked, LockError>>>> =
+    let slots: Vec<Mutex<Option<Result<T, LockError>>>> =
         files.iter().map(|_| Mutex::new(None)).collect();
     std::thread::scope(|scope| {
         for _ in 0..SIDE_BY_SIDE.min(files.len()) {
@@ -47,7 +55,7 @@ pub(super) fn unpack_all(
                     let (Some(file), Some(slot)) = (files.get(index), slots.get(index)) else {
                         return;
                     };
-                    let answer = unpack(context, file);
+                    let answer = ask(file);
                     *slot
                         .lock()
                         .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(answer);
@@ -56,15 +64,16 @@ pub(super) fn unpack_all(
         }
     });
     let stopped = |file: &Locked| LockError::Stopped {
-        what: format!("unpacking {}", file.name),
+        what: format!("the thread for {}", file.name),
     };
-    let answer = |(slot, file): (Mutex<Option<Result<Unpacked, LockError>>>, &&Locked)| {
-        let answer = slot
-            .into_inner()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        answer.unwrap_or_else(|| Err(stopped(file)))
-    };
-    slots.into_iter().zip(files).map(answer).collect()
+    let answers = slots.into_iter().map(|slot| {
+        slot.into_inner()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    });
+    answers
+        .zip(files)
+        .map(|(answer, file)| answer.unwrap_or_else(|| Err(stopped(file))))
+        .collect()
 }
 
 /// The blob of a locked file.
@@ -175,7 +184,7 @@ impl Candidates {
             .into_iter()
             .filter(|file| !self.packages.contains_key(&file.name))
             .collect();
-        let unpacked = unpack_all(context, &new.iter().collect::<Vec<_>>());
+        let unpacked = unpack_all(context, &new);
         for (file, unpacked) in new.into_iter().zip(unpacked) {
             self.packages.insert(file.name.clone(), (file, unpacked?));
         }
@@ -192,7 +201,7 @@ impl Candidates {
             .into_iter()
             .filter(|file| !self.packages.contains_key(&file.name))
             .collect();
-        let unpacked = unpack_all(context, &new.iter().collect::<Vec<_>>());
+        let unpacked = unpack_all(context, &new);
         let mut gone = Vec::new();
         for (file, unpacked) in new.into_iter().zip(unpacked) {
             match unpacked {

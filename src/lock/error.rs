@@ -158,6 +158,13 @@ pub enum LockError {
         /// Why.
         reason: String,
     },
+    /// Wheels are asked for and there is no place to run the resolver in.
+    #[error("Python requirements cannot be resolved without a sandbox")]
+    #[diagnostic(
+        code(lock::no_sandbox),
+        help("`recipe doctor` tells what this machine lacks")
+    )]
+    NoSandbox,
     /// A part of the work ended without an answer.
     #[error("{what} stopped; this is a fault of recipe itself")]
     #[diagnostic(code(lock::stopped))]

@@ -91,8 +91,12 @@ pub fn lock(
     let prefer: BTreeMap<String, String> = debs
         .map(|file| (file.name.clone(), file.version.clone()))
         .collect();
-    let system = System::resolve(context, &suites, recipe, &prefer, machine)?;
+    let python = &interpreter.value.version;
+    let mut system = System::resolve(context, &suites, recipe, &prefer, machine)?;
+    let wheels = super::pip::wheels(recipe, previous, context, options, &system, python)?;
+    system.add_wheels(context, &wheels.unpacked)?;
     let mut files = system.files();
+    files.extend(wheels.files);
     files.extend(patches(
         context,
         &suites,

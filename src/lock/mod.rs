@@ -13,6 +13,7 @@ pub mod index;
 mod make;
 mod near;
 pub mod openpgp;
+mod pip;
 pub mod relation;
 pub mod release;
 pub mod suites;
@@ -27,6 +28,7 @@ use std::sync::Mutex;
 use recipe_store::{BlobId, Session};
 
 use crate::net::Net;
+use crate::sandbox::Sandbox;
 
 pub use self::error::{FileError, LockError, Refusal};
 pub use self::follow::{Moved, follow};
@@ -38,6 +40,8 @@ pub struct Context<'a> {
     pub net: &'a Net,
     /// Where indexes and candidates go.
     pub session: &'a Session,
+    /// Where the resolver of wheels runs; nothing else needs it.
+    pub sandbox: Option<&'a Sandbox>,
     /// The clock, seconds since 1970.
     pub now: u64,
     fetched: Mutex<Vec<(String, BlobId)>>,
@@ -45,13 +49,13 @@ pub struct Context<'a> {
 
 impl<'a> Context<'a> {
     /// A context; `now` is the clock in seconds since 1970.
-    pub fn new(net: &'a Net, session: &'a Session, now: u64) -> Context<'a> {
-        Context {
-            net,
-            session,
-            now,
-            fetched: Mutex::default(),
-        }
+    pub fn new(net: &'a Net, session: &'a Session, sandbox: &'a Sandbox, now: u64) -> Context<'a> {
+        Context { net, session, sandbox: Some(sandbox), now, fetched: Mutex::default() }
+    }
+
+    /// A context for what asks nothing of pip.
+    pub fn without_sandbox(net: &'a Net, session: &'a Session, now: u64) -> Context<'a> {
+        Context { net, session, sandbox: None, now, fetched: Mutex::default() }
     }
 
     /// Notes what came, to be remembered by its sha256 once it is committed.

@@ -78,7 +78,7 @@ fn the_python_of_a_release_and_what_it_needs_come_from_the_live_mirror() {
     let Some(net) = live_net() else { return };
     let store = live_store();
     let session = store.1.session().unwrap();
-    let context = Context::new(&net, &session, now());
+    let context = Context::without_sandbox(&net, &session, now());
     let begin = std::time::Instant::now();
     let suites = Suites::load(&context, "trixie", "amd64", &[], false).unwrap();
     println!("suites {:?}", begin.elapsed());
@@ -195,7 +195,7 @@ impl Bench {
         now: u64,
     ) -> Result<Lock, LockError> {
         let session = self.store.session().unwrap();
-        let context = Context::new(net, &session, now);
+        let context = Context::without_sandbox(net, &session, now);
         lock(
             &recipe(text),
             previous,
@@ -228,7 +228,7 @@ impl Bench {
             lock,
             &recipe(RECIPE),
             &gone,
-            &Context::new(&net, &session, NOW),
+            &Context::without_sandbox(&net, &session, NOW),
         )
     }
 }
@@ -803,7 +803,7 @@ fn the_closure_is_the_one_that_apt_would_install_from_the_live_mirror() {
     let Some(net) = live_net() else { return };
     let store = live_store();
     let session = store.1.session().unwrap();
-    let context = Context::new(&net, &session, now());
+    let context = Context::without_sandbox(&net, &session, now());
     let suites = Suites::load(&context, "trixie", "amd64", &[], false).unwrap();
     context.keep_fetched().unwrap();
     let questions: [&[&str]; 3] = [

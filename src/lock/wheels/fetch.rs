@@ -38,6 +38,9 @@ pub fn fetch(
 ) -> Result<BlobId, WheelsError> {
     let project = file.name.parse::<WheelName>()?.name;
     let wanted = Wanted::exact(ARCHIVE, file.name, file.size, file.sha256);
+    if let Some(blob) = net.here(&wanted, session)? {
+        return Ok(blob);
+    }
     let mut failure = WheelsError::NoIndex;
     for index in indexes {
         let found = page(net, index, &project)

@@ -1,0 +1,168 @@
+//! The Python requirements of a recipe → locked wheels, and what their modules need. Begin at [`wheels`].
+//!
+//! The resolver runs beside the Python that the closure will have: the packages that were just
+//! chosen, merged and laid out. The wheels are then fetched and looked into like the Debian packages.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use recipe_store::{BlobId, Entry, StoreError, walk};
+use reqwest::Url;
+
+use super::candidates::{Unpacked, look_into, side_by_side};
+use super::error::LockError;
+use super::make::{Options, Upgrade};
+use super::system::System;
+use super::wheels::{self, WheelsError, fetch};
+use super::{Context, Lock, Locked};
+use crate::python::{ProjectName, Requirement, Target};
+use crate::recipe::Recipe;
+
+/// The package that has pip's own wheel, for ensurepip and for pip's default index.
+const PIP: &str = "python3-pip-whl";
+
+/// Wheels and what is in them, by project.
+pub(super) struct Wheels {
+    pub(super) files: Vec<Locked>,
+    pub(super) unpacked: BTreeMap<String, Unpacked>,
+}
+
+/// Resolves what the recipe asks of pip, and looks into every wheel.
+pub(super) fn wheels(
+    recipe: &Recipe,
+    previous: Option<&Lock>,
+    context: &Context<'_>,
+    options: &Options,
+    system: &System<'_>,
+    python: &str,
+) -> Result<Wheels, LockError> {
+    let nothing = Wheels {
+        files: Vec::new(),
+        unpacked: BTreeMap::new(),
+    };
+    if recipe.requirements().is_empty() {
+        return Ok(nothing);
+    }
+    let Some(sandbox) = context.sandbox else {
+        return Err(LockError::NoSandbox);
+    };
+    let asked: Vec<_> = recipe
+        .requirements()
+        .iter()
+        .filter_map(|asked| Some((asked.name.parse::<ProjectName>().ok()?, asked.origin.span)))
+        .collect();
+    let told = |error: WheelsError| LockError::Wheels(error.shown(&recipe.text, &asked));
+    let requirements = requirements(recipe).map_err(told)?;
+    let target = target(system, python, &options.platform).map_err(told)?;
+    let indexes = indexes(context, system)?;
+    let root = system.root(context)?;
+    let root = context.session.checkout_private(&root)?;
+    let names: Vec<ProjectName> = match &options.upgrade {
+        Upgrade::These(names) => names.iter().filter_map(|name| name.parse().ok()).collect(),
+        _ => Vec::new(),
+    };
+    let upgrade = match &options.upgrade {
+        Upgrade::Nothing => wheels::Upgrade::Nothing,
+        Upgrade::Everything => wheels::Upgrade::Everything,
+        Upgrade::These(_) => wheels::Upgrade::These(&names),
+    };
+    let previous = previous
+        .map(|lock| lock.files.as_slice())
+        .unwrap_or_default();
+    let place = wheels::Context {
+        net: context.net,
+        session: context.session,
+        sandbox,
+        indexes: &indexes,
+        target: &target,
+        python_root: &root,
+    };
+    let files = wheels::resolve(&requirements, previous, upgrade, &place).map_err(told)?;
+    let looked = side_by_side(&files, |file| {
+        unpack(context, file, &indexes).map_err(Looked::told(told))
+    });
+    let mut unpacked = BTreeMap::new();
+    for (file, looked) in files.iter().zip(looked) {
+        unpacked.insert(file.name.clone(), looked?);
+    }
+    Ok(Wheels { files, unpacked })
+}
+
+/// What can go wrong while looking into a wheel.
+enum Looked {
+    Wheel(WheelsError),
+    Lock(LockError),
+}
+
+impl Looked {
+    fn told(told: impl Fn(WheelsError) -> LockError) -> impl Fn(Looked) -> LockError {
+        move |looked| match looked {
+            Looked::Wheel(error) => told(error),
+            Looked::Lock(error) => error,
+        }
+    }
+}
+
+fn unpack(context: &Context<'_>, file: &Locked, indexes: &[Url]) -> Result<Unpacked, Looked> {
+    let wanted = fetch::File {
+        name: &file.path,
+        size: file.size,
+        sha256: &file.sha256,
+    };
+    let blob =
+        fetch::fetch(&wanted, context.net, context.session, indexes).map_err(Looked::Wheel)?;
+    context.fetched(&file.sha256, &blob);
+    let source = context
+        .session
+        .open_blob(&blob)
+        .map_err(|error| Looked::Lock(error.into()))?;
+    look_into(context, file, source).map_err(Looked::Lock)
+}
+
+fn requirements(recipe: &Recipe) -> Result<Vec<Requirement>, WheelsError> {
+    let one = |asked: &crate::recipe::Requirement| {
+        let mut requirement = Requirement::from_str(&asked.text)?;
+        let hashes = asked
+            .hashes
+            .iter()
+            .filter_map(|hash| hash.strip_prefix("sha256:"));
+        requirement.sha256 = hashes.map(str::to_owned).collect();
+        Ok(requirement)
+    };
+    recipe.requirements().iter().map(one).collect()
+}
+
+/// What wheels have to fit: this Python, and the C library that was chosen.
+fn target(system: &System<'_>, python: &str, platform: &str) -> Result<Target, WheelsError> {
+    let version = system
+        .package("libc6")
+        .map(|(file, _)| file.version.clone())
+        .unwrap_or_default();
+    let upstream = version
+        .split_once(':')
+        .map_or(version.as_str(), |(_, upstream)| upstream);
+    let mut numbers = upstream
+        .split(|c: char| !c.is_ascii_digit())
+        .map(|number| number.parse().unwrap_or(0));
+    let glibc = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    let architecture = platform.split('-').next().unwrap_or(platform);
+    Ok(Target::new(python, glibc, architecture)?)
+}
+
+fn indexes(context: &Context<'_>, system: &System<'_>) -> Result<Vec<Url>, LockError> {
+    let mut pip: Option<BlobId> = None;
+    if let Some((_, tree)) = system.package(PIP) {
+        walk::<StoreError>(context.session, &tree, &mut |path, entry| {
+            let name = path.rsplit('/').next().unwrap_or(path);
+            if let (true, Entry::File { blob, .. }) =
+                (name.starts_with("pip-") && name.ends_with(".whl"), entry)
+            {
+                pip = Some(*blob);
+            }
+            Ok(())
+        })?;
+    }
+    let configured = &context.net.settings().python_index;
+    fetch::indexes(configured, context.session, pip.as_ref())
+        .map_err(|error| LockError::Wheels(Box::new(error)))
+}
