@@ -10,6 +10,8 @@ use recipe_store::{Entry, Session, Store, TreeBuilder, TreeId, walk};
 
 use super::{RelocateFacts, library_patches, tree};
 use crate::build::steps::layout::{Layout, unpack_deb};
+use crate::build::steps::trim::Trimmer;
+use crate::recipe::Trim;
 use debian::Suite;
 
 const TRIXIE: &[&str] = &[
@@ -132,6 +134,26 @@ fn paths(session: &Session, tree: &TreeId) -> Vec<String> {
     paths
 }
 
+/// The tree without what the rules take, all of them.
+fn trimmed(session: &Session, tree: &TreeId) -> TreeId {
+    const RULES: [Trim; 5] = [
+        Trim::Tests,
+        Trim::Docs,
+        Trim::StaticLibs,
+        Trim::Sources,
+        Trim::Idle,
+    ];
+    let paths = paths(session, tree);
+    let trimmer = Trimmer::new(&RULES, paths.iter().map(String::as_str));
+    let mut builder = TreeBuilder::from_tree(*tree);
+    let gone: Vec<_> = paths.iter().filter(|path| !trimmer.keeps(path)).collect();
+    assert!(gone.len() > 20, "{gone:?}");
+    for path in gone {
+        builder.remove(path).unwrap();
+    }
+    builder.finish(session).unwrap()
+}
+
 struct Scratch {
     _home: tempfile::TempDir,
     path: camino::Utf8PathBuf,
@@ -205,11 +227,13 @@ fn real_packages_become_a_python_that_runs_from_an_odd_path_and_in_an_empty_root
     let tree = closure(&session, &suite, TRIXIE, "3.13").unwrap();
     let built = session.checkout_private(&tree).unwrap();
 
+    // What the rules of trimming take must not be missed.
+    let trimmed = session.checkout_private(&trimmed(&session, &tree)).unwrap();
     let odd = scratch
         .path
         .join("a b/ünï:'\"; (deleted)")
         .join("x".repeat(130));
-    copy(built.as_std_path(), odd.as_std_path());
+    copy(trimmed.as_std_path(), odd.as_std_path());
     let python = odd.join("bin/python3");
     let host = Command::new(&python)
         .arg("-B")
