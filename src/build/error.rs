@@ -34,22 +34,42 @@ pub enum BuildError {
 }
 
 fn summary(failures: &[Failure], skipped: usize) -> String {
-    let steps = |count: usize| if count == 1 { "1 step".into() } else { format!("{count} steps") };
-    let mut text = format!("{} failed", steps(failures.len()));
+    let steps = |count: usize| {
+        if count == 1 {
+            "1 step".into()
+        } else {
+            format!("{count} steps")
+        }
+    };
+    let failed = failures.iter().map(|failure| 1 + failure.also.len()).sum();
+    let mut text = format!("{} failed", steps(failed));
     if skipped > 0 {
-        text.push_str(&format!(", and {} not tried because of that", steps(skipped)));
+        text.push_str(&format!(
+            ", and {} not tried because of that",
+            steps(skipped)
+        ));
     }
     text
 }
 
+fn others(also: &[String]) -> String {
+    match also {
+        [] => String::new(),
+        [one] => format!(", and {one} in the same way"),
+        [one, rest @ ..] => format!(", and {one} and {} more in the same way", rest.len()),
+    }
+}
+
 /// A step that failed.
 #[derive(Debug, Error, Diagnostic)]
-#[error("{kind} {subject}")]
+#[error("{kind} {subject}{}", others(also))]
 pub struct Failure {
     /// The kind of step.
     pub kind: &'static str,
     /// To whom it was done.
     pub subject: String,
+    /// To whom else, with the same end.
+    pub also: Vec<String>,
     /// Why.
     #[source]
     #[diagnostic_source]
@@ -147,7 +167,12 @@ pub enum StepError {
 }
 
 fn missing_libraries(missing: &[(String, String)]) -> String {
-    let lines: Vec<String> =
-        missing.iter().map(|(path, soname)| format!("{path} needs {soname}")).collect();
-    format!("no file of the closure provides what others need:\n  {}", lines.join("\n  "))
+    let lines: Vec<String> = missing
+        .iter()
+        .map(|(path, soname)| format!("{path} needs {soname}"))
+        .collect();
+    format!(
+        "no file of the closure provides what others need:\n  {}",
+        lines.join("\n  ")
+    )
 }

@@ -21,7 +21,7 @@ pub use error::{BuildError, Failure, StepError};
 pub use event::{Deaf, Ear, Event};
 
 use crate::net::Net;
-use crate::plan::{Plan, Resolved};
+use crate::plan::{Node, Plan, Resolved};
 use crate::sandbox::Sandbox;
 use schedule::Schedule;
 
@@ -67,7 +67,7 @@ pub struct Built {
     pub relied: Vec<StepKey>,
     /// How long each step took that was run.
     pub durations: Durations,
-    /// Time spent in proof and checks.
+    /// From the start of the first proof or check to the end of the last.
     pub guarding: Duration,
 }
 
@@ -82,11 +82,21 @@ pub fn build(plan: &Plan, shop: &Workshop<'_>, ear: &dyn Ear) -> Result<Built, B
         outputs: HashMap::new(),
         built: Vec::new(),
         failures: Vec::new(),
+        guarded: None,
     };
     let (report, reports) = channel();
     let driven = work.in_place_scope(|work| {
         downloads.in_place_scope(|downloads| {
-            run.drive(shop, ear, Crew { work, downloads, report: &report }, &reports)
+            run.drive(
+                shop,
+                ear,
+                Crew {
+                    work,
+                    downloads,
+                    report: &report,
+                },
+                &reports,
+            )
         })
     });
     // What was made is kept, whatever became of the rest: the next build goes on from here.
@@ -142,6 +152,8 @@ struct Run<'p> {
     outputs: HashMap<NodeIndex, ObjectId>,
     built: Vec<(NodeIndex, Done, Duration)>,
     failures: Vec<Failure>,
+    /// When the first proof or check began, and when the last one ended.
+    guarded: Option<(Instant, Instant)>,
 }
 
 impl<'p> Run<'p> {
@@ -175,7 +187,9 @@ impl<'p> Run<'p> {
             if downloading + working == 0 {
                 return Ok(());
             }
-            let Ok(report) = reports.recv() else { return Ok(()) };
+            let Ok(report) = reports.recv() else {
+                return Ok(());
+            };
             match self.plan.graph()[report.node].step {
                 crate::plan::Step::Fetch(_) => downloading -= 1,
                 _ => working -= 1,
@@ -201,16 +215,24 @@ impl<'p> Run<'p> {
     {
         let plan: &'s Plan = self.plan;
         let planned = &plan.graph()[node];
-        let resolved = planned.step.map(|input| self.outputs.get(input).copied().ok_or(()));
+        let resolved = planned
+            .step
+            .map(|input| self.outputs.get(input).copied().ok_or(()));
         move || {
             let started = Instant::now();
             let result = match resolved {
-                Ok(step) => catch_unwind(AssertUnwindSafe(|| perform(node, planned, &step, shop, ear)))
-                    .unwrap_or(Err(StepError::Panicked)),
+                Ok(step) => catch_unwind(AssertUnwindSafe(|| {
+                    perform(node, planned, &step, shop, ear)
+                }))
+                .unwrap_or(Err(StepError::Panicked)),
                 Err(()) => Err(StepError::Panicked),
             };
             // The receiver outlives every job; if it is gone there is nobody left to tell.
-            let _ = report.send(Report { node, result, took: started.elapsed() });
+            let _ = report.send(Report {
+                node,
+                result,
+                took: started.elapsed(),
+            });
         }
     }
 
@@ -218,6 +240,9 @@ impl<'p> Run<'p> {
         let planned = &self.plan.graph()[report.node];
         match report.result {
             Ok(done) => {
+                if done.ran && self.plan.guards().contains(&report.node) {
+                    self.guarded(report.took);
+                }
                 if done.ran {
                     ear.hear(Event::Finished(report.node, planned, report.took));
                 } else {
@@ -233,13 +258,32 @@ impl<'p> Run<'p> {
                 if !keep_going {
                     self.schedule.stop();
                 }
-                self.failures.push(Failure {
-                    kind: planned.step.kind(),
-                    subject: planned.subject.clone(),
-                    error,
-                });
+                self.fail(planned, error);
             }
         }
+    }
+
+    /// Steps that fail for the same reason are told as one.
+    fn fail(&mut self, planned: &Node, error: StepError) {
+        let kind = planned.step.kind();
+        let text = error.to_string();
+        let same = |known: &&mut Failure| known.kind == kind && known.error.to_string() == text;
+        match self.failures.iter_mut().find(same) {
+            Some(known) => known.also.push(planned.subject.clone()),
+            None => self.failures.push(Failure {
+                kind,
+                subject: planned.subject.clone(),
+                also: Vec::new(),
+                error,
+            }),
+        }
+    }
+
+    fn guarded(&mut self, took: Duration) {
+        let now = Instant::now();
+        let began = now.checked_sub(took).unwrap_or(now);
+        let first = self.guarded.map_or(began, |(first, _)| first.min(began));
+        self.guarded = Some((first, now));
     }
 
     fn finish(self) -> Result<Built, BuildError> {
@@ -259,25 +303,28 @@ impl<'p> Run<'p> {
             durations: ran()
                 .map(|(node, _, took)| {
                     let node = &graph[*node];
-                    ((node.step.kind().to_owned(), node.subject.clone()), took.as_millis() as u64)
+                    (
+                        (node.step.kind().to_owned(), node.subject.clone()),
+                        took.as_millis() as u64,
+                    )
                 })
                 .collect(),
-            guarding: ran()
-                .filter(|(node, _, _)| self.plan.guards().contains(node))
-                .map(|(_, _, took)| *took)
-                .sum(),
+            guarding: self.guarded.map_or(Duration::ZERO, |(from, to)| to - from),
         })
     }
 
     fn failed(self) -> BuildError {
-        BuildError::Failed { skipped: self.schedule.skipped(), failures: self.failures }
+        BuildError::Failed {
+            skipped: self.schedule.skipped(),
+            failures: self.failures,
+        }
     }
 }
 
 /// Known? Else run it; then record it.
 fn perform(
     node: NodeIndex,
-    planned: &crate::plan::Node,
+    planned: &Node,
     step: &Resolved,
     shop: &Workshop<'_>,
     ear: &dyn Ear,
@@ -286,7 +333,11 @@ fn perform(
     if let Some(trace) = shop.session.find(&key)?
         && let Some(output) = trace.outputs.get(OUT)
     {
-        return Ok(Done { key, output: *output, ran: false });
+        return Ok(Done {
+            key,
+            output: *output,
+            ran: false,
+        });
     }
     ear.hear(Event::Started(node, planned));
     let begun = Instant::now();
@@ -298,7 +349,10 @@ fn perform(
         maker: concat!("recipe ", env!("CARGO_PKG_VERSION")).to_owned(),
         started: now().saturating_sub(begun.elapsed().as_millis() as u64),
         duration: begun.elapsed().as_millis() as u64,
-        isolation: Isolation { reached: isolation.to_owned(), required: isolation.to_owned() },
+        isolation: Isolation {
+            reached: isolation.to_owned(),
+            required: isolation.to_owned(),
+        },
         preimage: step.preimage(),
     };
     if let Recorded::Differs { first } = shop.session.record(trace)? {
@@ -307,9 +361,17 @@ fn perform(
             "{kind} {subject} gave other bytes than another build at the same time; the first stay"
         )));
         let output = first.outputs.get(OUT).copied().unwrap_or(output);
-        return Ok(Done { key, output, ran: true });
+        return Ok(Done {
+            key,
+            output,
+            ran: true,
+        });
     }
-    Ok(Done { key, output, ran: true })
+    Ok(Done {
+        key,
+        output,
+        ran: true,
+    })
 }
 
 /// The one output that each step of ours has.
@@ -317,5 +379,7 @@ const OUT: &str = "out";
 
 /// Milliseconds since 1970, for people; nothing is ever ordered by it.
 fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64)
 }

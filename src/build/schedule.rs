@@ -30,7 +30,9 @@ impl<'p> Schedule<'p> {
         let mut length = vec![0; graph.node_count()];
         // Nodes are numbered after their inputs, so going backwards meets dependants first.
         for node in graph.node_indices().rev() {
-            let behind = graph.neighbors_directed(node, Outgoing).map(|next| length[next.index()]);
+            let behind = graph
+                .neighbors_directed(node, Outgoing)
+                .map(|next| length[next.index()]);
             length[node.index()] = cost(node).saturating_add(behind.max().unwrap_or(0));
         }
         let missing: Vec<usize> = graph
@@ -45,7 +47,10 @@ impl<'p> Schedule<'p> {
             skipped: vec![false; graph.node_count()],
             missing: missing.clone(),
         };
-        for node in graph.node_indices().filter(|node| missing[node.index()] == 0) {
+        for node in graph
+            .node_indices()
+            .filter(|node| missing[node.index()] == 0)
+        {
             schedule.enqueue(node);
         }
         schedule

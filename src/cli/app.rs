@@ -70,7 +70,12 @@ impl App {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(unreadable(&lock_path, &error)),
         };
-        Ok(Found { path, lock_path, text, lock_text })
+        Ok(Found {
+            path,
+            lock_path,
+            text,
+            lock_text,
+        })
     }
 
     /// Prints a result to standard output.
@@ -125,7 +130,12 @@ impl App {
         }
         self.tell(&format!("Locking {}: {why}", recipe.name));
         let previous = self.read_lock(found)?;
-        let lock = self.make_lock(recipe, previous.as_ref(), session, crate::lock::Upgrade::Nothing)?;
+        let lock = self.make_lock(
+            recipe,
+            previous.as_ref(),
+            session,
+            crate::lock::Upgrade::Nothing,
+        )?;
         write_lock(&found.lock_path, &lock)?;
         Ok(lock)
     }
@@ -141,7 +151,10 @@ impl App {
                 "restore it from version control, or delete it and run `recipe lock`".into(),
             ))
         })?;
-        Ok(Some(crate::lock::file::read(found.lock_path.as_str(), &text)?))
+        Ok(Some(crate::lock::file::read(
+            found.lock_path.as_str(),
+            &text,
+        )?))
     }
 
     /// Asks the world, and gives a lock that is not yet written.
@@ -155,7 +168,10 @@ impl App {
         let progress = self.progress();
         let (net, sandbox) = (self.net(progress.clone())?, self.sandbox()?);
         let context = crate::lock::Context::new(&net, session, &sandbox, now());
-        let options = crate::lock::Options { upgrade, ..Default::default() };
+        let options = crate::lock::Options {
+            upgrade,
+            ..Default::default()
+        };
         let lock = crate::lock::lock(recipe, previous, &context, &options);
         progress.finish();
         Ok(lock?)
@@ -199,4 +215,3 @@ pub(super) fn unreadable(path: &Utf8Path, error: &std::io::Error) -> Failed {
 pub(super) fn link_path(name: &str, link: Option<&Utf8Path>) -> Utf8PathBuf {
     here().join(link.map_or_else(|| Utf8Path::new("result").join(name), Utf8Path::to_owned))
 }
-

@@ -40,7 +40,10 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
             "build them one by one".into(),
         )));
     }
-    let options = Options { locked: args.locked, keep_going: args.keep_going };
+    let options = Options {
+        locked: args.locked,
+        keep_going: args.keep_going,
+    };
     for name in &args.names {
         let made = make(name, app, &options)?;
         let link = link_path(&made.memo.name, args.out.as_deref());
@@ -84,14 +87,14 @@ pub(super) fn make(name: &str, app: &App, options: &Options) -> Result<Made, Fai
     let recipe = Recipe::read(&found.path)?;
     let session = store.session()?;
     let lock = app.lock_for(&recipe, &found, &session, options.locked)?;
-    let (built, lock) = build_following(&recipe, lock, &found, &session, app, options)?;
+    let (built, date) = build_following(&recipe, lock, &found, &session, app, options)?;
     session.checkout(&built.closure)?;
     let closure = Closure::of(built.closure, &session)?;
     let memo = Memo {
         name: recipe.name.clone(),
         version: recipe.version.clone(),
         closure: built.closure,
-        date: lock.date,
+        date,
         files: recipe
             .files_read()
             .iter()
@@ -100,15 +103,30 @@ pub(super) fn make(name: &str, app: &App, options: &Options) -> Result<Made, Fai
         about: about(&closure),
     };
     keep_durations(&store, &recipe.name, &built.durations)?;
-    memo.keep(&store, &memo::key(&found.text, lock::file::write(&lock).as_bytes()))?;
+    // The lock as it lies there now: it may have been written anew.
+    memo.keep(&store, &memo::key(&found.text, &app.find(name)?.lock_text))?;
     let summary = format!("{}\n  {}", steps(&built, begun.elapsed()), memo.about);
-    Ok(Made { memo, summary, relied: built.relied, store })
+    Ok(Made {
+        memo,
+        summary,
+        relied: built.relied,
+        store,
+    })
 }
 
 impl Made {
     fn known(store: Store, memo: Memo, begun: Instant) -> Made {
-        let summary = format!("nothing to do, {}\n  {}", seconds(begun.elapsed()), memo.about);
-        Made { memo, summary, relied: Vec::new(), store }
+        let summary = format!(
+            "nothing to do, {}\n  {}",
+            seconds(begun.elapsed()),
+            memo.about
+        );
+        Made {
+            memo,
+            summary,
+            relied: Vec::new(),
+            store,
+        }
     }
 
     fn link(&self, link: &Utf8Path) -> Result<(), Failed> {
@@ -121,18 +139,24 @@ impl Made {
             _ if self.relied.is_empty() => relied_by(&roots, &self.memo.closure),
             _ => self.relied.clone(),
         };
-        Ok(self.store.session()?.add_root(link, &self.memo.closure, &relied)?)
+        Ok(self
+            .store
+            .session()?
+            .add_root(link, &self.memo.closure, &relied)?)
     }
 }
 
 /// What a live root of the same closure relies on: a second link keeps the same steps.
 fn relied_by(roots: &[(Root, bool)], closure: &TreeId) -> Vec<StepKey> {
-    let same = roots.iter().filter(|(root, live)| *live && root.tree == *closure);
-    same.flat_map(|(root, _)| root.steps.iter().copied()).collect()
+    let same = roots
+        .iter()
+        .filter(|(root, live)| *live && root.tree == *closure);
+    same.flat_map(|(root, _)| root.steps.iter().copied())
+        .collect()
 }
 
 /// Builds; where a locked file is gone from every mirror and the recipe says `lock "follow"`, moves
-/// the lock to what the suite has now, writes it, and builds again.
+/// the lock to what the suite has now, writes it, and builds again. Gives the date of the lock too.
 fn build_following(
     recipe: &Recipe,
     lock: Lock,
@@ -140,9 +164,9 @@ fn build_following(
     session: &Session,
     app: &App,
     options: &Options,
-) -> Result<(Built, Lock), Failed> {
+) -> Result<(Built, u64), Failed> {
     let failure = match build_once(recipe, &lock, session, app, options) {
-        Ok(built) => return Ok((built, lock)),
+        Ok(built) => return Ok((built, lock.date)),
         Err(failure) => failure,
     };
     let gone = gone(&failure, &lock);
@@ -152,7 +176,11 @@ fn build_following(
     app.tell(&format!(
         "{} locked {} gone from every mirror: following the suite, as the recipe says",
         gone.len(),
-        if gone.len() == 1 { "file is" } else { "files are" }
+        if gone.len() == 1 {
+            "file is"
+        } else {
+            "files are"
+        }
     ));
     let progress = app.progress();
     let (net, sandbox) = (app.net(progress.clone())?, app.sandbox()?);
@@ -166,7 +194,7 @@ fn build_following(
     write_lock(&found.lock_path, &lock)?;
     app.tell(&format!("Wrote {}", found.lock_path));
     let built = build_once(recipe, &lock, session, app, options)?;
-    Ok((built, lock))
+    Ok((built, lock.date))
 }
 
 fn build_once(
@@ -197,26 +225,38 @@ fn build_once(
 
 /// The locked package whose wheel of pip knows where pip looks for packages.
 fn pip_source(plan: &Plan) -> Option<Source> {
-    plan.graph().node_weights().find_map(|node| match &node.step {
-        Step::Fetch(source) if source.name == "python3-pip-whl" => Some(source.clone()),
-        _ => None,
-    })
+    plan.graph()
+        .node_weights()
+        .find_map(|node| match &node.step {
+            Step::Fetch(source) if source.name == "python3-pip-whl" => Some(source.clone()),
+            _ => None,
+        })
 }
 
 /// The locked files that no mirror has any more; none if anything else failed too.
 fn gone(failure: &Failed, lock: &Lock) -> Vec<Locked> {
-    let Failed::Build(error) = failure else { return Vec::new() };
-    let BuildError::Failed { failures, .. } = error.as_ref() else { return Vec::new() };
+    let Failed::Build(error) = failure else {
+        return Vec::new();
+    };
+    let BuildError::Failed { failures, .. } = error.as_ref() else {
+        return Vec::new();
+    };
     let gone: Vec<Locked> = failures
         .iter()
         .filter_map(|failure| match &failure.error {
-            StepError::Net(error) if error.is_gone() => {
-                lock.files.iter().find(|file| file.name == failure.subject).cloned()
-            }
+            StepError::Net(error) if error.is_gone() => lock
+                .files
+                .iter()
+                .find(|file| file.name == failure.subject)
+                .cloned(),
             _ => None,
         })
         .collect();
-    if gone.len() == failures.len() { gone } else { Vec::new() }
+    if gone.len() == failures.len() {
+        gone
+    } else {
+        Vec::new()
+    }
 }
 
 fn steps(built: &Built, took: Duration) -> String {
@@ -231,7 +271,11 @@ fn steps(built: &Built, took: Duration) -> String {
 
 fn about(closure: &Closure) -> String {
     let (files, size) = closure.size();
-    format!("{} in {files} files\n  runs on {}", bytes(size), closure.manifest.contract.describe())
+    format!(
+        "{} in {files} files\n  runs on {}",
+        bytes(size),
+        closure.manifest.contract.describe()
+    )
 }
 
 /// The link as the person would type it.
@@ -241,7 +285,10 @@ fn shown(link: &Utf8Path) -> &Utf8Path {
 
 /// How long the steps of this recipe took, last time.
 pub(super) fn durations(session: &Session, name: &str) -> Result<Durations, Failed> {
-    let text = session.store().memo_get(&durations_key(name))?.unwrap_or_default();
+    let text = session
+        .store()
+        .memo_get(&durations_key(name))?
+        .unwrap_or_default();
     Ok(String::from_utf8_lossy(&text)
         .lines()
         .filter_map(|line| {
@@ -256,8 +303,10 @@ fn keep_durations(store: &Store, name: &str, new: &Durations) -> Result<(), Fail
     let session = store.session()?;
     let mut all = durations(&session, name)?;
     all.extend(new.iter().map(|(step, time)| (step.clone(), *time)));
-    let mut lines: Vec<String> =
-        all.iter().map(|((kind, subject), time)| format!("{time} {kind} {subject}\n")).collect();
+    let mut lines: Vec<String> = all
+        .iter()
+        .map(|((kind, subject), time)| format!("{time} {kind} {subject}\n"))
+        .collect();
     lines.sort();
     Ok(store.memo_put(&durations_key(name), lines.concat().as_bytes())?)
 }

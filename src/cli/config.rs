@@ -83,7 +83,12 @@ impl Config {
         flags: &GlobalArgs,
         environment: BTreeMap<String, String>,
     ) -> Result<Config, ConfigError> {
-        let get = |name: &str| environment.get(name).filter(|value| !value.is_empty()).cloned();
+        let get = |name: &str| {
+            environment
+                .get(name)
+                .filter(|value| !value.is_empty())
+                .cloned()
+        };
         let file = File::read(&get)?;
         let store = flags
             .store
@@ -94,13 +99,16 @@ impl Config {
             .ok_or(ConfigError::NoHome)?;
         let jobs = match (flags.jobs, get("RECIPE_JOBS"), file.number("jobs")?) {
             (Some(jobs), _, _) => jobs,
-            (None, Some(text), _) => text.parse().ok().filter(|jobs| *jobs > 0).ok_or(
-                ConfigError::Variable {
-                    name: "RECIPE_JOBS".into(),
-                    value: text,
-                    wanted: "a number above 0",
-                },
-            )?,
+            (None, Some(text), _) => {
+                text.parse()
+                    .ok()
+                    .filter(|jobs| *jobs > 0)
+                    .ok_or(ConfigError::Variable {
+                        name: "RECIPE_JOBS".into(),
+                        value: text,
+                        wanted: "a number above 0",
+                    })?
+            }
             (None, None, Some(jobs)) => jobs,
             (None, None, None) => std::thread::available_parallelism().map_or(1, usize::from),
         };
@@ -108,7 +116,12 @@ impl Config {
             || get("RECIPE_OFFLINE").is_some_and(|value| value != "0")
             || file.truth("offline")?;
         let mut recipes: Vec<Utf8PathBuf> = get("RECIPE_PATH")
-            .map(|text| text.split(':').filter(|part| !part.is_empty()).map(Into::into).collect())
+            .map(|text| {
+                text.split(':')
+                    .filter(|part| !part.is_empty())
+                    .map(Into::into)
+                    .collect()
+            })
             .unwrap_or_default();
         recipes.extend(file.all("recipes").into_iter().map(Utf8PathBuf::from));
         Ok(Config {
@@ -176,31 +189,52 @@ impl File {
         match std::fs::read_to_string(&path) {
             Ok(text) => File::parse(path, &text),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(File::default()),
-            Err(error) => Err(ConfigError::File { path, why: error.to_string() }),
+            Err(error) => Err(ConfigError::File {
+                path,
+                why: error.to_string(),
+            }),
         }
     }
 
     fn parse(path: Utf8PathBuf, text: &str) -> Result<File, ConfigError> {
-        let wrong = |why: String| ConfigError::File { path: path.clone(), why };
-        let document: kdl::KdlDocument =
-            text.parse().map_err(|error: kdl::KdlError| wrong(error.to_string()))?;
+        let wrong = |why: String| ConfigError::File {
+            path: path.clone(),
+            why,
+        };
+        let document: kdl::KdlDocument = text
+            .parse()
+            .map_err(|error: kdl::KdlError| wrong(error.to_string()))?;
         let mut nodes = Vec::new();
         for node in document.nodes() {
             let name = node.name().value().to_owned();
             if !KEYS.contains(&name.as_str()) {
-                return Err(wrong(format!("there is no setting `{name}`; there are {}", KEYS.join(", "))));
+                return Err(wrong(format!(
+                    "there is no setting `{name}`; there are {}",
+                    KEYS.join(", ")
+                )));
             }
-            nodes.push((name, node.entries().iter().map(|entry| entry.value().clone()).collect()));
+            nodes.push((
+                name,
+                node.entries()
+                    .iter()
+                    .map(|entry| entry.value().clone())
+                    .collect(),
+            ));
         }
         Ok(File { path, nodes })
     }
 
     fn values<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a kdl::KdlValue> {
-        self.nodes.iter().filter(move |(name, _)| name == key).flat_map(|(_, values)| values)
+        self.nodes
+            .iter()
+            .filter(move |(name, _)| name == key)
+            .flat_map(|(_, values)| values)
     }
 
     fn all(&self, key: &str) -> Vec<String> {
-        self.values(key).filter_map(|value| value.as_string().map(str::to_owned)).collect()
+        self.values(key)
+            .filter_map(|value| value.as_string().map(str::to_owned))
+            .collect()
     }
 
     fn one(&self, key: &str) -> Option<String> {
@@ -208,16 +242,25 @@ impl File {
     }
 
     fn number(&self, key: &str) -> Result<Option<usize>, ConfigError> {
-        let Some(value) = self.values(key).last() else { return Ok(None) };
-        let number = value.as_integer().and_then(|number| usize::try_from(number).ok());
-        number.filter(|number| *number > 0).map(Some).ok_or_else(|| ConfigError::File {
-            path: self.path.clone(),
-            why: format!("`{key}` takes a number above 0"),
-        })
+        let Some(value) = self.values(key).last() else {
+            return Ok(None);
+        };
+        let number = value
+            .as_integer()
+            .and_then(|number| usize::try_from(number).ok());
+        number
+            .filter(|number| *number > 0)
+            .map(Some)
+            .ok_or_else(|| ConfigError::File {
+                path: self.path.clone(),
+                why: format!("`{key}` takes a number above 0"),
+            })
     }
 
     fn truth(&self, key: &str) -> Result<bool, ConfigError> {
-        let Some(value) = self.values(key).last() else { return Ok(false) };
+        let Some(value) = self.values(key).last() else {
+            return Ok(false);
+        };
         value.as_bool().ok_or_else(|| ConfigError::File {
             path: self.path.clone(),
             why: format!("`{key}` takes #true or #false"),

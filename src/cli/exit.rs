@@ -62,11 +62,13 @@ impl Failed {
 fn build_code(error: &BuildError) -> u8 {
     match error {
         BuildError::Failed { failures, .. } => {
-            failures.first().map_or(STEP, |failure| match &failure.error {
-                StepError::Net(error) => net_code(error),
-                StepError::Store(_) => STORE,
-                _ => STEP,
-            })
+            failures
+                .first()
+                .map_or(STEP, |failure| match &failure.error {
+                    StepError::Net(error) => net_code(error),
+                    StepError::Store(_) => STORE,
+                    _ => STEP,
+                })
         }
         BuildError::Store(_) => STORE,
         BuildError::Threads(_) => STEP,
@@ -82,7 +84,11 @@ fn lock_code(error: &LockError) -> u8 {
 }
 
 fn net_code(error: &NetError) -> u8 {
-    if error.is_corrupt() { INTEGRITY } else { UNREACHABLE }
+    if error.is_corrupt() {
+        INTEGRITY
+    } else {
+        UNREACHABLE
+    }
 }
 
 impl From<RecipeError> for Failed {

@@ -50,7 +50,14 @@ impl Format {
 }
 
 pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
-    let made = make(&args.name, app, &Options { locked: args.locked, keep_going: false })?;
+    let made = make(
+        &args.name,
+        app,
+        &Options {
+            locked: args.locked,
+            keep_going: false,
+        },
+    )?;
     let (format, ending) = args.format.package();
     let stem = format!("{}-{}-x86_64-linux", made.memo.name, made.memo.version);
     let path = here().join(&args.output).join(format!("{stem}.{ending}"));
@@ -63,11 +70,19 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     };
     let written = write(&made, &options, &path)?;
     let name = path.strip_prefix(here()).unwrap_or(&path);
-    app.say(&format!("{name}\n  {}, blake3:{}", bytes(written.bytes), written.digest))
+    app.say(&format!(
+        "{name}\n  {}, blake3:{}",
+        bytes(written.bytes),
+        written.digest
+    ))
 }
 
 /// Writes aside, then renames: an archive under its name is whole.
-fn write(made: &Made, options: &package::Options, path: &Utf8Path) -> Result<package::Written, Failed> {
+fn write(
+    made: &Made,
+    options: &package::Options,
+    path: &Utf8Path,
+) -> Result<package::Written, Failed> {
     let aside = Utf8PathBuf::from(format!("{path}.{}", std::process::id()));
     let result = write_aside(made, options, &aside).and_then(|written| {
         fs::rename(&aside, path).map_err(|error| unwritable(path, &error))?;
@@ -89,10 +104,16 @@ fn write_aside(
     let file = fs::File::create(aside).map_err(|error| unwritable(aside, &error))?;
     let bar = super::render::transfer_bar();
     let mut out = BufWriter::with_capacity(1 << 20, file);
-    let written = package::write(&session, &made.memo.closure, options, &mut out, &mut |progress| {
-        bar.set_length(progress.total);
-        bar.set_position(progress.done);
-    })?;
+    let written = package::write(
+        &session,
+        &made.memo.closure,
+        options,
+        &mut out,
+        &mut |progress| {
+            bar.set_length(progress.total);
+            bar.set_position(progress.done);
+        },
+    )?;
     bar.finish_and_clear();
     out.flush().map_err(|error| unwritable(aside, &error))?;
     Ok(written)

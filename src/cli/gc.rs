@@ -14,7 +14,18 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     let store = app.store()?;
-    let report = store.gc(&recipe_store::GcOptions { dry_run: args.dry_run, ..Default::default() })?;
-    let verb = if args.dry_run { "would delete" } else { "deleted" };
-    app.say(&format!("{verb} {} objects, {}", report.removed.files, bytes(report.removed.bytes)))
+    let report = store.gc(&recipe_store::GcOptions {
+        dry_run: args.dry_run,
+        ..Default::default()
+    })?;
+    let verb = if args.dry_run {
+        "would delete"
+    } else {
+        "deleted"
+    };
+    app.say(&format!(
+        "{verb} {} objects, {}",
+        report.removed.files,
+        bytes(report.removed.bytes)
+    ))
 }

@@ -38,32 +38,58 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     session.commit()?;
     let changes = changes(previous.as_ref(), &lock);
     if previous.as_ref().is_some_and(|previous| *previous == lock) {
-        return app.say(&format!("{} is up to date: nothing changed", found.lock_path));
+        return app.say(&format!(
+            "{} is up to date: nothing changed",
+            found.lock_path
+        ));
     }
     write_lock(&found.lock_path, &lock)?;
-    app.say(&format!("Wrote {}: {} files\n{}", found.lock_path, lock.files.len(), changes).trim_end())
+    app.say(
+        &format!(
+            "Wrote {}: {} files\n{}",
+            found.lock_path,
+            lock.files.len(),
+            changes
+        )
+        .trim_end(),
+    )
 }
 
 /// What a new lock has that the old one had not, a line for each file.
 fn changes(previous: Option<&Lock>, lock: &Lock) -> String {
-    let Some(previous) = previous else { return String::new() };
+    let Some(previous) = previous else {
+        return String::new();
+    };
     let mut text = String::new();
     let find = |lock: &Lock, file: &crate::lock::Locked| {
-        lock.files.iter().find(|other| (other.kind, &other.name) == (file.kind, &file.name)).cloned()
+        lock.files
+            .iter()
+            .find(|other| (other.kind, &other.name) == (file.kind, &file.name))
+            .cloned()
     };
     for file in &lock.files {
         match find(previous, file) {
             None => text.push_str(&format!("  + {} {}\n", file.name, file.version)),
             Some(old) if old.version != file.version => {
-                text.push_str(&format!("  ~ {} {} -> {}\n", file.name, old.version, file.version));
+                text.push_str(&format!(
+                    "  ~ {} {} -> {}\n",
+                    file.name, old.version, file.version
+                ));
             }
             Some(old) if old.sha256 != file.sha256 => {
-                text.push_str(&format!("  ~ {} {}: other bytes\n", file.name, file.version));
+                text.push_str(&format!(
+                    "  ~ {} {}: other bytes\n",
+                    file.name, file.version
+                ));
             }
             Some(_) => {}
         }
     }
-    for file in previous.files.iter().filter(|file| find(lock, file).is_none()) {
+    for file in previous
+        .files
+        .iter()
+        .filter(|file| find(lock, file).is_none())
+    {
         text.push_str(&format!("  - {} {}\n", file.name, file.version));
     }
     text

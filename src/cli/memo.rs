@@ -38,8 +38,12 @@ pub(super) fn key(recipe: &[u8], lock: &[u8]) -> Digest {
 impl Memo {
     /// The record of this name, if every file it lists still has the same bytes.
     pub(super) fn find(store: &Store, key: &Digest) -> Result<Option<Memo>, StoreError> {
-        let Some(bytes) = store.memo_get(key)? else { return Ok(None) };
-        let memo = String::from_utf8(bytes).ok().and_then(|text| Memo::decode(&text));
+        let Some(bytes) = store.memo_get(key)? else {
+            return Ok(None);
+        };
+        let memo = String::from_utf8(bytes)
+            .ok()
+            .and_then(|text| Memo::decode(&text));
         Ok(memo.filter(|memo| memo.files.iter().all(|(path, digest)| same(path, digest))))
     }
 
@@ -49,7 +53,14 @@ impl Memo {
     }
 
     fn encode(&self) -> String {
-        let Memo { name, version, closure, date, files, about } = self;
+        let Memo {
+            name,
+            version,
+            closure,
+            date,
+            files,
+            about,
+        } = self;
         let mut text = format!(
             "{VERSION}\nname {name}\nversion {version}\nclosure {}\ndate {date}\n",
             ObjectId::Tree(*closure)
@@ -70,7 +81,9 @@ impl Memo {
         }
         let mut field = |name: &str| lines.next()?.strip_prefix(name)?.strip_prefix(' ');
         let (name, version) = (field("name")?.to_owned(), field("version")?.to_owned());
-        let ObjectId::Tree(closure) = field("closure")?.parse().ok()? else { return None };
+        let ObjectId::Tree(closure) = field("closure")?.parse().ok()? else {
+            return None;
+        };
         let date = field("date")?.parse().ok()?;
         let files = lines
             .map(|line| {
@@ -78,7 +91,14 @@ impl Memo {
                 Some((Utf8PathBuf::from(path), digest.parse().ok()?))
             })
             .collect::<Option<_>>()?;
-        Some(Memo { name, version, closure, date, files, about: about.to_owned() })
+        Some(Memo {
+            name,
+            version,
+            closure,
+            date,
+            files,
+            about: about.to_owned(),
+        })
     }
 }
 

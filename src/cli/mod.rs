@@ -110,7 +110,11 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Nobody is left to tell if the terminal is gone.
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::DONE });
+            return ExitCode::from(if error.use_stderr() {
+                exit::USAGE
+            } else {
+                exit::DONE
+            });
         }
     };
     render::set_up_errors();

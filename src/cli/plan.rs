@@ -57,7 +57,9 @@ fn states(plan: &Plan, session: &Session) -> Result<Vec<(NodeIndex, State)>, Fai
         let step = &plan.graph()[node].step;
         let resolved = step.map(|input| outputs.get(input).copied().ok_or(()));
         let output = match resolved {
-            Ok(step) => session.find(&step.key())?.and_then(|trace| trace.outputs.get("out").copied()),
+            Ok(step) => session
+                .find(&step.key())?
+                .and_then(|trace| trace.outputs.get("out").copied()),
             Err(()) => None,
         };
         let state = match (output, step) {
@@ -103,7 +105,9 @@ fn totals(plan: &Plan, states: &[(NodeIndex, State)], last: &Durations) -> Strin
         if let Step::Fetch(source) = &node.step {
             size += source.size;
         }
-        time += last.get(&(node.step.kind().to_owned(), node.subject.clone())).unwrap_or(&0);
+        time += last
+            .get(&(node.step.kind().to_owned(), node.subject.clone()))
+            .unwrap_or(&0);
     }
     let of = |state| count.get(&state).copied().unwrap_or(0);
     let mut text = format!(
@@ -115,7 +119,10 @@ fn totals(plan: &Plan, states: &[(NodeIndex, State)], last: &Durations) -> Strin
         of(State::Build)
     );
     if time > 0 {
-        text.push_str(&format!("; they took {:.1} s of work last time", time as f64 / 1000.0));
+        text.push_str(&format!(
+            "; they took {:.1} s of work last time",
+            time as f64 / 1000.0
+        ));
     }
     text
 }

@@ -17,8 +17,14 @@ pub(super) fn set_up_errors() {
     // Only the first call in a process counts, and this is it.
     let _ = miette::set_hook(Box::new(|_| {
         let plain = !std::io::stderr().is_terminal();
-        let options = MietteHandlerOpts::new().terminal_links(false).break_words(false);
-        let options = if plain { options.unicode(false).color(false).width(100) } else { options };
+        let options = MietteHandlerOpts::new()
+            .terminal_links(false)
+            .break_words(false);
+        let options = if plain {
+            options.unicode(false).color(false).width(100)
+        } else {
+            options
+        };
         Box::new(options.build())
     }));
 }
@@ -47,8 +53,14 @@ fn draw(error: &(dyn Diagnostic + Send + Sync)) -> String {
     impl std::fmt::Debug for Borrowed<'_> {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             let plain = !std::io::stderr().is_terminal();
-            let options = MietteHandlerOpts::new().terminal_links(false).break_words(false);
-            let options = if plain { options.unicode(false).color(false).width(100) } else { options };
+            let options = MietteHandlerOpts::new()
+                .terminal_links(false)
+                .break_words(false);
+            let options = if plain {
+                options.unicode(false).color(false).width(100)
+            } else {
+                options
+            };
             miette::ReportHandler::debug(&options.build(), self.0, f)
         }
     }
@@ -104,7 +116,11 @@ impl Progress {
             }
             bar
         });
-        Progress { bar, quiet, state: Mutex::new(State::default()) }
+        Progress {
+            bar,
+            quiet,
+            state: Mutex::new(State::default()),
+        }
     }
 
     /// Takes the bar off the screen.
@@ -115,7 +131,11 @@ impl Progress {
     }
 
     fn show(&self, state: &mut State) {
-        let names: Vec<&str> = state.running.iter().map(|(_, name)| name.as_str()).collect();
+        let names: Vec<&str> = state
+            .running
+            .iter()
+            .map(|(_, name)| name.as_str())
+            .collect();
         if let Some(bar) = &self.bar {
             bar.set_length(state.planned as u64);
             bar.set_position(state.done as u64);
@@ -124,7 +144,12 @@ impl Progress {
             let begun = *state.last.get_or_insert_with(Instant::now);
             if begun.elapsed() >= EVERY {
                 state.last = Some(Instant::now());
-                self.line(&format!("{}/{} steps; {}", state.done, state.planned, names.join(", ")));
+                self.line(&format!(
+                    "{}/{} steps; {}",
+                    state.done,
+                    state.planned,
+                    names.join(", ")
+                ));
             }
         }
     }
@@ -138,7 +163,9 @@ impl Progress {
     }
 
     fn update(&self, change: impl FnOnce(&mut State)) {
-        let Ok(mut state) = self.state.lock() else { return };
+        let Ok(mut state) = self.state.lock() else {
+            return;
+        };
         change(&mut state);
         self.show(&mut state);
     }
@@ -152,7 +179,13 @@ fn eprint_line(text: &str) {
 /// Control characters from outside never reach the terminal.
 pub(super) fn printable(text: &str) -> String {
     text.chars()
-        .map(|char| if char.is_control() && char != '\n' { '\u{fffd}' } else { char })
+        .map(|char| {
+            if char.is_control() && char != '\n' {
+                '\u{fffd}'
+            } else {
+                char
+            }
+        })
         .collect()
 }
 
@@ -167,10 +200,16 @@ impl Ear for Progress {
             }),
             Event::Finished(index, _, _) => self.update(|state| {
                 state.done += 1;
-                state.running.retain(|(running, _)| *running != index.index());
+                state
+                    .running
+                    .retain(|(running, _)| *running != index.index());
             }),
             Event::Failed(index, _) => {
-                self.update(|state| state.running.retain(|(running, _)| *running != index.index()));
+                self.update(|state| {
+                    state
+                        .running
+                        .retain(|(running, _)| *running != index.index())
+                });
             }
             Event::Note(text) => self.line(text),
         }

@@ -22,7 +22,14 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
-    let made = make(&args.name, app, &Options { locked: args.locked, keep_going: false })?;
+    let made = make(
+        &args.name,
+        app,
+        &Options {
+            locked: args.locked,
+            keep_going: false,
+        },
+    )?;
     let session = made.store.session()?;
     let place = session.checkout(&made.memo.closure)?;
     drop(session);
@@ -33,10 +40,17 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
         )));
     };
     let name = program.to_string_lossy();
-    let path = if name.contains('/') { place.join(&*name) } else { place.join("bin").join(&*name) };
+    let path = if name.contains('/') {
+        place.join(&*name)
+    } else {
+        place.join("bin").join(&*name)
+    };
     let error = crate::sandbox::replace(&path, rest);
     Err(Failed::Usage(report(
-        format!("{} could not be started: {error}", path.strip_prefix(&place).unwrap_or(&path)),
+        format!(
+            "{} could not be started: {error}",
+            path.strip_prefix(&place).unwrap_or(&path)
+        ),
         format!("the programs of this closure are in {place}/bin"),
     )))
 }

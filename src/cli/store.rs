@@ -38,10 +38,18 @@ fn verify(app: &App) -> Result<(), Failed> {
         app.say(&format!("{}: {}", finding.path, words(&finding.damage)))?;
     }
     if found.findings.is_empty() {
-        return app.say(&format!("{} objects, {}: all as they should be", found.objects, bytes(found.bytes)));
+        return app.say(&format!(
+            "{} objects, {}: all as they should be",
+            found.objects,
+            bytes(found.bytes)
+        ));
     }
     Err(Failed::Damaged(report(
-        format!("{} of {} objects are damaged", found.findings.len(), found.objects),
+        format!(
+            "{} of {} objects are damaged",
+            found.findings.len(),
+            found.objects
+        ),
         "delete the store's folder and build again: every object can be made anew".into(),
     )))
 }

@@ -31,20 +31,28 @@ impl Closure {
     pub fn of(tree: TreeId, session: &Session) -> Result<Closure, ClosureError> {
         let root = session.read_tree(&tree)?;
         let Some(Entry::File { blob, .. }) = root.get(PATH) else {
-            return Err(ClosureError::NoManifest { place: format!("tree:{}", tree.digest) });
+            return Err(ClosureError::NoManifest {
+                place: format!("tree:{}", tree.digest),
+            });
         };
         let text = String::from_utf8_lossy(&session.read_blob(blob)?).into_owned();
-        let manifest = Manifest::parse(&text)
-            .map_err(|line| ClosureError::Manifest { place: format!("tree:{}", tree.digest), line })?;
+        let manifest = Manifest::parse(&text).map_err(|line| ClosureError::Manifest {
+            place: format!("tree:{}", tree.digest),
+            line,
+        })?;
         Ok(Closure { tree, manifest })
     }
 
     /// How many files and links there are, and how many bytes the files have.
     pub fn size(&self) -> (usize, u64) {
-        let bytes = self.manifest.entries.iter().map(|(_, listed)| match listed {
-            Listed::File { size, .. } => *size,
-            Listed::Link(_) => 0,
-        });
+        let bytes = self
+            .manifest
+            .entries
+            .iter()
+            .map(|(_, listed)| match listed {
+                Listed::File { size, .. } => *size,
+                Listed::Link(_) => 0,
+            });
         (self.manifest.entries.len(), bytes.sum())
     }
 }
@@ -59,8 +67,15 @@ impl Contract {
             0 | 1 => "any processor".to_owned(),
             level => format!("processor level v{level}"),
         };
-        let kernel = if self.kernel.is_empty() { "any version" } else { &self.kernel };
-        format!("{} ({level}), Linux {kernel} or later; its own glibc, nothing of the host", self.machine)
+        let kernel = if self.kernel.is_empty() {
+            "any version"
+        } else {
+            &self.kernel
+        };
+        format!(
+            "{} ({level}), Linux {kernel} or later; its own glibc, nothing of the host",
+            self.machine
+        )
     }
 }
 
@@ -76,7 +91,9 @@ pub enum ClosureError {
     },
     /// The manifest is not understood.
     #[error("line {line} of {place}/{PATH} is not understood")]
-    #[diagnostic(help("the manifest is damaged, or was written by a newer version of recipe: copy the closure again"))]
+    #[diagnostic(help(
+        "the manifest is damaged, or was written by a newer version of recipe: copy the closure again"
+    ))]
     Manifest {
         /// The directory or tree.
         place: String,

@@ -55,15 +55,22 @@ pub fn verify(root: &Utf8Path) -> Result<Report, ClosureError> {
     let text = match fs::read(root.join(MANIFEST)) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            return Err(ClosureError::NoManifest { place: root.to_string() });
+            return Err(ClosureError::NoManifest {
+                place: root.to_string(),
+            });
         }
         Err(error) => return Err(unreadable(&root.join(MANIFEST), error)),
     };
-    let manifest = Manifest::parse(&text)
-        .map_err(|line| ClosureError::Manifest { place: root.to_string(), line })?;
+    let manifest = Manifest::parse(&text).map_err(|line| ClosureError::Manifest {
+        place: root.to_string(),
+        line,
+    })?;
     let found = walk(root)?;
-    let listed: BTreeMap<&str, &Listed> =
-        manifest.entries.iter().map(|(path, listed)| (path.as_str(), listed)).collect();
+    let listed: BTreeMap<&str, &Listed> = manifest
+        .entries
+        .iter()
+        .map(|(path, listed)| (path.as_str(), listed))
+        .collect();
     let mut problems: Vec<(String, Problem)> = listed
         .iter()
         .filter(|(path, listed)| !found.contains_key(**path) && !became_folder(root, path, listed))
@@ -84,9 +91,19 @@ pub fn verify(root: &Utf8Path) -> Result<Report, ClosureError> {
     problems.sort_by(|one, other| one.0.cmp(&other.0));
     let bytes = listed
         .values()
-        .map(|listed| if let Listed::File { size, .. } = listed { *size } else { 0 })
+        .map(|listed| {
+            if let Listed::File { size, .. } = listed {
+                *size
+            } else {
+                0
+            }
+        })
         .sum();
-    Ok(Report { manifest, bytes, problems })
+    Ok(Report {
+        manifest,
+        bytes,
+        problems,
+    })
 }
 
 /// What the manifest expects at `path`. `cp -L` turns links into what they lead to: a regular file
@@ -140,7 +157,10 @@ fn became_folder(root: &Utf8Path, path: &str, listed: &Listed) -> bool {
 }
 
 fn unreadable(path: &Utf8Path, error: std::io::Error) -> ClosureError {
-    ClosureError::Read { path: path.to_string(), error }
+    ClosureError::Read {
+        path: path.to_string(),
+        error,
+    }
 }
 
 /// Everything below `root` but directories. No recursion: a hostile tree may be deep.
@@ -152,7 +172,9 @@ fn walk(root: &Utf8Path) -> Result<BTreeMap<String, fs::FileType>, ClosureError>
         let entries = fs::read_dir(&place).map_err(|error| unreadable(&place, error))?;
         for entry in entries {
             let entry = entry.map_err(|error| unreadable(&place, error))?;
-            let kind = entry.file_type().map_err(|error| unreadable(&place, error))?;
+            let kind = entry
+                .file_type()
+                .map_err(|error| unreadable(&place, error))?;
             let path = folder.join(entry.file_name().to_string_lossy().as_ref());
             if kind.is_dir() {
                 open.push(path);
@@ -174,9 +196,11 @@ fn differs(
             let found = fs::read_link(path).map_err(|error| unreadable(path, error))?;
             Ok((found.as_os_str() != target.as_str()).then_some(Problem::Changed))
         }
-        Listed::File { digest, size, executable } if kind.is_file() => {
-            file_differs(path, digest, *size, *executable)
-        }
+        Listed::File {
+            digest,
+            size,
+            executable,
+        } if kind.is_file() => file_differs(path, digest, *size, *executable),
         Listed::Link(_) | Listed::File { .. } => Ok(Some(Problem::Kind)),
     }
 }

@@ -1,8 +1,9 @@
 //! Edits that keep every byte where it is: strings, and the tag of a search path. Begin at
 //! [`replace_same_length`].
 
-use super::facts::{DT_RPATH, DT_RUNPATH};
+use super::error::damaged;
 use super::image::{self, PT_DYNAMIC};
+use super::read::{DT_RPATH, DT_RUNPATH};
 use super::{Class, ElfError, read};
 
 /// Replaces every `from` by `to`, which has the same length. Gives the number of hits.
@@ -60,7 +61,7 @@ pub fn replace_c_string(bytes: &mut [u8], from: &str, to: &str) -> Result<usize,
 }
 
 /// Turns DT_RUNPATH into DT_RPATH, which the search of dependencies inherits. Gives whether there was
-/// one. A DT_RPATH beside it, void until now, keeps its place behind it.
+/// one. A DT_RPATH beside it, void until now, goes. After an error the bytes are of no use.
 pub fn runpath_to_rpath(bytes: &mut [u8]) -> Result<bool, ElfError> {
     let facts = read(bytes)?.ok_or(ElfError::NotElf)?;
     if facts.runpath.is_none() {
@@ -88,7 +89,12 @@ pub fn runpath_to_rpath(bytes: &mut [u8]) -> Result<bool, ElfError> {
         image::put_u64(bytes, at + 16 * i, tag.cast_unsigned())?;
         image::put_u64(bytes, at + 16 * i + 8, value)?;
     }
-    Ok(true)
+    // In a file whose tables share bytes, writing one has changed another.
+    let written = read(bytes)?.filter(|w| w.rpath == facts.runpath && w.runpath.is_none());
+    match written {
+        Some(_) => Ok(true),
+        None => Err(damaged("its tables share bytes")),
+    }
 }
 
 fn length(from: &[u8], to: &[u8]) -> ElfError {

@@ -7,98 +7,10 @@
 //! the program working, but the bytes are then no longer those that were checked.
 
 use super::error::damaged;
-use super::facts::{DT_DEBUG, DT_RELACOUNT, DT_RPATH, DT_RUNPATH, DT_STRSZ, DT_STRTAB};
 use super::image::{self, EXECUTE, PT_DYNAMIC, PT_INTERP, PT_LOAD, PT_PHDR, READ, Segment, WRITE};
+use super::read::{DT_DEBUG, DT_RELACOUNT, DT_RPATH, DT_RUNPATH, DT_STRSZ, DT_STRTAB};
 use super::sections::Sections;
-use super::{Class, ElfError, Facts, Kind, Machine, read};
-
-/// What the stub of one program does at every start.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EntryStub {
-    /// The closure's loader, relative to the program's folder: `../lib/ld-linux-x86-64.so.2`.
-    pub loader: String,
-    /// DT_RPATH: where the program and all it loads look for libraries, `$ORIGIN/../lib`.
-    /// `$ORIGIN` entries that the program already has are kept, before these.
-    pub library_path: String,
-    /// Make argv\[0] lead to the program when it does not. For CPython, which finds its prefix by
-    /// it; not for programs that read their name there.
-    pub python: bool,
-    /// Hide LD_LIBRARY_PATH, LD_PRELOAD and LD_AUDIT from the closure's loader. The program and its
-    /// children see them as they were given.
-    pub hide_host_preloads: bool,
-    /// Variables set only where the host lacks the data they lead to.
-    pub private: Vec<PrivateVariable>,
-}
-
-impl EntryStub {
-    /// The stub of a program in `folder` (`bin`) whose loader and libraries are in `libraries`
-    /// (`lib`), both relative to the closure. All else is off.
-    pub fn of(folder: &str, libraries: &str) -> EntryStub {
-        let depth = folder.split('/').filter(|part| !part.is_empty()).count();
-        let up = "../".repeat(depth);
-        EntryStub {
-            loader: format!("{up}{libraries}/ld-linux-x86-64.so.2"),
-            library_path: format!("$ORIGIN/{up}{libraries}"),
-            python: false,
-            hide_host_preloads: false,
-            private: Vec::new(),
-        }
-    }
-}
-
-/// A variable of the environment that only libraries of the closure read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PrivateVariable {
-    /// Its name, as the library was edited to ask for it: [`LOCALE`](Self::LOCALE)…
-    pub name: String,
-    /// What it leads to, relative to the program's folder: `../lib/locale`.
-    pub path: String,
-    /// It is not set where one of these absolute paths exists.
-    pub unless: Vec<String>,
-}
-
-impl PrivateVariable {
-    /// Replaces `LOCPATH` in the closure's libc.so.6.
-    pub const LOCALE: &str = "RCPLOCP";
-    /// Replaces `TZDIR` in the closure's libc.so.6.
-    pub const TIME_ZONES: &str = "RTZDR";
-    /// Replaces `TERMINFO_DIRS` in the closure's libtinfo.so.6.
-    pub const TERMINALS: &str = "RCPTRMNFO_DRS";
-
-    /// Locale data, for hosts with none of glibc's.
-    pub fn locale(path: impl Into<String>) -> PrivateVariable {
-        let known = ["C.utf8", "locale-archive", "C.UTF-8"];
-        let unless = known.map(|name| format!("/usr/lib/locale/{name}"));
-        Self::new(Self::LOCALE, path, unless)
-    }
-
-    /// Time zones, for hosts with none.
-    pub fn time_zones(path: impl Into<String>) -> PrivateVariable {
-        Self::new(Self::TIME_ZONES, path, ["/usr/share/zoneinfo".to_owned()])
-    }
-
-    /// Descriptions of terminals, for hosts with none.
-    pub fn terminals(path: impl Into<String>) -> PrivateVariable {
-        let known = [
-            "/lib/terminfo/x",
-            "/usr/share/terminfo/x",
-            "/etc/terminfo/x",
-        ];
-        Self::new(Self::TERMINALS, path, known.map(str::to_owned))
-    }
-
-    fn new<const N: usize>(
-        name: &str,
-        path: impl Into<String>,
-        unless: [String; N],
-    ) -> PrivateVariable {
-        PrivateVariable {
-            name: name.to_owned(),
-            path: path.into(),
-            unless: unless.into(),
-        }
-    }
-}
+use super::{Class, ElfError, EntryStub, Facts, Kind, Machine, PrivateVariable, read};
 
 /// The first bytes of the appended segment: how a program that was done is known.
 pub(super) const MARK: &[u8] = b"recipe stub 0001";
@@ -138,7 +50,17 @@ pub fn embed(bytes: &[u8], stub: &EntryStub) -> Result<Vec<u8>, ElfError> {
         sections.add_code(".recipe.stub", plan.address, plan.offset, code_size);
         sections.write(&mut out)?;
     }
-    Ok(out)
+    // In a file whose tables share bytes, writing one has changed another.
+    let written = read(&out)?.filter(|written| {
+        written.entry_stub
+            && written.rpath.as_ref() == Some(&plan.search_path)
+            && written.needed == facts.needed
+            && written.versions_needed == facts.versions_needed
+    });
+    match written {
+        Some(_) => Ok(out),
+        None => Err(layout("its tables share bytes")),
+    }
 }
 
 fn code_for(facts: &Facts) -> Result<&'static [u8], ElfError> {

@@ -35,21 +35,23 @@ pub fn needs<'a>(
     providers: &'a BTreeMap<String, Facts>,
     roots: impl IntoIterator<Item = (&'a str, &'a Facts)>,
 ) -> Answer {
+    let found = |name, facts| Found {
+        name,
+        facts,
+        inherited: Vec::new(),
+    };
+    let roots = roots.into_iter().map(|(name, facts)| found(name, facts));
     walk(roots, |_, soname| {
         let (name, facts) = providers.get_key_value(soname)?;
-        Some(Found {
-            name,
-            facts,
-            inherited: Vec::new(),
-        })
+        Some(found(name.as_str(), facts))
     })
 }
 
 /// Walks a finished tree: `files` by path (`bin/python3`, `lib/libc.so.6`), no part of which starts
-/// with a slash. From each root the search paths are followed as the loader follows them: DT_RPATH of
-/// the file and of what loaded it, or its DT_RUNPATH; absolute entries lead nowhere. A root without
-/// any search path (an extension module, which a program loads) looks in `library_path` (`lib`).
-/// A library that was loaded before under the same soname serves whoever needs it, as in the loader.
+/// with a slash. From each root the search paths are followed as the loader follows them: the
+/// DT_RUNPATH of a file, or its DT_RPATH and then that of what loaded it. Absolute entries lead
+/// nowhere. A root that is no program (an extension module) is loaded by one that looks in
+/// `library_path` (`lib`). A library that was loaded before serves whoever asks for its soname.
 pub fn needs_in_tree<'a>(
     files: &'a BTreeMap<String, Facts>,
     library_path: &[&str],
@@ -60,29 +62,31 @@ pub fn needs_in_tree<'a>(
         let Some((name, facts)) = files.get_key_value(root) else {
             continue;
         };
+        let is_program = facts.is_executable_program() || facts.entry_stub;
+        let brought = if is_program { &[] } else { library_path };
+        let inherited = brought.iter().map(|s| (*s).to_owned()).collect();
+        let start = Found {
+            name,
+            facts,
+            inherited,
+        };
         let mut loaded: BTreeMap<&'a str, Found<'a>> = BTreeMap::new();
-        let found = walk([(name.as_str(), facts)], |from: &Found<'a>, soname| {
-            let folders = search_folders(from, library_path);
-            let path = |folder: &String| join(folder, soname);
-            let hit = folders
-                .folders
-                .iter()
-                .map(path)
-                .find_map(|p| files.get_key_value(&p));
-            match hit {
-                Some((name, facts)) => {
-                    let found = Found {
-                        name,
-                        facts,
-                        inherited: folders.inherited,
-                    };
-                    if let Some(soname) = &facts.soname {
-                        loaded.entry(soname).or_insert_with(|| found.clone());
-                    }
-                    Some(found)
-                }
-                None => loaded.get(soname).cloned(),
+        let found = walk([start], |from: &Found<'a>, soname| {
+            let folders = search_folders(from);
+            let mut paths = folders.folders.iter().map(|folder| join(folder, soname));
+            let hit = paths.find_map(|path| files.get_key_value(&path));
+            let Some((name, facts)) = hit else {
+                return loaded.get(soname).cloned();
+            };
+            let found = Found {
+                name,
+                facts,
+                inherited: folders.inherited,
+            };
+            if let Some(soname) = &facts.soname {
+                loaded.entry(soname).or_insert_with(|| found.clone());
             }
+            Some(found)
         });
         answer.reached.extend(found.reached);
         answer.missing.extend(found.missing);
@@ -99,16 +103,11 @@ struct Found<'a> {
 }
 
 fn walk<'a>(
-    roots: impl IntoIterator<Item = (&'a str, &'a Facts)>,
+    roots: impl IntoIterator<Item = Found<'a>>,
     mut provide: impl FnMut(&Found<'a>, &'a str) -> Option<Found<'a>>,
 ) -> Answer {
     let mut answer = Answer::default();
-    let start = |(name, facts)| Found {
-        name,
-        facts,
-        inherited: Vec::new(),
-    };
-    let mut queue: VecDeque<Found<'a>> = roots.into_iter().map(start).collect();
+    let mut queue: VecDeque<Found<'a>> = roots.into_iter().collect();
     while let Some(file) = queue.pop_front() {
         let mut by_soname = BTreeMap::new();
         for soname in &file.facts.needed {
@@ -155,14 +154,12 @@ struct Folders {
 }
 
 /// Where the needs of a file are looked for, and what those it loads inherit.
-fn search_folders(file: &Found<'_>, library_path: &[&str]) -> Folders {
+fn search_folders(file: &Found<'_>) -> Folders {
     let own = |path: &Option<String>| -> Vec<String> {
         let entries = path.as_deref().unwrap_or("").split(':');
-        entries
-            .filter_map(|entry| expand(file.name, entry))
-            .collect()
+        let folders = entries.filter_map(|entry| expand(file.name, entry));
+        folders.collect()
     };
-    let fallback = || library_path.iter().map(|s| (*s).to_owned());
     if file.facts.runpath.is_some() {
         return Folders {
             folders: own(&file.facts.runpath),
@@ -171,15 +168,6 @@ fn search_folders(file: &Found<'_>, library_path: &[&str]) -> Folders {
     }
     let mut folders = own(&file.facts.rpath);
     folders.extend(file.inherited.iter().cloned());
-    if folders.is_empty() && file.facts.interpreter.is_none() {
-        folders.extend(fallback());
-    } else if file.facts.soname.is_none()
-        && file.facts.kind == super::Kind::Shared
-        && !file.facts.entry_stub
-    {
-        // An extension module: whoever loads it brings the closure's own folder.
-        folders.extend(fallback());
-    }
     Folders {
         inherited: folders.clone(),
         folders,

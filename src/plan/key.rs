@@ -43,7 +43,8 @@ impl Listener for Preimage {
         self.0.push_str(&format!("step {kind} {version}\n"));
     }
     fn fact(&mut self, name: &str, value: &str) {
-        self.0.push_str(&format!("{name} {}\n", value.escape_debug()));
+        self.0
+            .push_str(&format!("{name} {}\n", value.escape_debug()));
     }
 }
 
@@ -56,14 +57,27 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
             ear.kind("fetch", 1);
             ear.fact("sha256", &source.sha256);
         }
-        Step::UnpackDeb { deb, package, named, exclude } => {
+        Step::UnpackDeb {
+            deb,
+            package,
+            named,
+            exclude,
+        } => {
             ear.kind("unpack-deb", 1);
             ear.object("deb", deb);
             ear.fact("package", package);
             ear.fact("named", yes(*named));
-            exclude.iter().for_each(|pattern| ear.fact("exclude", pattern));
+            exclude
+                .iter()
+                .for_each(|pattern| ear.fact("exclude", pattern));
         }
-        Step::UnpackWheel { wheel, file_name, python, glibc, keep_pth } => {
+        Step::UnpackWheel {
+            wheel,
+            file_name,
+            python,
+            glibc,
+            keep_pth,
+        } => {
             ear.kind("unpack-wheel", 1);
             ear.object("wheel", wheel);
             ear.fact("file-name", file_name);
@@ -75,11 +89,17 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
             ear.kind("patches", 1);
             ear.object("packaging", packaging);
         }
-        Step::Relocate { tree, patches, python } => {
+        Step::Relocate {
+            tree,
+            patches,
+            python,
+        } => {
             ear.kind("relocate", 1);
             ear.object("tree", tree);
             patches.iter().for_each(|id| ear.object("patches", id));
-            python.iter().for_each(|version| ear.fact("python", version));
+            python
+                .iter()
+                .for_each(|version| ear.fact("python", version));
         }
         Step::Scan { tree } => {
             ear.kind("scan", 1);
@@ -90,13 +110,21 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
             layers.iter().for_each(|id| ear.object("layer", id));
             ear.fact("python", python);
         }
-        Step::Compile { tree, interpreter, python } => {
+        Step::Compile {
+            tree,
+            interpreter,
+            python,
+        } => {
             ear.kind("compile", 1);
             ear.object("tree", tree);
             ear.object("interpreter", interpreter);
             ear.fact("python", python);
         }
-        Step::Compose { layers, trim, entries } => {
+        Step::Compose {
+            layers,
+            trim,
+            entries,
+        } => {
             ear.kind("compose", 1);
             for layer in layers {
                 ear.fact("layer", &layer.name);
@@ -104,13 +132,20 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
                 layer.scan.iter().for_each(|id| ear.object("scan", id));
                 ear.fact("keep", keep_word(layer.keep));
             }
-            trim.iter().for_each(|rule| ear.fact("trim", trim_word(*rule)));
+            trim.iter()
+                .for_each(|rule| ear.fact("trim", trim_word(*rule)));
             for entry in entries {
                 ear.fact("entry", &entry.name);
                 ear.fact("runs", entry.runs.as_str());
             }
         }
-        Step::Manifest { tree, scans, name, version, date } => {
+        Step::Manifest {
+            tree,
+            scans,
+            name,
+            version,
+            date,
+        } => {
             ear.kind("manifest", 1);
             ear.object("tree", tree);
             scans.iter().for_each(|id| ear.object("scan", id));

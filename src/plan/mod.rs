@@ -41,10 +41,18 @@ pub struct Plan {
 impl Plan {
     /// Plans the closure that `recipe` asks for, from the facts of its lock.
     pub fn of(recipe: &Recipe, lock: &Lock) -> Plan {
-        let mut drawing = Drawing { graph: DiGraph::new(), known: HashMap::new() };
+        let mut drawing = Drawing {
+            graph: DiGraph::new(),
+            known: HashMap::new(),
+        };
         let closure = drawing.closure(recipe, lock);
         let guards = drawing.guards(recipe, closure);
-        Plan { graph: drawing.graph, known: drawing.known, closure, guards }
+        Plan {
+            graph: drawing.graph,
+            known: drawing.known,
+            closure,
+            guards,
+        }
     }
 
     /// The graph; an edge points from an input to the step that uses it.
@@ -93,7 +101,10 @@ impl Drawing {
             return *node;
         }
         let inputs = step.inputs();
-        let node = self.graph.add_node(Node { step: step.clone(), subject: subject.to_owned() });
+        let node = self.graph.add_node(Node {
+            step: step.clone(),
+            subject: subject.to_owned(),
+        });
         for input in inputs {
             self.graph.update_edge(input, node, ());
         }
@@ -139,8 +150,20 @@ impl Drawing {
         let mut trim: Vec<_> = recipe.closure.trim.iter().map(|rule| rule.value).collect();
         trim.sort_unstable();
         trim.dedup();
-        let entries = recipe.closure.entries.iter().map(|entry| entry.value.clone()).collect();
-        let tree = self.add(&recipe.name, Step::Compose { layers, trim, entries });
+        let entries = recipe
+            .closure
+            .entries
+            .iter()
+            .map(|entry| entry.value.clone())
+            .collect();
+        let tree = self.add(
+            &recipe.name,
+            Step::Compose {
+                layers,
+                trim,
+                entries,
+            },
+        );
         let manifest = Step::Manifest {
             tree,
             scans: drawn.iter().map(|drawn| drawn.scan).collect(),
@@ -158,17 +181,30 @@ impl Drawing {
         file: &Locked,
         patches: Option<NodeIndex>,
     ) -> Drawn {
-        let named = recipe.system.packages.iter().any(|package| package.value == file.name);
+        let named = recipe
+            .system
+            .packages
+            .iter()
+            .any(|package| package.value == file.name);
         let interpreter = is_interpreter(lock, file);
         let deb = self.fetch(file);
-        let mut exclude: Vec<String> =
-            recipe.system.exclude.iter().map(|pattern| pattern.value.clone()).collect();
+        let mut exclude: Vec<String> = recipe
+            .system
+            .exclude
+            .iter()
+            .map(|pattern| pattern.value.clone())
+            .collect();
         exclude.retain(|pattern| pattern.contains(['/', '*']));
         exclude.sort();
         exclude.dedup();
         let tree = self.add(
             &file.name,
-            Step::UnpackDeb { deb, package: file.name.clone(), named, exclude },
+            Step::UnpackDeb {
+                deb,
+                package: file.name.clone(),
+                named,
+                exclude,
+            },
         );
         let tree = self.add(
             &file.name,
@@ -184,12 +220,22 @@ impl Drawing {
         } else {
             Keep::LibrariesAsNeeded
         };
-        Drawn { name: file.name.clone(), tree, scan, keep, python_files: interpreter }
+        Drawn {
+            name: file.name.clone(),
+            tree,
+            scan,
+            keep,
+            python_files: interpreter,
+        }
     }
 
     fn wheel(&mut self, recipe: &Recipe, lock: &Lock, file: &Locked) -> Drawn {
         let wheel = self.fetch(file);
-        let keep_pth = recipe.pip.keep_pth.iter().any(|name| name.value == file.name);
+        let keep_pth = recipe
+            .pip
+            .keep_pth
+            .iter()
+            .any(|name| name.value == file.name);
         let tree = self.add(
             &file.name,
             Step::UnpackWheel {
@@ -200,21 +246,44 @@ impl Drawing {
                 keep_pth,
             },
         );
-        let tree = self.add(&file.name, Step::Relocate { tree, patches: None, python: None });
+        let tree = self.add(
+            &file.name,
+            Step::Relocate {
+                tree,
+                patches: None,
+                python: None,
+            },
+        );
         let scan = self.add(&file.name, Step::Scan { tree });
-        Drawn { name: file.name.clone(), tree, scan, keep: Keep::All, python_files: true }
+        Drawn {
+            name: file.name.clone(),
+            tree,
+            scan,
+            keep: Keep::All,
+            python_files: true,
+        }
     }
 
     /// One byte code layer for each tree with Python files.
     fn byte_code(&mut self, lock: &Lock, drawn: &[Drawn]) -> Vec<Layer<NodeIndex>> {
-        let Some(python) = lock.python.clone() else { return Vec::new() };
-        let needed = |name: &str| {
-            is_interpreter_name(&python, name)
-                || ["libc6", "zlib1g", "libexpat1"].contains(&name)
+        let Some(python) = lock.python.clone() else {
+            return Vec::new();
         };
-        let layers = drawn.iter().filter(|tree| needed(&tree.name)).map(|tree| tree.tree).collect();
-        let interpreter =
-            self.add("python", Step::Interpreter { layers, python: python.clone() });
+        let needed = |name: &str| {
+            is_interpreter_name(&python, name) || ["libc6", "zlib1g", "libexpat1"].contains(&name)
+        };
+        let layers = drawn
+            .iter()
+            .filter(|tree| needed(&tree.name))
+            .map(|tree| tree.tree)
+            .collect();
+        let interpreter = self.add(
+            "python",
+            Step::Interpreter {
+                layers,
+                python: python.clone(),
+            },
+        );
         drawn
             .iter()
             .filter(|tree| tree.python_files)
@@ -222,7 +291,11 @@ impl Drawing {
                 name: format!("{} (byte code)", tree.name),
                 tree: self.add(
                     &tree.name,
-                    Step::Compile { tree: tree.tree, interpreter, python: python.clone() },
+                    Step::Compile {
+                        tree: tree.tree,
+                        interpreter,
+                        python: python.clone(),
+                    },
                 ),
                 scan: None,
                 keep: Keep::All,
@@ -232,7 +305,11 @@ impl Drawing {
 
     fn guards(&mut self, recipe: &Recipe, closure: NodeIndex) -> Vec<NodeIndex> {
         let mut guards = vec![self.add(&recipe.name, Step::Proof { closure })];
-        let checks: Vec<_> = recipe.checks.iter().map(|check| check.value.clone()).collect();
+        let checks: Vec<_> = recipe
+            .checks
+            .iter()
+            .map(|check| check.value.clone())
+            .collect();
         if !checks.is_empty() {
             guards.push(self.add(&recipe.name, Step::Check { closure, checks }));
         }
@@ -242,19 +319,31 @@ impl Drawing {
 
 impl Drawn {
     fn layer(&self) -> Layer<NodeIndex> {
-        Layer { name: self.name.clone(), tree: self.tree, scan: Some(self.scan), keep: self.keep }
+        Layer {
+            name: self.name.clone(),
+            tree: self.tree,
+            scan: Some(self.scan),
+            keep: self.keep,
+        }
     }
 }
 
 fn is_interpreter(lock: &Lock, file: &Locked) -> bool {
-    lock.python.as_deref().is_some_and(|version| is_interpreter_name(version, &file.name))
+    lock.python
+        .as_deref()
+        .is_some_and(|version| is_interpreter_name(version, &file.name))
 }
 
 /// The glibc that is locked: `2.41` of `2.41-12+deb13u4`.
 fn glibc(lock: &Lock) -> (u16, u16) {
-    let libc = lock.files.iter().find(|file| file.kind == FileKind::Deb && file.name == "libc6");
+    let libc = lock
+        .files
+        .iter()
+        .find(|file| file.kind == FileKind::Deb && file.name == "libc6");
     let version = libc.map_or("", |file| file.version.as_str());
-    let mut numbers = version.split(|char: char| !char.is_ascii_digit()).map(str::parse);
+    let mut numbers = version
+        .split(|char: char| !char.is_ascii_digit())
+        .map(str::parse);
     match (numbers.next(), numbers.next()) {
         (Some(Ok(major)), Some(Ok(minor))) => (major, minor),
         _ => (0, 0),
@@ -265,9 +354,13 @@ fn glibc(lock: &Lock) -> (u16, u16) {
 fn is_interpreter_name(version: &str, package: &str) -> bool {
     let base = format!("python{version}");
     package == base
-        || package.strip_prefix("lib").unwrap_or(package).strip_prefix(&base).is_some_and(|rest| {
-            ["-minimal", "-stdlib", "-venv", "-distutils", "-lib2to3"].contains(&rest)
-        })
+        || package
+            .strip_prefix("lib")
+            .unwrap_or(package)
+            .strip_prefix(&base)
+            .is_some_and(|rest| {
+                ["-minimal", "-stdlib", "-venv", "-distutils", "-lib2to3"].contains(&rest)
+            })
 }
 
 #[cfg(test)]

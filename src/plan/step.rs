@@ -170,21 +170,38 @@ impl<I> Step<I> {
     pub fn map<J, E>(&self, mut to: impl FnMut(&I) -> Result<J, E>) -> Result<Step<J>, E> {
         Ok(match self {
             Step::Fetch(source) => Step::Fetch(source.clone()),
-            Step::UnpackDeb { deb, package, named, exclude } => Step::UnpackDeb {
+            Step::UnpackDeb {
+                deb,
+                package,
+                named,
+                exclude,
+            } => Step::UnpackDeb {
                 deb: to(deb)?,
                 package: package.clone(),
                 named: *named,
                 exclude: exclude.clone(),
             },
-            Step::UnpackWheel { wheel, file_name, python, glibc, keep_pth } => Step::UnpackWheel {
+            Step::UnpackWheel {
+                wheel,
+                file_name,
+                python,
+                glibc,
+                keep_pth,
+            } => Step::UnpackWheel {
                 wheel: to(wheel)?,
                 file_name: file_name.clone(),
                 python: python.clone(),
                 glibc: *glibc,
                 keep_pth: *keep_pth,
             },
-            Step::Patches { packaging } => Step::Patches { packaging: to(packaging)? },
-            Step::Relocate { tree, patches, python } => Step::Relocate {
+            Step::Patches { packaging } => Step::Patches {
+                packaging: to(packaging)?,
+            },
+            Step::Relocate {
+                tree,
+                patches,
+                python,
+            } => Step::Relocate {
                 tree: to(tree)?,
                 patches: patches.as_ref().map(&mut to).transpose()?,
                 python: python.clone(),
@@ -194,27 +211,47 @@ impl<I> Step<I> {
                 layers: layers.iter().map(&mut to).collect::<Result<_, _>>()?,
                 python: python.clone(),
             },
-            Step::Compile { tree, interpreter, python } => Step::Compile {
+            Step::Compile {
+                tree,
+                interpreter,
+                python,
+            } => Step::Compile {
                 tree: to(tree)?,
                 interpreter: to(interpreter)?,
                 python: python.clone(),
             },
-            Step::Compose { layers, trim, entries } => Step::Compose {
-                layers: layers.iter().map(|layer| layer.map(&mut to)).collect::<Result<_, _>>()?,
+            Step::Compose {
+                layers,
+                trim,
+                entries,
+            } => Step::Compose {
+                layers: layers
+                    .iter()
+                    .map(|layer| layer.map(&mut to))
+                    .collect::<Result<_, _>>()?,
                 trim: trim.clone(),
                 entries: entries.clone(),
             },
-            Step::Manifest { tree, scans, name, version, date } => Step::Manifest {
+            Step::Manifest {
+                tree,
+                scans,
+                name,
+                version,
+                date,
+            } => Step::Manifest {
                 tree: to(tree)?,
                 scans: scans.iter().map(&mut to).collect::<Result<_, _>>()?,
                 name: name.clone(),
                 version: version.clone(),
                 date: *date,
             },
-            Step::Proof { closure } => Step::Proof { closure: to(closure)? },
-            Step::Check { closure, checks } => {
-                Step::Check { closure: to(closure)?, checks: checks.clone() }
-            }
+            Step::Proof { closure } => Step::Proof {
+                closure: to(closure)?,
+            },
+            Step::Check { closure, checks } => Step::Check {
+                closure: to(closure)?,
+                checks: checks.clone(),
+            },
         })
     }
 

@@ -51,7 +51,10 @@ fn lock() -> Lock {
 }
 
 fn steps(plan: &Plan) -> Vec<Planned> {
-    plan.graph().node_weights().map(|node| node.step.clone()).collect()
+    plan.graph()
+        .node_weights()
+        .map(|node| node.step.clone())
+        .collect()
 }
 
 #[test]
@@ -93,17 +96,28 @@ fn the_archive_and_name_of_a_source_do_not_enter_its_key() {
             sha256: "00".repeat(32),
         })
     };
-    assert_eq!(source("debian", "a").key(), source("debian-security", "b").key());
+    assert_eq!(
+        source("debian", "a").key(),
+        source("debian-security", "b").key()
+    );
 }
 
 fn tree(text: &str) -> ObjectId {
-    ObjectId::Tree(TreeId { digest: Digest::of(text.as_bytes()), size: 1 })
+    ObjectId::Tree(TreeId {
+        digest: Digest::of(text.as_bytes()),
+        size: 1,
+    })
 }
 
 /// One step of each kind that a value can change, with fixed inputs.
 fn samples() -> Vec<Resolved> {
     vec![
-        Step::UnpackDeb { deb: tree("a"), package: "p".into(), named: false, exclude: vec![] },
+        Step::UnpackDeb {
+            deb: tree("a"),
+            package: "p".into(),
+            named: false,
+            exclude: vec![],
+        },
         Step::UnpackWheel {
             wheel: tree("a"),
             file_name: "w.whl".into(),
@@ -111,11 +125,26 @@ fn samples() -> Vec<Resolved> {
             glibc: (2, 41),
             keep_pth: false,
         },
-        Step::Relocate { tree: tree("a"), patches: None, python: None },
+        Step::Relocate {
+            tree: tree("a"),
+            patches: None,
+            python: None,
+        },
         Step::Scan { tree: tree("a") },
-        Step::Interpreter { layers: vec![tree("a")], python: "3.13".into() },
-        Step::Compile { tree: tree("a"), interpreter: tree("b"), python: "3.13".into() },
-        Step::Compose { layers: vec![], trim: vec![], entries: vec![] },
+        Step::Interpreter {
+            layers: vec![tree("a")],
+            python: "3.13".into(),
+        },
+        Step::Compile {
+            tree: tree("a"),
+            interpreter: tree("b"),
+            python: "3.13".into(),
+        },
+        Step::Compose {
+            layers: vec![],
+            trim: vec![],
+            entries: vec![],
+        },
         Step::Manifest {
             tree: tree("a"),
             scans: vec![],
@@ -124,21 +153,29 @@ fn samples() -> Vec<Resolved> {
             date: 1,
         },
         Step::Proof { closure: tree("a") },
-        Step::Check { closure: tree("a"), checks: vec![] },
+        Step::Check {
+            closure: tree("a"),
+            checks: vec![],
+        },
     ]
 }
 
 #[test]
 fn each_sample_has_a_key_of_its_own() {
-    let keys: std::collections::BTreeSet<String> =
-        samples().iter().map(|step| step.key().to_string()).collect();
+    let keys: std::collections::BTreeSet<String> = samples()
+        .iter()
+        .map(|step| step.key().to_string())
+        .collect();
     assert_eq!(keys.len(), samples().len());
 }
 
 /// Raise the version of a kind of step when its result changes, then put the new value here.
 #[test]
 fn keys_are_pinned() {
-    let all: String = samples().iter().map(|step| format!("{}\n", step.key())).collect();
+    let all: String = samples()
+        .iter()
+        .map(|step| format!("{}\n", step.key()))
+        .collect();
     insta::assert_snapshot!(Digest::of(all.as_bytes()).to_string(), @"");
 }
 

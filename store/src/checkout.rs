@@ -19,7 +19,7 @@ use crate::error::Result;
 use crate::layout::{Key, Kind, Store};
 use crate::lease::locked;
 use crate::objects::clone_or_copy;
-use crate::session::Session;
+use crate::session::{Place, Session, staged_name};
 use crate::tree::{DEPTH_LIMIT, Entry, TreeError, shown};
 
 impl Store {
@@ -39,11 +39,13 @@ impl Session {
             return Ok(path);
         }
         let name = format!("t{}", self.fresh());
+        // Opened before building: it hears of every write error since, and takes none from a commit.
+        let syncing = self.folders().root.again()?;
         self.build(id, &name)
             .inspect_err(|_| drop(self.staging.remove_all(name.as_bytes())))?;
         // Afterwards, as building may have added files in the other mode.
         self.commit()?;
-        self.syncing.sync_all()?;
+        syncing.sync_all()?;
         let inside = self.enter()?;
         let hex = id.digest.hex();
         let placed = self.staging.place(&name, &self.folders().trees, &hex)?;
@@ -135,7 +137,7 @@ impl Session {
             return self.copy_file(dir, name, blob, key);
         }
         let linked = match self.link(&key, dir, name) {
-            // Only the other variant is there, or a commit has just moved the file.
+            // Only the other variant is there.
             Err(Errno::NOENT) => {
                 self.ensure_variant(blob, executable)?;
                 self.link(&key, dir, name)
@@ -150,8 +152,16 @@ impl Session {
     }
 
     fn link(&self, key: &Key, dir: &Dir, name: &str) -> Result<(), Errno> {
-        let (from, file) = self.file_of(key);
-        from.link(&file, dir, name)
+        if let Some(Place::Staged(number)) = self.place_of(key) {
+            match self.staging.link(&staged_name(number), dir, name) {
+                // A commit has just moved it into place.
+                Err(Errno::NOENT) => {}
+                other => return other,
+            }
+        }
+        self.folders()
+            .of(key.kind)
+            .link(key.path().as_str(), dir, name)
     }
 
     fn copy_file(&self, dir: &Dir, name: &str, blob: &BlobId, key: Key) -> Result<()> {

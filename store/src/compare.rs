@@ -1,22 +1,18 @@
 //! A directory and a [`TreeId`] → how they differ. Begin at [`Store::verify_tree`].
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use rustix::fs::FileType;
 
-use crate::digest::{BlobId, Digest, TreeId};
+use crate::digest::{BlobId, TreeId};
 use crate::disk::{Dir, Name, utf8};
 use crate::error::Result;
+use crate::examine::hash;
 use crate::layout::{Key, Kind, Store};
 use crate::tree::{Entry, Tree};
 use crate::verify::{Damage, Finding, finding};
-
-/// Bytes are read in pieces of this size.
-const CHUNK: usize = 1 << 20;
 
 impl Store {
     /// Compares a directory anywhere with a tree: names, kinds, modes of files and all bytes. Sorted by path.
@@ -120,22 +116,4 @@ fn compare_file(
     let (found, size) = hash(file, &mut Vec::new()).map_err(|e| dir.error("read", name, e))?;
     let why = || format!("its {size} bytes have the hash {found}");
     Ok((found != blob.digest).then(|| Damage::Bytes { why: why() }))
-}
-
-/// Hashes a file. When it is at most one chunk long, all of it is in the buffer afterwards.
-pub(crate) fn hash(mut file: File, buffer: &mut Vec<u8>) -> std::io::Result<(Digest, u64)> {
-    buffer.clear();
-    (&mut file).take(CHUNK as u64).read_to_end(buffer)?;
-    if buffer.len() < CHUNK {
-        return Ok((Digest::of(buffer), buffer.len() as u64));
-    }
-    let mut hasher = blake3::Hasher::new();
-    let mut size = 0;
-    while !buffer.is_empty() {
-        hasher.update(buffer);
-        size += buffer.len() as u64;
-        buffer.clear();
-        (&mut file).take(CHUNK as u64).read_to_end(buffer)?;
-    }
-    Ok((Digest::from_bytes(*hasher.finalize().as_bytes()), size))
 }

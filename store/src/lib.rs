@@ -30,6 +30,7 @@ mod digest;
 mod disk;
 mod encode;
 mod error;
+mod examine;
 mod gc;
 mod layout;
 mod lease;
@@ -38,8 +39,10 @@ mod mark;
 mod memo;
 mod objects;
 mod read;
+mod remove;
 mod roots;
 mod session;
+mod survey;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod test_support;

@@ -6,7 +6,7 @@
 use std::fs::File;
 
 use crate::digest::{BlobId, Digest, ObjectId, TreeId};
-use crate::disk::{Dir, read_all};
+use crate::disk::read_all;
 use crate::error::{Result, StoreError, wrong_hash};
 use crate::layout::{Folders, Key, Kind, Store};
 use crate::session::{Place, Session, keys_of, staged_name};
@@ -156,14 +156,6 @@ impl Session {
         }
         // Not staged here, or moved into place since we looked.
         self.folders().open_key(key)
-    }
-
-    /// The folder and name under which a file of an object can be linked right now.
-    pub(crate) fn file_of(&self, key: &Key) -> (&Dir, String) {
-        match self.place_of(key) {
-            Some(Place::Staged(number)) => (&self.staging, staged_name(number)),
-            _ => (self.folders().of(key.kind), key.path().as_str().to_owned()),
-        }
     }
 
     /// Opens a blob for reading, staged or published. Its size is checked, its bytes are not.

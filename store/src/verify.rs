@@ -4,21 +4,22 @@
 //! mended or removed here.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::io::ErrorKind;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use rayon::prelude::*;
 use rustix::fs::{FileType, FlockOperation};
 
-use crate::compare::{compare, hash};
+use crate::compare::compare;
 use crate::digest::{Digest, ObjectId, StepKey, TreeId};
-use crate::disk::Dir;
 use crate::error::{Result, StoreError};
+use crate::examine::{Seen, check_object, wrong_inode};
 use crate::layout::{Folders, Key, Kind, Store};
-use crate::list::{Found, list};
+use crate::list::list;
 use crate::mark::Child;
 use crate::roots::Root;
 use crate::traces::{Trace, trace_path};
-use crate::tree::{Entry, Tree};
+use crate::tree::Entry;
 
 /// What verification found.
 #[derive(Debug, Default)]
@@ -74,7 +75,15 @@ pub enum Damage {
 impl Store {
     /// Reads every byte of the store. Sessions may go on meanwhile; a collection waits.
     pub fn verify(&self) -> Result<VerifyReport> {
-        let held = self.folders.lock_collecting(FlockOperation::LockShared)?;
+        let held = match self.folders.lock_collecting(FlockOperation::LockShared) {
+            // Then nobody can collect either.
+            Err(StoreError::Io { source, .. })
+                if source.kind() == ErrorKind::ReadOnlyFilesystem =>
+            {
+                None
+            }
+            other => Some(other?),
+        };
         // Against the order of publication: whatever is seen, what it names was there before.
         let mut check = Check {
             store: self,
@@ -106,13 +115,6 @@ struct Check<'a> {
     store: &'a Store,
     report: VerifyReport,
     parents: HashMap<Child, Vec<Parent>>,
-}
-
-/// An object as it was read: its key, its length, and what it names if it is a directory.
-struct Seen {
-    key: Key,
-    size: u64,
-    tree: Option<Tree>,
 }
 
 impl Check<'_> {
@@ -347,15 +349,6 @@ impl Check<'_> {
     }
 }
 
-impl Seen {
-    fn child(&self) -> Child {
-        Child {
-            is_dir: self.key.kind == Kind::Dir,
-            digest: self.key.digest,
-        }
-    }
-}
-
 impl Store {
     /// Whether an object is there with the length its id says.
     fn has_whole(&self, id: &ObjectId) -> Result<bool> {
@@ -401,86 +394,4 @@ fn child_at(folders: &Folders, path: &Utf8Path) -> Option<Child> {
     let digest = hex.strip_suffix(".x").unwrap_or(hex).parse().ok()?;
     let is_dir = path.starts_with(folders.dirs.path());
     (is_dir || path.starts_with(folders.blobs.path())).then_some(Child { is_dir, digest })
-}
-
-/// Hashes one object's file.
-fn check_object(
-    folder: &Dir,
-    kind: Kind,
-    file: &Found,
-    buffer: &mut Vec<u8>,
-) -> Result<(Option<Seen>, Vec<Finding>)> {
-    let kind = if kind == Kind::Dir {
-        kind
-    } else {
-        Kind::of(file.executable)
-    };
-    let key = Key {
-        kind,
-        digest: file.digest,
-    };
-    let path = folder.path().join(key.path().as_str());
-    let mut findings: Vec<Finding> = wrong_inode(&path, file, kind.mode()).into_iter().collect();
-    if findings
-        .iter()
-        .any(|finding| finding.damage == Damage::Kind)
-    {
-        return Ok((None, findings));
-    }
-    let Some(open) = folder.open_file(key.path().as_str())? else {
-        return Ok((None, findings));
-    };
-    let (digest, size) = match hash(open, buffer) {
-        Ok(hashed) => hashed,
-        // A disk that cannot read a file has lost it.
-        Err(e) => {
-            findings.push(finding(path, Damage::Bytes { why: e.to_string() }));
-            return Ok((None, findings));
-        }
-    };
-    if digest != key.digest {
-        let why = format!("its {size} bytes have the hash {digest}");
-        findings.push(finding(path, Damage::Bytes { why }));
-        return Ok((None, findings));
-    }
-    if kind != Kind::Dir {
-        return Ok((
-            Some(Seen {
-                key,
-                size,
-                tree: None,
-            }),
-            findings,
-        ));
-    }
-    match Tree::decode(buffer) {
-        Ok(tree) => Ok((
-            Some(Seen {
-                key,
-                size,
-                tree: Some(tree),
-            }),
-            findings,
-        )),
-        Err(e) => {
-            findings.push(finding(path, Damage::Bytes { why: e.to_string() }));
-            Ok((None, findings))
-        }
-    }
-}
-
-fn wrong_inode(path: &Utf8Path, file: &Found, mode: u32) -> Option<Finding> {
-    if FileType::from_raw_mode(file.stat.st_mode) != FileType::RegularFile {
-        return Some(finding(path.to_owned(), Damage::Kind));
-    }
-    let found = file.stat.st_mode & 0o7777;
-    (found != mode).then(|| {
-        finding(
-            path.to_owned(),
-            Damage::Mode {
-                found,
-                wanted: mode,
-            },
-        )
-    })
 }

@@ -12,7 +12,13 @@ fn the_main_job_makes_a_python_that_imports_yaml() {
     assert!(ran.out.starts_with("result/scylla-python\n"), "{}", ran.out);
     let python = scratch.result().join("bin/python3");
     let code = "import yaml; assert yaml.__with_libyaml__";
-    assert!(Command::new(python).args(["-c", code]).status().expect("starts").success());
+    assert!(
+        Command::new(python)
+            .args(["-c", code])
+            .status()
+            .expect("starts")
+            .success()
+    );
 }
 
 #[test]
@@ -21,7 +27,9 @@ fn nothing_is_done_when_nothing_changed() {
     let scratch = Scratch::new().local(sources);
     scratch.run(["build", MAIN_JOB, "--locked"]).ok();
     let before = scratch.closure_id();
-    let ran = scratch.run(["build", MAIN_JOB, "--locked", "--offline"]).ok();
+    let ran = scratch
+        .run(["build", MAIN_JOB, "--locked", "--offline"])
+        .ok();
     assert!(ran.out.contains("nothing to do"), "{}", ran.out);
     assert_eq!(before, scratch.closure_id());
 }
@@ -31,7 +39,9 @@ fn another_link_is_a_root_of_its_own() {
     let Some(sources) = sources() else { return };
     let scratch = Scratch::new().local(sources);
     scratch.run(["build", MAIN_JOB, "--locked"]).ok();
-    scratch.run(["build", MAIN_JOB, "--locked", "-o", "there"]).ok();
+    scratch
+        .run(["build", MAIN_JOB, "--locked", "-o", "there"])
+        .ok();
     fs::remove_file(scratch.result()).expect("removed");
     scratch.run(["gc"]).ok();
     assert!(scratch.work().join("there/bin/python3").exists());
@@ -44,7 +54,9 @@ fn after_gc_a_built_recipe_is_still_built() {
     let scratch = Scratch::new().local(sources);
     scratch.run(["build", MAIN_JOB, "--locked"]).ok();
     scratch.run(["gc"]).ok();
-    let ran = scratch.run(["build", MAIN_JOB, "--locked", "--offline"]).ok();
+    let ran = scratch
+        .run(["build", MAIN_JOB, "--locked", "--offline"])
+        .ok();
     assert!(ran.out.contains("nothing to do"), "{}", ran.out);
 }
 
@@ -68,10 +80,17 @@ fn a_locked_file_that_is_gone_is_named() {
     let scratch = Scratch::new().from(&server);
     let lock = scratch.work().join("recipes/app/scylla-python.lock.kdl");
     let text = fs::read_to_string(lock).expect("a lock");
-    let path = text.split('"').find(|word| word.contains("/zlib1g_")).expect("zlib is locked");
+    let path = text
+        .split('"')
+        .find(|word| word.contains("/zlib1g_"))
+        .expect("zlib is locked");
     server.fault(Fault::Gone(BTreeSet::from([path.to_owned()])));
     let ran = scratch.run(["build", MAIN_JOB, "--locked"]).fails_with(4);
-    assert!(ran.err.contains(path) && ran.err.contains("no mirror has it"), "{}", ran.err);
+    assert!(
+        ran.err.contains(path) && ran.err.contains("no mirror has it"),
+        "{}",
+        ran.err
+    );
     scratch.store_verifies();
     server.heal();
     scratch.run(["build", MAIN_JOB, "--locked"]).ok();
@@ -84,7 +103,11 @@ fn a_file_with_other_bytes_is_refused_and_not_kept() {
     server.fault(Fault::Changed(".whl".into()));
     let scratch = Scratch::new().from(&server);
     let ran = scratch.run(["build", MAIN_JOB, "--locked"]).fails_with(5);
-    assert!(ran.err.contains("is not the file that was locked"), "{}", ran.err);
+    assert!(
+        ran.err.contains("is not the file that was locked"),
+        "{}",
+        ran.err
+    );
     scratch.store_verifies();
     server.heal();
     scratch.run(["build", MAIN_JOB, "--locked"]).ok();
@@ -93,7 +116,9 @@ fn a_file_with_other_bytes_is_refused_and_not_kept() {
 #[test]
 fn offline_with_an_empty_store_says_what_is_missing() {
     let scratch = Scratch::new();
-    let ran = scratch.run(["build", MAIN_JOB, "--locked", "--offline"]).fails_with(4);
+    let ran = scratch
+        .run(["build", MAIN_JOB, "--locked", "--offline"])
+        .fails_with(4);
     assert!(ran.err.contains("--offline forbids"), "{}", ran.err);
 }
 
@@ -106,13 +131,17 @@ fn a_name_that_is_nearly_right_is_suggested() {
 #[test]
 fn wrong_usage_has_a_code_of_its_own() {
     Scratch::new().run(["build"]).fails_with(2);
-    Scratch::new().run(["build", "--jobs", "0", "x"]).fails_with(2);
+    Scratch::new()
+        .run(["build", "--jobs", "0", "x"])
+        .fails_with(2);
 }
 
 #[test]
 fn a_store_of_another_kind_of_file_is_refused() {
     let scratch = Scratch::new();
     let file = scratch.write("a-file", "x");
-    let ran = scratch.run(["build", MAIN_JOB, "--locked", "--store", file.as_str()]).fails_with(6);
+    let ran = scratch
+        .run(["build", MAIN_JOB, "--locked", "--store", file.as_str()])
+        .fails_with(6);
     assert!(ran.err.contains("a-file"), "{}", ran.err);
 }

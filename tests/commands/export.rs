@@ -11,7 +11,11 @@ fn listing(scratch: &Scratch, name: &str) -> String {
         .current_dir(scratch.work())
         .output()
         .expect("tar starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
@@ -22,7 +26,9 @@ fn an_export_is_the_same_to_the_byte_each_time() {
     let name = format!("{ARCHIVE}.tar.zst");
     scratch.run(["export", MAIN_JOB, "--locked"]).ok();
     let first = fs::read(scratch.work().join(&name)).expect("an archive");
-    scratch.run(["export", MAIN_JOB, "--locked", "--jobs", "1"]).ok();
+    scratch
+        .run(["export", MAIN_JOB, "--locked", "--jobs", "1"])
+        .ok();
     assert!(first == fs::read(scratch.work().join(&name)).expect("an archive"));
 }
 
@@ -32,9 +38,15 @@ fn tar_unpacks_an_export_to_a_closure_that_verifies_and_runs() {
     let scratch = Scratch::new().local(sources);
     for format in ["tar.zst", "tar.gz"] {
         let level = if format == "tar.zst" { "1" } else { "1" };
-        scratch.run(["export", MAIN_JOB, "--locked", "--format", format, "--level", level]).ok();
+        scratch
+            .run([
+                "export", MAIN_JOB, "--locked", "--format", format, "--level", level,
+            ])
+            .ok();
         let archive = format!("{ARCHIVE}.{format}");
-        let all_root = listing(&scratch, &archive).lines().all(|line| line.contains(" 0/0 "));
+        let all_root = listing(&scratch, &archive)
+            .lines()
+            .all(|line| line.contains(" 0/0 "));
         assert!(all_root, "an archive has no owner of its own");
         let status = Command::new("tar")
             .args(["--extract", "--file", &archive])
@@ -44,7 +56,13 @@ fn tar_unpacks_an_export_to_a_closure_that_verifies_and_runs() {
         let closure = scratch.work().join(ARCHIVE);
         scratch.run(["verify", closure.as_str()]).ok();
         let python = closure.join("bin/python3");
-        assert!(Command::new(python).args(["-c", "import yaml"]).status().expect("starts").success());
+        assert!(
+            Command::new(python)
+                .args(["-c", "import yaml"])
+                .status()
+                .expect("starts")
+                .success()
+        );
         fs::remove_dir_all(closure).expect("removed");
     }
 }
@@ -53,6 +71,8 @@ fn tar_unpacks_an_export_to_a_closure_that_verifies_and_runs() {
 fn a_folder_that_does_not_exist_is_named() {
     let Some(sources) = sources() else { return };
     let scratch = Scratch::new().local(sources);
-    let ran = scratch.run(["export", MAIN_JOB, "--locked", "-o", "nowhere"]).fails_with(6);
+    let ran = scratch
+        .run(["export", MAIN_JOB, "--locked", "-o", "nowhere"])
+        .fails_with(6);
     assert!(ran.err.contains("nowhere"), "{}", ran.err);
 }

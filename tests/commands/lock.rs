@@ -5,7 +5,9 @@ use crate::support::{MAIN_JOB, Scratch};
 #[test]
 fn the_committed_locks_are_up_to_date() {
     for name in [MAIN_JOB, "python"] {
-        Scratch::new().run(["lock", name, "--locked", "--offline"]).ok();
+        Scratch::new()
+            .run(["lock", name, "--locked", "--offline"])
+            .ok();
     }
 }
 
@@ -15,7 +17,9 @@ fn a_lock_is_out_of_date_when_a_requirement_was_added() {
     let path = scratch.work().join("recipes/app/scylla-python.kdl");
     let text = fs::read_to_string(&path).expect("a recipe");
     fs::write(&path, text.replace("\"PyYAML\"", "\"PyYAML\" \"attrs\"")).expect("written");
-    let ran = scratch.run(["lock", MAIN_JOB, "--locked", "--offline"]).fails_with(3);
+    let ran = scratch
+        .run(["lock", MAIN_JOB, "--locked", "--offline"])
+        .fails_with(3);
     assert!(ran.err.contains("attrs"), "{}", ran.err);
     assert!(ran.err.contains("recipe lock"), "{}", ran.err);
 }
@@ -25,8 +29,14 @@ fn a_check_that_changes_leaves_the_lock_up_to_date() {
     let scratch = Scratch::new();
     let path = scratch.work().join("recipes/app/scylla-python.kdl");
     let text = fs::read_to_string(&path).expect("a recipe");
-    fs::write(&path, text.replace("check {", "check { python \"import sys\"")).expect("written");
-    scratch.run(["lock", MAIN_JOB, "--locked", "--offline"]).ok();
+    fs::write(
+        &path,
+        text.replace("check {", "check { python \"import sys\""),
+    )
+    .expect("written");
+    scratch
+        .run(["lock", MAIN_JOB, "--locked", "--offline"])
+        .ok();
 }
 
 #[test]
@@ -48,5 +58,9 @@ fn a_lock_with_conflict_markers_is_refused_with_its_line() {
     fs::write(&path, &broken).expect("written");
     let ran = scratch.run(["build", MAIN_JOB, "--offline"]).fails_with(3);
     assert!(ran.err.contains("conflict"), "{}", ran.err);
-    assert_eq!(fs::read_to_string(&path).expect("a lock"), broken, "the lock is left as it was");
+    assert_eq!(
+        fs::read_to_string(&path).expect("a lock"),
+        broken,
+        "the lock is left as it was"
+    );
 }

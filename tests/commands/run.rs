@@ -5,14 +5,23 @@ fn a_program_of_the_closure_runs_with_its_arguments_and_its_exit_code() {
     let Some(sources) = sources() else { return };
     let scratch = Scratch::new().local(sources);
     let code = "import sys; print(sys.argv[1:]); sys.exit(7)";
-    let ran = scratch.run(["run", MAIN_JOB, "--locked", "--", "python3", "-c", code, "a b"]);
-    assert_eq!((ran.code, ran.out.trim()), (Some(7), "['a b']"), "{}", ran.err);
+    let ran = scratch.run([
+        "run", MAIN_JOB, "--locked", "--", "python3", "-c", code, "a b",
+    ]);
+    assert_eq!(
+        (ran.code, ran.out.trim()),
+        (Some(7), "['a b']"),
+        "{}",
+        ran.err
+    );
 }
 
 #[test]
 fn a_program_that_is_not_there_is_named() {
     let Some(sources) = sources() else { return };
     let scratch = Scratch::new().local(sources);
-    let ran = scratch.run(["run", MAIN_JOB, "--locked", "--", "no-such-program"]).fails_with(2);
+    let ran = scratch
+        .run(["run", MAIN_JOB, "--locked", "--", "no-such-program"])
+        .fails_with(2);
     assert!(ran.err.contains("no-such-program"), "{}", ran.err);
 }

@@ -8,7 +8,9 @@ fn one_changed_bit_in_the_store_is_found() {
     let Some(sources) = sources() else { return };
     let scratch = Scratch::new().local(sources);
     scratch.run(["build", MAIN_JOB, "--locked"]).ok();
-    let shard = fs::read_dir(scratch.store().join("blobs")).expect("blobs").next();
+    let shard = fs::read_dir(scratch.store().join("blobs"))
+        .expect("blobs")
+        .next();
     let blob = fs::read_dir(shard.expect("a shard").expect("readable").path())
         .expect("blobs")
         .filter_map(|entry| Some(entry.ok()?.path()))
@@ -19,6 +21,10 @@ fn one_changed_bit_in_the_store_is_found() {
     bytes[0] ^= 1;
     fs::write(&blob, bytes).expect("written");
     let ran = scratch.run(["store", "verify"]).fails_with(5);
-    let name = blob.file_name().expect("a name").to_string_lossy().into_owned();
+    let name = blob
+        .file_name()
+        .expect("a name")
+        .to_string_lossy()
+        .into_owned();
     assert!(ran.out.contains(name.trim_end_matches(".x")), "{}", ran.out);
 }

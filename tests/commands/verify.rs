@@ -10,7 +10,9 @@ fn copied(scratch: &Scratch, flags: &str) -> Utf8PathBuf {
     scratch.run(["build", MAIN_JOB, "--locked"]).ok();
     let copy = scratch.work().join("a copy");
     let from = format!("{}/.", scratch.result());
-    let status = Command::new("cp").args([flags, &from, copy.as_str()]).status();
+    let status = Command::new("cp")
+        .args([flags, &from, copy.as_str()])
+        .status();
     assert!(status.expect("cp starts").success());
     copy
 }
@@ -44,7 +46,11 @@ fn a_changed_a_missing_and_an_extra_file_are_told_apart() {
     let ran = scratch.run(["verify", copy.as_str()]).fails_with(5);
     let expected = "changed  lib/python3.13/json/__init__.py\n\
                     missing  lib/python3.13/json/tool.py\n";
-    assert!(ran.out.contains(expected) && ran.out.contains("extra    lib/extra\n"), "{}", ran.out);
+    assert!(
+        ran.out.contains(expected) && ran.out.contains("extra    lib/extra\n"),
+        "{}",
+        ran.out
+    );
     assert_eq!(ran.out.lines().count(), 3);
 }
 

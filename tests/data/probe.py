@@ -561,6 +561,23 @@ def venv_of_copies_is_linked():
 
 
 @check
+def helpers_for_tests():
+    code = ("import doctest, unittest, unittest.mock\n"
+            "class T(unittest.TestCase):\n"
+            "    def test(self): self.assertEqual(unittest.mock.Mock(return_value=1)(), 1)\n"
+            "assert unittest.main(argv=['x'], exit=False).result.wasSuccessful()")
+    python(code)
+
+
+@check
+def tkinter_or_a_clean_answer():
+    code = ("try: import tkinter\n"
+            "except ModuleNotFoundError as error: assert error.name in ('tkinter', '_tkinter'), error\n"
+            "except ImportError as error: assert 'libtk' in str(error) or 'libtcl' in str(error), error")
+    python(code)
+
+
+@check
 def help_system():
     assert "Help on" in python("help(len)", input="")
 

@@ -11,7 +11,9 @@ fn a_requirement_that_goes_leaves_all_other_steps_as_they_are() {
     let text = fs::read_to_string(&lock).expect("a lock");
     // A comment changes the bytes of the lock, hence the memo, but no step.
     fs::write(&lock, format!("// a comment\n{text}")).expect("written");
-    let ran = scratch.run(["build", MAIN_JOB, "--locked", "--offline"]).ok();
+    let ran = scratch
+        .run(["build", MAIN_JOB, "--locked", "--offline"])
+        .ok();
     assert!(ran.out.contains(" 0 steps run, "), "{}", ran.out);
 }
 
@@ -23,8 +25,14 @@ fn a_check_that_changes_runs_only_the_checks() {
     let id = scratch.closure_id();
     let path = scratch.work().join("recipes/app/scylla-python.kdl");
     let text = fs::read_to_string(&path).expect("a recipe");
-    fs::write(&path, text.replace("check {", "check { python \"import sys\"\n")).expect("written");
-    let ran = scratch.run(["build", MAIN_JOB, "--locked", "--offline"]).ok();
+    fs::write(
+        &path,
+        text.replace("check {", "check { python \"import sys\"\n"),
+    )
+    .expect("written");
+    let ran = scratch
+        .run(["build", MAIN_JOB, "--locked", "--offline"])
+        .ok();
     assert!(ran.out.contains(" 1 steps run, "), "{}", ran.out);
     assert_eq!(id, scratch.closure_id());
 }

@@ -41,7 +41,11 @@ fn nothing_that_was_started_outlives_kill_9() {
     let store = scratch.store();
     let alive = Command::new("pgrep").args(["-f", store.as_str()]).output();
     if let Ok(alive) = alive {
-        assert!(alive.stdout.is_empty(), "{}", String::from_utf8_lossy(&alive.stdout));
+        assert!(
+            alive.stdout.is_empty(),
+            "{}",
+            String::from_utf8_lossy(&alive.stdout)
+        );
     }
 }
 
@@ -70,7 +74,10 @@ fn a_full_disk_is_told_and_with_room_the_next_build_succeeds() {
     let mount = |size: &str| {
         let options = format!("{size},mode=0755");
         let words = ["-t", "tmpfs", "-o", &options, "tmpfs", disk.as_str()];
-        Command::new("mount").args(words).status().is_ok_and(|status| status.success())
+        Command::new("mount")
+            .args(words)
+            .status()
+            .is_ok_and(|status| status.success())
     };
     if !mount("size=30m") {
         return skip("a tmpfs cannot be mounted here");
@@ -82,7 +89,11 @@ fn a_full_disk_is_told_and_with_room_the_next_build_succeeds() {
     let grown = mount("remount,size=900m");
     let again = scratch.run(build);
     let unmounted = Command::new("umount").arg("-l").arg(&disk).status();
-    assert!(ran.err.contains("room") || ran.err.contains("full"), "{}", ran.err);
+    assert!(
+        ran.err.contains("room") || ran.err.contains("full"),
+        "{}",
+        ran.err
+    );
     verified.ok();
     assert!(grown && unmounted.expect("umount starts").success());
     again.ok();

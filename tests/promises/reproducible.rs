@@ -28,8 +28,13 @@ fn another_locale_zone_umask_and_clock_give_the_same_closure() {
     let mut command = there.command(["build", MAIN_JOB, "--locked"]);
     let shell = format!("umask 077; exec \"$0\" \"$@\"");
     let mut wrapped = Command::new("sh");
-    wrapped.args(["-c", &shell]).arg(command.get_program()).args(command.get_args());
-    wrapped.current_dir(there.work()).envs(command.get_envs().filter_map(|(n, v)| Some((n, v?))));
+    wrapped
+        .args(["-c", &shell])
+        .arg(command.get_program())
+        .args(command.get_args());
+    wrapped
+        .current_dir(there.work())
+        .envs(command.get_envs().filter_map(|(n, v)| Some((n, v?))));
     command.stdin(std::process::Stdio::null());
     assert!(wrapped.output().expect("sh starts").status.success());
     assert_eq!(here.closure_id(), there.closure_id());
@@ -44,7 +49,11 @@ fn an_ordinary_user_comes_to_the_same_closure() {
     let here = Scratch::new().local(sources);
     here.run(["build", MAIN_JOB, "--locked"]).ok();
     let there = Scratch::new().local(sources);
-    let own = |path: &str| Command::new("chown").args(["-R", "65534:65534", path]).status();
+    let own = |path: &str| {
+        Command::new("chown")
+            .args(["-R", "65534:65534", path])
+            .status()
+    };
     assert!(own(there.path().as_str()).expect("chown starts").success());
     // The program lies where an ordinary user need not be able to go.
     let program = there.path().join("recipe");
@@ -55,9 +64,17 @@ fn an_ordinary_user_comes_to_the_same_closure() {
         .arg(&program)
         .args(command.get_args())
         .current_dir(there.work())
-        .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .envs(
+            command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
         .output()
         .expect("setpriv starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert_eq!(here.closure_id(), there.closure_id());
 }

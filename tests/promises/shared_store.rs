@@ -11,7 +11,11 @@ fn sixteen_builds_at_once_in_one_store_come_to_one_closure() {
     let names: Vec<String> = (0..16).map(|number| format!("link{number}")).collect();
     thread::scope(|scope| {
         for name in &names {
-            scope.spawn(|| scratch.run(["build", MAIN_JOB, "--locked", "-j", "1", "-o", name]).ok());
+            scope.spawn(|| {
+                scratch
+                    .run(["build", MAIN_JOB, "--locked", "-j", "1", "-o", name])
+                    .ok()
+            });
         }
     });
     let targets: std::collections::BTreeSet<_> = names
@@ -27,7 +31,10 @@ fn a_store_is_for_its_owner_alone() {
     let Some(sources) = sources() else { return };
     let scratch = Scratch::new().local(sources);
     scratch.run(["build", MAIN_JOB, "--locked"]).ok();
-    let mode = fs::metadata(scratch.store()).expect("a store").permissions().mode();
+    let mode = fs::metadata(scratch.store())
+        .expect("a store")
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o077, 0);
     if !is_root() {
         return skip("only root can become another user");

@@ -53,8 +53,14 @@ impl Scratch {
 
     /// The same inside a folder of this name, which may hold blanks and more.
     pub fn below(name: Option<&str>) -> Scratch {
-        let folder = tempfile::Builder::new().prefix("recipe-test-").tempdir().expect("a folder");
-        let mut scratch = Scratch { folder, variables: Vec::new() };
+        let folder = tempfile::Builder::new()
+            .prefix("recipe-test-")
+            .tempdir()
+            .expect("a folder");
+        let mut scratch = Scratch {
+            folder,
+            variables: Vec::new(),
+        };
         if let Some(name) = name {
             scratch.variables.push(("BELOW".into(), name.into()));
         }
@@ -66,7 +72,9 @@ impl Scratch {
 
     /// The folder itself.
     pub fn path(&self) -> Utf8PathBuf {
-        let path = Utf8Path::from_path(self.folder.path()).expect("UTF-8").to_owned();
+        let path = Utf8Path::from_path(self.folder.path())
+            .expect("UTF-8")
+            .to_owned();
         match self.variables.iter().find(|(name, _)| name == "BELOW") {
             Some((_, name)) => path.join(name),
             None => path,
@@ -100,7 +108,10 @@ impl Scratch {
     /// All sources come from `server`, which is asked as if it were the machine's mirrors.
     pub fn from(self, server: &Server) -> Scratch {
         self.set("RECIPE_DEBIAN_MIRROR", &server.url("debian"))
-            .set("RECIPE_DEBIAN_SECURITY_MIRROR", &server.url("debian-security"))
+            .set(
+                "RECIPE_DEBIAN_SECURITY_MIRROR",
+                &server.url("debian-security"),
+            )
             .set("RECIPE_PYTHON_INDEX", &server.url("simple"))
     }
 
@@ -120,13 +131,18 @@ impl Scratch {
     /// The command, not yet started.
     pub fn command(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_recipe"));
-        command.args(args).current_dir(self.work()).stdin(Stdio::null());
+        command
+            .args(args)
+            .current_dir(self.work())
+            .stdin(Stdio::null());
         for (name, _) in std::env::vars() {
             if name.starts_with("RECIPE_") || name.starts_with("XDG_") {
                 command.env_remove(name);
             }
         }
-        command.env("HOME", self.home()).envs(self.variables.iter().map(|(n, v)| (n, v)));
+        command
+            .env("HOME", self.home())
+            .envs(self.variables.iter().map(|(n, v)| (n, v)));
         command
     }
 
@@ -143,13 +159,21 @@ impl Scratch {
     /// Starts the command and does not wait for it.
     pub fn start(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Child {
         let mut command = self.command(args);
-        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the command starts")
+        command
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the command starts")
     }
 
     /// The id of the tree that the link of the main job leads to.
     pub fn closure_id(&self) -> String {
         let target = fs::read_link(self.result()).expect("a link");
-        target.file_name().expect("a name").to_string_lossy().into_owned()
+        target
+            .file_name()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned()
     }
 
     /// The store is sound, says the store.
@@ -160,6 +184,8 @@ impl Scratch {
 }
 
 fn copy(from: &Utf8Path, to: &Utf8Path) {
-    let status = Command::new("cp").args(["-r", from.as_str(), to.as_str()]).status();
+    let status = Command::new("cp")
+        .args(["-r", from.as_str(), to.as_str()])
+        .status();
     assert!(status.expect("cp runs").success());
 }

@@ -88,7 +88,12 @@ fn serve(stream: &TcpStream, shared: &Shared) {
         while reader.read_line(&mut line).unwrap_or(0) > 2 {
             line.clear();
         }
-        let path = request.split(' ').nth(1).unwrap_or("/").trim_start_matches('/').to_owned();
+        let path = request
+            .split(' ')
+            .nth(1)
+            .unwrap_or("/")
+            .trim_start_matches('/')
+            .to_owned();
         if answer(stream, shared, &path).is_none() {
             return;
         }
@@ -99,19 +104,29 @@ fn serve(stream: &TcpStream, shared: &Shared) {
 fn answer(mut stream: &TcpStream, shared: &Shared, path: &str) -> Option<()> {
     let faults = shared.faults.lock().expect("not poisoned").clone();
     let count = shared.answered.fetch_add(1, Ordering::SeqCst);
-    if faults.iter().any(|fault| matches!(fault, Fault::DeadAfter(n) if count >= *n)) {
+    if faults
+        .iter()
+        .any(|fault| matches!(fault, Fault::DeadAfter(n) if count >= *n))
+    {
         return None;
     }
     let gone = faults.iter().any(|fault| match fault {
         Fault::Gone(names) => names.iter().any(|name| path.ends_with(name)),
         _ => false,
     });
-    let body = if gone { None } else { content(&shared.folder, path) };
+    let body = if gone {
+        None
+    } else {
+        content(&shared.folder, path)
+    };
     let Some(mut body) = body else {
         let answer = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
         return stream.write_all(answer.as_bytes()).ok();
     };
-    if faults.iter().any(|fault| matches!(fault, Fault::Changed(end) if path.ends_with(end))) {
+    if faults
+        .iter()
+        .any(|fault| matches!(fault, Fault::Changed(end) if path.ends_with(end)))
+    {
         body[0] ^= 1;
     }
     let kind = if path.starts_with("simple/") && path.ends_with('/') {
@@ -128,9 +143,16 @@ fn answer(mut stream: &TcpStream, shared: &Shared, path: &str) -> Option<()> {
 }
 
 fn content(folder: &Utf8Path, path: &str) -> Option<Vec<u8>> {
-    let path = path.replace("%2B", "+").replace("%2b", "+").replace("%3a", ":").replace("%7E", "~");
+    let path = path
+        .replace("%2B", "+")
+        .replace("%2b", "+")
+        .replace("%3a", ":")
+        .replace("%7E", "~");
     assert!(!path.contains(".."), "no test asks for this");
-    match path.strip_prefix("simple/").and_then(|rest| rest.strip_suffix('/')) {
+    match path
+        .strip_prefix("simple/")
+        .and_then(|rest| rest.strip_suffix('/'))
+    {
         Some(project) => page(&folder.join("wheels"), project),
         None => fs::read(folder.join(path)).ok(),
     }
@@ -141,7 +163,12 @@ fn page(wheels: &Utf8Path, project: &str) -> Option<Vec<u8>> {
     let mut found = false;
     for entry in wheels.read_dir_utf8().ok()?.flatten() {
         let name = entry.file_name();
-        let owner = name.split('-').next().unwrap_or_default().to_lowercase().replace(['_', '.'], "-");
+        let owner = name
+            .split('-')
+            .next()
+            .unwrap_or_default()
+            .to_lowercase()
+            .replace(['_', '.'], "-");
         if owner == project {
             found = true;
             text.push_str(&format!("<a href=\"../../wheels/{name}\">{name}</a><br>\n"));

@@ -31,7 +31,10 @@ impl Sources {
 pub fn sources() -> Option<&'static Sources> {
     static SOURCES: OnceLock<Option<Sources>> = OnceLock::new();
     let sources = SOURCES.get_or_init(|| match bring() {
-        Ok(folder) => Some(Sources { server: Server::of(&folder), folder }),
+        Ok(folder) => Some(Sources {
+            server: Server::of(&folder),
+            folder,
+        }),
         Err(why) => {
             eprintln!("the sources of the main job cannot be had: {why}");
             None
@@ -76,7 +79,10 @@ fn bring() -> Result<Utf8PathBuf, String> {
         let sum = shell("sha256sum", &[place.as_str()])?;
         if !sum.starts_with(&wanted.sha256) {
             fs::remove_file(&place).map_err(|error| error.to_string())?;
-            return Err(format!("{} has other bytes than the lock says", wanted.path));
+            return Err(format!(
+                "{} has other bytes than the lock says",
+                wanted.path
+            ));
         }
     }
     Ok(folder)
@@ -88,12 +94,31 @@ impl Wanted {
         fs::create_dir_all(folder).map_err(|error| error.to_string())?;
         if self.archive == "python" {
             let wanted = format!("{}=={}", self.name, self.version);
-            let platforms = ["manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64", "manylinux1_x86_64", "any"];
-            let mut words = vec!["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"];
+            let platforms = [
+                "manylinux_2_28_x86_64",
+                "manylinux_2_17_x86_64",
+                "manylinux2014_x86_64",
+                "manylinux1_x86_64",
+                "any",
+            ];
+            let mut words = vec![
+                "-m",
+                "pip",
+                "download",
+                "--quiet",
+                "--no-deps",
+                "--only-binary=:all:",
+            ];
             for platform in platforms {
                 words.extend(["--platform", platform]);
             }
-            words.extend(["--python-version", "3.13", "--dest", folder.as_str(), &wanted]);
+            words.extend([
+                "--python-version",
+                "3.13",
+                "--dest",
+                folder.as_str(),
+                &wanted,
+            ]);
             return shell("python3", &words).map(drop);
         }
         let mirror = apt_mirror(&self.archive)?;
@@ -106,7 +131,10 @@ impl Wanted {
 
 /// apt says where its mirrors are.
 fn apt_mirror(archive: &str) -> Result<String, String> {
-    let targets = shell("apt-get", &["indextargets", "--format", "$(REPO_URI) $(RELEASE)"])?;
+    let targets = shell(
+        "apt-get",
+        &["indextargets", "--format", "$(REPO_URI) $(RELEASE)"],
+    )?;
     let security = archive == "debian-security";
     targets
         .lines()
@@ -127,5 +155,8 @@ fn shell(program: &str, args: &[&str]) -> Result<String, String> {
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    Err(format!("{program}: {}", String::from_utf8_lossy(&output.stderr).trim()))
+    Err(format!(
+        "{program}: {}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    ))
 }

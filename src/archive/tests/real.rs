@@ -205,7 +205,7 @@ fn f029_real_wheels_sdists_and_debs_are_read_as_others_read_them() {
     };
     let wheels = ["PyYAML", "psutil", "urwid", "setuptools", "requests"];
     fetch("some wheels", pip(&["--only-binary=:all:"]).args(wheels));
-    let sdists = ["--no-binary=:all:", "--no-build-isolation", "treelib"];
+    let sdists = ["--no-binary=:all:", "--no-build-isolation", "setuptools"];
     fetch("an sdist", &mut pip(&sdists));
     let mut apt = Command::new("apt-get");
     apt.args(["download", "libyaml-0-2", "ca-certificates"]);

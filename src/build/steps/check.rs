@@ -32,7 +32,11 @@ pub(super) fn check(
             return Ok(());
         }
         Err(StepError::Guard {
-            what: format!("the check `{}` failed:\n{}", words(check), last_words(&outcome)),
+            what: format!(
+                "the check `{}` failed:\n{}",
+                words(check),
+                last_words(&outcome)
+            ),
             help: "the check stands in the recipe's `check` node; it ran in the finished closure \
                    without network and without any file of the host"
                 .into(),
@@ -40,7 +44,10 @@ pub(super) fn check(
     })?;
     let report = format!("{} checks passed\n", checks.len());
     let output = bench.session().put_blob(report.as_bytes(), false)?.into();
-    Ok(Made { output, isolation: "namespaces" })
+    Ok(Made {
+        output,
+        isolation: "namespaces",
+    })
 }
 
 fn spec(check: &Check) -> Spec {

@@ -26,16 +26,27 @@ pub(super) fn compose(
         .map(|layer| leaves(session, &tree(&layer.tree, "a layer")?))
         .collect::<Result<_, _>>()?;
     let trimmer = Trimmer::new(rules, files.iter().flatten().map(|(path, _)| path.as_str()));
-    files.par_iter_mut().for_each(|files| files.retain(|(path, _)| trimmer.keeps(path)));
+    files
+        .par_iter_mut()
+        .for_each(|files| files.retain(|(path, _)| trimmer.keeps(path)));
     let scans: Vec<Scanned> = layers
         .iter()
-        .map(|layer| layer.scan.as_ref().map_or(Ok(Scanned::new()), |id| scan::read(session, id)))
+        .map(|layer| {
+            layer
+                .scan
+                .as_ref()
+                .map_or(Ok(Scanned::new()), |id| scan::read(session, id))
+        })
         .collect::<Result<_, _>>()?;
     let members: Vec<Member<'_>> = layers
         .iter()
         .zip(&scans)
         .zip(&files)
-        .map(|((layer, scan), files)| Member { keep: layer.keep, scan, files })
+        .map(|((layer, scan), files)| Member {
+            keep: layer.keep,
+            scan,
+            files,
+        })
         .collect();
     let unneeded = libraries::unneeded(&members)?;
     let joined = join(layers, &files, |path| !unneeded.contains(path))?;
@@ -90,8 +101,14 @@ fn entry_link(joined: &Joined<'_>, entry: &EntryPoint) -> Result<(String, Entry)
     }
     if let Some((_, first)) = joined.get(path.as_str()) {
         let first = (*first).to_owned();
-        return Err(StepError::Conflict { path, first, second: "an entry of the recipe".into() });
+        return Err(StepError::Conflict {
+            path,
+            first,
+            second: "an entry of the recipe".into(),
+        });
     }
-    let target = runs.strip_prefix("bin/").map_or_else(|| format!("../{runs}"), str::to_owned);
+    let target = runs
+        .strip_prefix("bin/")
+        .map_or_else(|| format!("../{runs}"), str::to_owned);
     Ok((path, Entry::Symlink { target }))
 }

@@ -23,7 +23,10 @@ pub struct PythonIndexes {
 impl PythonIndexes {
     /// Indexes whose default comes from `pip`.
     pub fn new(pip: Option<Source>) -> PythonIndexes {
-        PythonIndexes { pip, found: OnceLock::new() }
+        PythonIndexes {
+            pip,
+            found: OnceLock::new(),
+        }
     }
 
     fn get(&self, bench: &Bench<'_>) -> Result<&[Url], StepError> {
@@ -31,20 +34,32 @@ impl PythonIndexes {
             return Ok(found);
         }
         let configured = &bench.shop.net.settings().python_index;
-        let pip = if configured.is_empty() { self.pip_wheel(bench)? } else { None };
+        let pip = if configured.is_empty() {
+            self.pip_wheel(bench)?
+        } else {
+            None
+        };
         let found = wheels::indexes(configured, bench.session(), pip.as_ref())?;
         Ok(self.found.get_or_init(|| found))
     }
 
     fn pip_wheel(&self, bench: &Bench<'_>) -> Result<Option<BlobId>, StepError> {
-        let Some(source) = &self.pip else { return Ok(None) };
+        let Some(source) = &self.pip else {
+            return Ok(None);
+        };
         let deb = fetch(source, bench)?;
-        let layout = Layout { package: &source.name, named: false, exclude: &[] };
+        let layout = Layout {
+            package: &source.name,
+            named: false,
+            exclude: &[],
+        };
         let tree = layout::unpack_deb(bench.session(), &deb, &layout)?;
-        Ok(leaves(bench.session(), &tree)?.into_iter().find_map(|(path, entry)| match entry {
-            Entry::File { blob, .. } if is_pip(&path) => Some(blob),
-            _ => None,
-        }))
+        Ok(leaves(bench.session(), &tree)?
+            .into_iter()
+            .find_map(|(path, entry)| match entry {
+                Entry::File { blob, .. } if is_pip(&path) => Some(blob),
+                _ => None,
+            }))
     }
 }
 
@@ -59,6 +74,15 @@ pub(super) fn fetch(source: &Source, bench: &Bench<'_>) -> Result<BlobId, StepEr
         let wanted = Wanted::exact(&source.archive, &source.path, source.size, &source.sha256);
         return Ok(net.fetch(&wanted, session)?);
     }
-    let file = File { name: &source.path, size: source.size, sha256: &source.sha256 };
-    Ok(wheels::fetch(&file, net, session, bench.shop.indexes.get(bench)?)?)
+    let file = File {
+        name: &source.path,
+        size: source.size,
+        sha256: &source.sha256,
+    };
+    Ok(wheels::fetch(
+        &file,
+        net,
+        session,
+        bench.shop.indexes.get(bench)?,
+    )?)
 }

@@ -7,6 +7,9 @@ use recipe_store::{Session, TreeBuilder, TreeId};
 
 use super::{StepError, leaves};
 
+/// The folder it lies in: Python does not find its own files when they lie at `/`.
+pub(super) const FOLDER: &str = "python";
+
 /// What of a tree an interpreter is made of.
 pub(super) fn interpreter(
     session: &Session,
@@ -17,7 +20,7 @@ pub(super) fn interpreter(
     for layer in layers {
         for (path, entry) in leaves(session, layer)? {
             if needed(&path, python) {
-                builder.insert(&path, entry)?;
+                builder.insert(&format!("{FOLDER}/{path}"), entry)?;
             }
         }
     }

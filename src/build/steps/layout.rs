@@ -123,8 +123,8 @@ struct LayoutSink<'a> {
     placed: BTreeMap<String, (Entry, String)>,
     /// Path in the package → what was stored for it and where it went; for links to it.
     moved: BTreeMap<String, (Stored, String)>,
-    /// Path in the package, where it belongs, and what it points at in the package.
-    links: Vec<(String, Place, String)>,
+    /// Path in the package → where that link belongs, and what it points at in the package.
+    links: BTreeMap<String, (Place, String)>,
     /// Package path → a certificate.
     certificates: BTreeMap<String, Vec<u8>>,
 }
@@ -136,7 +136,7 @@ impl<'a> LayoutSink<'a> {
             layout,
             placed: BTreeMap::new(),
             moved: BTreeMap::new(),
-            links: Vec::new(),
+            links: BTreeMap::new(),
             certificates: BTreeMap::new(),
         }
     }
@@ -161,15 +161,15 @@ impl<'a> LayoutSink<'a> {
     fn record(&mut self, from: &str, to: String, stored: Stored) -> Result<(), ArchiveError> {
         let (blob, executable) = stored;
         let entry = Entry::File { blob, executable };
-        if let Some((earlier, first)) = self.placed.get(&to) {
-            if *earlier != entry {
-                return Err(ArchiveError::sink(Collision {
-                    package: self.layout.package.to_owned(),
-                    path: to,
-                    first: first.clone(),
-                    second: from.to_owned(),
-                }));
-            }
+        if let Some((earlier, first)) = self.placed.get(&to)
+            && *earlier != entry
+        {
+            return Err(ArchiveError::sink(Collision {
+                package: self.layout.package.to_owned(),
+                path: to,
+                first: first.clone(),
+                second: from.to_owned(),
+            }));
         }
         self.moved.insert(from.to_owned(), (stored, to.clone()));
         self.placed.insert(to, (entry, from.to_owned()));
@@ -178,12 +178,12 @@ impl<'a> LayoutSink<'a> {
 
     /// Links, joined certificates and the names of the interpreter; then the tree.
     fn finish(mut self) -> Result<TreeId, StoreError> {
-        for (from, place, target) in std::mem::take(&mut self.links) {
-            if let Some((path, target)) = self.link(&from, &place, &target) {
-                self.placed
-                    .entry(path)
-                    .or_insert((Entry::Symlink { target }, from));
-            }
+        let aimed = self.links.iter().filter_map(|(from, (place, target))| {
+            let (path, target) = self.link(from, place, target)?;
+            Some((path, (Entry::Symlink { target }, from.clone())))
+        });
+        for (path, link) in aimed.collect::<Vec<_>>() {
+            self.placed.entry(path).or_insert(link);
         }
         self.join_certificates()?;
         self.add_names();
@@ -220,10 +220,8 @@ impl<'a> LayoutSink<'a> {
         if let Some((_, path)) = self.moved.get(target) {
             return Some(path.clone());
         }
-        if depth < 40 {
-            if let Some((_, _, next)) = self.links.iter().find(|(from, _, _)| from == target) {
-                return self.aim(next, depth + 1);
-            }
+        if let (Some((_, next)), true) = (self.links.get(target), depth < 40) {
+            return self.aim(next, depth + 1);
         }
         // A folder is there when something in it is.
         let Place::At(folder) = place(&format!("{target}/x"), self.layout) else {
@@ -323,7 +321,7 @@ impl Sink for LayoutSink<'_> {
         let place = place(path, self.layout);
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
         self.links
-            .push((path.to_owned(), place, join(folder, target)));
+            .insert(path.to_owned(), (place, join(folder, target)));
         Ok(())
     }
 
@@ -389,4 +387,5 @@ pub(crate) fn relative(link: &str, target: &str) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;

@@ -23,19 +23,26 @@ pub(super) fn unneeded(members: &[Member<'_>]) -> Result<BTreeSet<String>, StepE
     let mut open: BTreeSet<String> = BTreeSet::new();
     for member in members {
         for (path, _) in member.files {
-            let Some(facts) = member.scan.get(path) else { continue };
+            let Some(facts) = member.scan.get(path) else {
+                continue;
+            };
             files.insert(path.clone(), facts.clone());
             if member.keep == Keep::LibrariesAsNeeded && in_library_folder(path) {
                 open.insert(path.clone());
             }
         }
     }
-    let roots = files.keys().map(String::as_str).filter(|path| !open.contains(*path));
+    let roots = files
+        .keys()
+        .map(String::as_str)
+        .filter(|path| !open.contains(*path));
     let answer = needs_in_tree(&files, &["lib"], roots);
     if answer.missing.is_empty() {
         return Ok(open.difference(&answer.reached).cloned().collect());
     }
-    Err(StepError::MissingLibraries { missing: answer.missing.iter().map(told).collect() })
+    Err(StepError::MissingLibraries {
+        missing: answer.missing.iter().map(told).collect(),
+    })
 }
 
 fn told(missing: &Missing) -> (String, String) {
@@ -47,5 +54,6 @@ fn told(missing: &Missing) -> (String, String) {
 }
 
 fn in_library_folder(path: &str) -> bool {
-    path.strip_prefix("lib/").is_some_and(|name| !name.contains('/'))
+    path.strip_prefix("lib/")
+        .is_some_and(|name| !name.contains('/'))
 }

@@ -69,7 +69,13 @@ pub(super) fn add(
     let text = write(about, &contract, &files);
     let blob = session.put_blob(text.as_bytes(), false)?;
     let mut builder = TreeBuilder::new();
-    builder.insert(PATH, Entry::File { blob, executable: false })?;
+    builder.insert(
+        PATH,
+        Entry::File {
+            blob,
+            executable: false,
+        },
+    )?;
     for (path, entry) in files {
         builder.insert(&path, entry)?;
     }
@@ -81,12 +87,22 @@ fn contract(
     scans: &[ObjectId],
     files: &[(String, Entry)],
 ) -> Result<Contract, StepError> {
-    let mut contract = Contract { level: 1, ..Contract::default() };
+    let mut contract = Contract {
+        level: 1,
+        ..Contract::default()
+    };
     let (mut kernel, mut glibc) = ((0, 0, 0), (0, 0));
     for id in scans {
         // Leaves come sorted, so a file that was trimmed away is quickly found missing.
-        let kept = |path: &str| files.binary_search_by(|(known, _)| known.as_str().cmp(path)).is_ok();
-        for (_, facts) in scan::read(session, id)?.iter().filter(|(path, _)| kept(path)) {
+        let kept = |path: &str| {
+            files
+                .binary_search_by(|(known, _)| known.as_str().cmp(path))
+                .is_ok()
+        };
+        for (_, facts) in scan::read(session, id)?
+            .iter()
+            .filter(|(path, _)| kept(path))
+        {
             contract.machine = facts.machine.to_string();
             contract.level = contract.level.max(level(facts.isa));
             kernel = kernel.max(facts.minimum_kernel.unwrap_or_default());
@@ -132,7 +148,10 @@ fn write(about: &About<'_>, contract: &Contract, files: &[(String, Entry)]) -> S
             Entry::File { blob, executable } => {
                 let kind = if *executable { "program" } else { "file" };
                 let hash = URL_SAFE_NO_PAD.encode(blob.digest.as_bytes());
-                line(&mut text, format_args!("{kind} {hash} {} {name}", blob.size));
+                line(
+                    &mut text,
+                    format_args!("{kind} {hash} {} {name}", blob.size),
+                );
             }
             Entry::Symlink { target } => {
                 line(&mut text, format_args!("link {} {name}", escape(target)));
@@ -244,7 +263,14 @@ impl Manifest {
                 let size = words.next()?.parse().ok()?;
                 let path = below(folder, &unescape(words.next()?)?);
                 let executable = word == "program";
-                self.entries.push((path, Listed::File { digest, size, executable }));
+                self.entries.push((
+                    path,
+                    Listed::File {
+                        digest,
+                        size,
+                        executable,
+                    },
+                ));
             }
             "link" => {
                 let (target, name) = rest.split_once(' ')?;
@@ -263,7 +289,11 @@ fn digest(bytes: &[u8]) -> Option<Digest> {
 }
 
 fn below(folder: &str, name: &str) -> String {
-    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+    if folder.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{folder}/{name}")
+    }
 }
 
 #[cfg(test)]
@@ -283,22 +313,49 @@ mod tests {
 
     #[test]
     fn a_manifest_reads_back_as_it_was_written() {
-        let about = About { name: "a", version: "1", date: 7 };
+        let about = About {
+            name: "a",
+            version: "1",
+            date: 7,
+        };
         let contract = Contract {
             machine: "x86_64".into(),
             level: 1,
             kernel: "3.2.0".into(),
             glibc: "2.41".into(),
         };
-        let blob = recipe_store::BlobId { digest: Digest::of(b"x"), size: 1 };
+        let blob = recipe_store::BlobId {
+            digest: Digest::of(b"x"),
+            size: 1,
+        };
         let files = vec![
-            ("bin/a b".to_owned(), Entry::File { blob, executable: true }),
-            ("bin/c".to_owned(), Entry::Symlink { target: "a b".into() }),
-            ("top".to_owned(), Entry::File { blob, executable: false }),
+            (
+                "bin/a b".to_owned(),
+                Entry::File {
+                    blob,
+                    executable: true,
+                },
+            ),
+            (
+                "bin/c".to_owned(),
+                Entry::Symlink {
+                    target: "a b".into(),
+                },
+            ),
+            (
+                "top".to_owned(),
+                Entry::File {
+                    blob,
+                    executable: false,
+                },
+            ),
         ];
         let read = Manifest::parse(&write(&about, &contract, &files)).expect("parses");
         assert_eq!(read.contract, contract);
         assert_eq!(read.entries.len(), 3);
-        assert_eq!(read.entries[1], ("bin/c".to_owned(), Listed::Link("a b".into())));
+        assert_eq!(
+            read.entries[1],
+            ("bin/c".to_owned(), Listed::Link("a b".into()))
+        );
     }
 }

@@ -68,9 +68,13 @@ impl Compilers {
             return Ok(compilers.clone());
         }
         let root = shop.session.checkout_private(interpreter)?;
-        let program = format!("/bin/python{python}");
-        let compilers =
-            Arc::new(bytecode::Compilers::new(shop.sandbox.clone(), &root, program, python));
+        let program = format!("/{}/bin/python{python}", interpreter::FOLDER);
+        let compilers = Arc::new(bytecode::Compilers::new(
+            shop.sandbox.clone(),
+            &root,
+            program,
+            python,
+        ));
         known.insert(*interpreter, compilers.clone());
         Ok(compilers)
     }
@@ -81,11 +85,30 @@ pub fn run(step: &Resolved, bench: &Bench<'_>) -> Result<Made, StepError> {
     let session = bench.session();
     let output = match step {
         Step::Fetch(source) => ObjectId::Blob(fetch::fetch(source, bench)?),
-        Step::UnpackDeb { deb, package, named, exclude } => {
-            let layout = layout::Layout { package, named: *named, exclude };
-            ObjectId::Tree(layout::unpack_deb(session, &blob(deb, "a Debian package")?, &layout)?)
+        Step::UnpackDeb {
+            deb,
+            package,
+            named,
+            exclude,
+        } => {
+            let layout = layout::Layout {
+                package,
+                named: *named,
+                exclude,
+            };
+            ObjectId::Tree(layout::unpack_deb(
+                session,
+                &blob(deb, "a Debian package")?,
+                &layout,
+            )?)
         }
-        Step::UnpackWheel { wheel, file_name, python, glibc, keep_pth } => {
+        Step::UnpackWheel {
+            wheel,
+            file_name,
+            python,
+            glibc,
+            keep_pth,
+        } => {
             let wheel = blob(wheel, "a wheel")?;
             let target = target(python, *glibc)?;
             let launcher = launcher()?;
@@ -96,20 +119,34 @@ pub fn run(step: &Resolved, bench: &Bench<'_>) -> Result<Made, StepError> {
                 keep_pth: *keep_pth,
             };
             let unpacked = wheel::unpack_wheel(session, &wheel, &options)?;
-            unpacked.notes.iter().for_each(|note| bench.note(&format!("{file_name}: {note}")));
+            unpacked
+                .notes
+                .iter()
+                .for_each(|note| bench.note(&format!("{file_name}: {note}")));
             ObjectId::Tree(unpacked.tree)
         }
         Step::Patches { packaging } => {
             let packaging = blob(packaging, "a package's packaging")?;
             ObjectId::Blob(relocate::library_patches(session, &packaging)?)
         }
-        Step::Relocate { tree: input, patches, python } => {
-            let patches = patches.as_ref().map(|id| blob(id, "a package's patches")).transpose()?;
+        Step::Relocate {
+            tree: input,
+            patches,
+            python,
+        } => {
+            let patches = patches
+                .as_ref()
+                .map(|id| blob(id, "a package's patches"))
+                .transpose()?;
             let facts = relocate::RelocateFacts {
                 python: python.as_deref(),
                 patches: patches.as_ref(),
             };
-            ObjectId::Tree(relocate::tree(session, &tree(input, "what is relocated")?, &facts)?)
+            ObjectId::Tree(relocate::tree(
+                session,
+                &tree(input, "what is relocated")?,
+                &facts,
+            )?)
         }
         Step::Scan { tree: input } => {
             ObjectId::Blob(scan::scan(session, &tree(input, "what is scanned")?)?)
@@ -117,29 +154,59 @@ pub fn run(step: &Resolved, bench: &Bench<'_>) -> Result<Made, StepError> {
         Step::Interpreter { layers, python } => {
             ObjectId::Tree(interpreter::interpreter(session, &trees(layers)?, python)?)
         }
-        Step::Compile { tree: input, interpreter, python } => {
+        Step::Compile {
+            tree: input,
+            interpreter,
+            python,
+        } => {
             let interpreter = tree(interpreter, "an interpreter")?;
             let compilers = bench.shop.compilers.of(&interpreter, python, bench.shop)?;
             let compiled =
                 bytecode::compile_tree(session, &tree(input, "what is compiled")?, &compilers)?;
             for skipped in &compiled.skipped {
-                bench.note(&format!("{}: no byte code: {}", skipped.path, skipped.reason));
+                bench.note(&format!(
+                    "{}: no byte code: {}",
+                    skipped.path, skipped.reason
+                ));
             }
-            return Ok(Made { output: ObjectId::Tree(compiled.tree), isolation: "namespaces" });
+            return Ok(Made {
+                output: ObjectId::Tree(compiled.tree),
+                isolation: "namespaces",
+            });
         }
-        Step::Compose { layers, trim, entries } => {
-            ObjectId::Tree(compose::compose(session, layers, trim, entries)?)
-        }
-        Step::Manifest { tree: input, scans, name, version, date } => {
-            let about = manifest::About { name, version, date: *date };
-            ObjectId::Tree(manifest::add(session, &tree(input, "a closure")?, scans, &about)?)
+        Step::Compose {
+            layers,
+            trim,
+            entries,
+        } => ObjectId::Tree(compose::compose(session, layers, trim, entries)?),
+        Step::Manifest {
+            tree: input,
+            scans,
+            name,
+            version,
+            date,
+        } => {
+            let about = manifest::About {
+                name,
+                version,
+                date: *date,
+            };
+            ObjectId::Tree(manifest::add(
+                session,
+                &tree(input, "a closure")?,
+                scans,
+                &about,
+            )?)
         }
         Step::Proof { closure } => return proof::prove(bench, &tree(closure, "a closure")?),
         Step::Check { closure, checks } => {
             return check::check(bench, &tree(closure, "a closure")?, checks);
         }
     };
-    Ok(Made { output, isolation: "in-process" })
+    Ok(Made {
+        output,
+        isolation: "in-process",
+    })
 }
 
 fn target(python: &str, glibc: (u16, u16)) -> Result<Target, StepError> {
@@ -155,25 +222,29 @@ fn launcher() -> Result<Vec<u8>, StepError> {
         program: "python3".into(),
         scripts: Some("../libexec/scripts".into()),
     };
-    elf::launcher(elf::Machine::X86_64, &words)
-        .map_err(|error| StepError::Elf { path: "the launcher of scripts".into(), error })
+    elf::launcher(elf::Machine::X86_64, &words).map_err(|error| StepError::Elf {
+        path: "the launcher of scripts".into(),
+        error,
+    })
 }
 
 fn blob(id: &ObjectId, what: &str) -> Result<BlobId, StepError> {
     match id {
         ObjectId::Blob(blob) => Ok(*blob),
-        ObjectId::Tree(_) => {
-            Err(StepError::Unexpected { what: what.to_owned(), found: id.to_string() })
-        }
+        ObjectId::Tree(_) => Err(StepError::Unexpected {
+            what: what.to_owned(),
+            found: id.to_string(),
+        }),
     }
 }
 
 fn tree(id: &ObjectId, what: &str) -> Result<TreeId, StepError> {
     match id {
         ObjectId::Tree(tree) => Ok(*tree),
-        ObjectId::Blob(_) => {
-            Err(StepError::Unexpected { what: what.to_owned(), found: id.to_string() })
-        }
+        ObjectId::Blob(_) => Err(StepError::Unexpected {
+            what: what.to_owned(),
+            found: id.to_string(),
+        }),
     }
 }
 

@@ -24,14 +24,26 @@ pub(super) fn prove(bench: &Bench<'_>, closure: &TreeId) -> Result<Made, StepErr
     let files = leaves(session, closure)?;
     check_links(&files)?;
     let ((first, second), contents) = rayon::join(
-        || rayon::join(|| prove_at(bench, closure, &files, &first_place()), || prove_at(bench, closure, &files, &second_place())),
+        || {
+            rayon::join(
+                || prove_at(bench, closure, &files, &first_place()),
+                || prove_at(bench, closure, &files, &second_place()),
+            )
+        },
         || check_contents(session, &files),
     );
     contents?;
     let level = first?.min(second?);
     let report = format!("proved {closure:?} in two places\n");
     let output = session.put_blob(report.as_bytes(), false)?.into();
-    Ok(Made { output, isolation: if level == Level::None { "none" } else { "namespaces" } })
+    Ok(Made {
+        output,
+        isolation: if level == Level::None {
+            "none"
+        } else {
+            "namespaces"
+        },
+    })
 }
 
 /// Where a closure is put, and what else there is.
@@ -41,16 +53,26 @@ struct Place {
 }
 
 fn first_place() -> Place {
-    Place { path: format!("/{:016x}/a place", random()).into(), proc: false }
+    Place {
+        path: format!("/{:016x}/a place", random()).into(),
+        proc: false,
+    }
 }
 
 fn second_place() -> Place {
-    Place { path: format!("/{:016x}/{}", random(), "long/".repeat(32)).trim_end_matches('/').into(), proc: true }
+    Place {
+        path: format!("/{:016x}/{}", random(), "long/".repeat(32))
+            .trim_end_matches('/')
+            .into(),
+        proc: true,
+    }
 }
 
 /// Nothing depends on its value; that nobody knows it beforehand is the point.
 fn random() -> u64 {
-    std::collections::hash_map::RandomState::new().build_hasher().finish()
+    std::collections::hash_map::RandomState::new()
+        .build_hasher()
+        .finish()
 }
 
 fn prove_at(
@@ -92,11 +114,16 @@ fn run(
             Ok((outcome, place.path.clone()))
         }
         Err(error) if error.is_no_namespaces() => {
-            bench.note(&format!("the proof runs in place, not in an empty root: {error}"));
+            bench.note(&format!(
+                "the proof runs in place, not in an empty root: {error}"
+            ));
             let mut open = spec(host);
             open.root = Root::Host;
             *level = Level::None;
-            Ok((bench.shop.sandbox.run(&open, Stdin::Empty)?, host.to_owned()))
+            Ok((
+                bench.shop.sandbox.run(&open, Stdin::Empty)?,
+                host.to_owned(),
+            ))
         }
         Err(error) => Err(error.into()),
     }
@@ -106,10 +133,18 @@ fn run(
 fn programs(session: &Session, files: &[(String, Entry)]) -> Result<Vec<String>, StepError> {
     let mut programs = Vec::new();
     for (path, entry) in files.iter().filter(|(path, _)| path.starts_with("bin/")) {
-        let Entry::File { blob, executable: true } = entry else { continue };
+        let Entry::File {
+            blob,
+            executable: true,
+        } = entry
+        else {
+            continue;
+        };
         let bytes = session.read_blob(blob)?;
-        let facts = elf::read(&bytes)
-            .map_err(|error| StepError::Elf { path: path.clone(), error })?;
+        let facts = elf::read(&bytes).map_err(|error| StepError::Elf {
+            path: path.clone(),
+            error,
+        })?;
         if facts.is_some_and(|facts| !facts.needed.is_empty()) {
             programs.push(path.clone());
         }
@@ -130,7 +165,11 @@ fn check_listing(program: &str, outcome: &Outcome, place: &Utf8Path) -> Result<(
     Err(guard(format!(
         "{program}, moved to {place}, does not find its libraries inside: {}{}",
         outside.unwrap_or("it did not start: ").trim(),
-        if outside.is_none() { last_words(outcome) } else { String::new() }
+        if outside.is_none() {
+            last_words(outcome)
+        } else {
+            String::new()
+        }
     )))
 }
 
@@ -139,8 +178,15 @@ fn check_probe(outcome: &Outcome, place: &Place) -> Result<(), StepError> {
     if outcome.success() && found.trim().is_empty() {
         return Ok(());
     }
-    let what = if found.trim().is_empty() { last_words(outcome) } else { found.trim().to_owned() };
-    Err(guard(format!("python3, moved to {}, does not work alone:\n{what}", place.path)))
+    let what = if found.trim().is_empty() {
+        last_words(outcome)
+    } else {
+        found.trim().to_owned()
+    };
+    Err(guard(format!(
+        "python3, moved to {}, does not work alone:\n{what}",
+        place.path
+    )))
 }
 
 fn guard(what: String) -> StepError {
@@ -175,7 +221,9 @@ fn check_links(files: &[(String, Entry)]) -> Result<(), StepError> {
         if let Entry::Symlink { target } = entry
             && target.starts_with('/')
         {
-            return Err(guard(format!("{path} is a link to {target}, outside of the closure")));
+            return Err(guard(format!(
+                "{path} is a link to {target}, outside of the closure"
+            )));
         }
     }
     Ok(())
@@ -193,8 +241,12 @@ fn check_contents(session: &Session, files: &[(String, Entry)]) -> Result<(), St
         .collect();
     blobs.sort_unstable();
     blobs.dedup_by_key(|(blob, _)| *blob);
-    blobs.par_iter().try_for_each(|(blob, path)| match store.find(&session.read_blob(blob)?) {
-        None => Ok(()),
-        Some(offset) => Err(guard(format!("{path} holds the path of the store, at byte {offset}"))),
-    })
+    blobs
+        .par_iter()
+        .try_for_each(|(blob, path)| match store.find(&session.read_blob(blob)?) {
+            None => Ok(()),
+            Some(offset) => Err(guard(format!(
+                "{path} holds the path of the store, at byte {offset}"
+            ))),
+        })
 }

@@ -19,12 +19,17 @@ pub(super) fn read(session: &Session, id: &ObjectId) -> Result<Scanned, StepErro
 pub(super) fn scan(session: &Session, tree: &TreeId) -> Result<BlobId, StepError> {
     let mut files = Scanned::new();
     for (path, entry) in leaves(session, tree)? {
-        let Entry::File { blob, executable } = entry else { continue };
+        let Entry::File { blob, executable } = entry else {
+            continue;
+        };
         if !executable && is_text(&path) {
             continue;
         }
         let facts = elf::read(&session.read_blob(&blob)?);
-        let facts = facts.map_err(|error| StepError::Elf { path: path.clone(), error })?;
+        let facts = facts.map_err(|error| StepError::Elf {
+            path: path.clone(),
+            error,
+        })?;
         files.extend(facts.map(|facts| (path, facts)));
     }
     let text = serde_json::to_vec(&files).map_err(unexpected)?;
@@ -32,13 +37,26 @@ pub(super) fn scan(session: &Session, tree: &TreeId) -> Result<BlobId, StepError
 }
 
 fn unexpected(error: serde_json::Error) -> StepError {
-    StepError::Unexpected { what: "the scan of a tree".into(), found: error.to_string() }
+    StepError::Unexpected {
+        what: "the scan of a tree".into(),
+        found: error.to_string(),
+    }
 }
 
 /// Names of files that no loader opens; reading thousands of them only to see that would cost most
 /// of this step's time.
 fn is_text(path: &str) -> bool {
-    const ENDINGS: [&str; 10] =
-        [".py", ".pyi", ".txt", ".h", ".c", ".pyx", ".pxd", ".json", ".typed", "/copyright"];
+    const ENDINGS: [&str; 10] = [
+        ".py",
+        ".pyi",
+        ".txt",
+        ".h",
+        ".c",
+        ".pyx",
+        ".pxd",
+        ".json",
+        ".typed",
+        "/copyright",
+    ];
     path.starts_with("share/") || ENDINGS.iter().any(|ending| path.ends_with(ending))
 }

@@ -54,8 +54,7 @@ HIDDEN __attribute__((noreturn)) void begin(u64 *stack)
     char *script = (char *)(s + 1);
     char **argv = (char **)(script + PATH_ROOM);
     if (*auxiliary(&block, AT_SECURE))
-        refuse(s, name, "refuses to run set-user-ID, set-group-ID or with file capabilities: ", "",
-               "its interpreter is found by its place");
+        refuse(s, name, REFUSES_PRIVILEGES "its interpreter is found by its place", "", "");
     find_home(s, name, (const char *)*auxiliary(&block, AT_EXECFN));
 
     u64 count = 0;

@@ -214,6 +214,11 @@ UNUSED static void make_absolute(struct search *s)
     add(&text, s->link);
 }
 
+/* AT_SECURE: somebody else could have placed a hard link, and with it the loader. */
+#define REFUSES_PRIVILEGES                                                                         \
+    "refuses to run with raised privileges (set-user-ID, set-group-ID, file capabilities, or a "   \
+    "domain entered by a security policy): "
+
 /* The last words of a program that cannot start: "name: text path more", exit code 127. */
 __attribute__((noreturn)) static void refuse(struct search *s, const char *name, const char *what,
                                              const char *path, const char *more)

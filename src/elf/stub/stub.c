@@ -335,8 +335,7 @@ HIDDEN struct start begin(u64 *stack)
     struct search *s = &m->search;
     struct text text = {(char *)m + fixed, (char *)m + fixed + TEXT_ROOM};
     if (*auxiliary(&block, AT_SECURE))
-        refuse(s, name, "refuses to run set-user-ID, set-group-ID or with file capabilities: ", "",
-               "its libraries are found by its place");
+        refuse(s, name, REFUSES_PRIVILEGES "its libraries are found by its place", "", "");
 
     int by_proc;
     long file = find_loader(s, name, executed, &by_proc);

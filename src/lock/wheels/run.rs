@@ -52,7 +52,9 @@ pub(super) fn run(
         match outcome.status {
             Status::Exited(0) => return read(&outcome, index),
             Status::Exited(NO_SOLUTION) => return Err(explain(said, requirements, index, context)),
-            Status::Exited(FAILED) => failure = WheelsError::Unreachable { reason: said },
+            Status::Exited(FAILED) if is_network(&said) => {
+                failure = WheelsError::Unreachable { reason: said };
+            }
             status => {
                 return Err(WheelsError::Tool {
                     reason: format!("{status:?}\n{said}"),
@@ -61,6 +63,17 @@ pub(super) fn run(
         }
     }
     Err(failure)
+}
+
+/// Whether uv speaks of a request that failed, rather than of a question it did not understand.
+fn is_network(said: &str) -> bool {
+    let requests = [
+        "Failed to fetch",
+        "Failed to download",
+        "Request failed",
+        "error sending request",
+    ];
+    requests.iter().any(|words| said.contains(words))
 }
 
 fn read(outcome: &Outcome, index: &Url) -> Result<Answer, WheelsError> {
@@ -87,14 +100,7 @@ fn spec(
     let mut question = vec![
         "-I", "-S", "-B", "-c", DRIVER, "/in/uv", "pip", "compile", QUESTION,
     ];
-    question.extend([
-        "--python",
-        &python,
-        "--only-binary",
-        ":all:",
-        "--no-build",
-        "--no-config",
-    ]);
+    question.extend(["--python", &python, "--only-binary", ":all:", "--no-config"]);
     question.extend(["--no-header", "--annotation-style", "line", "--quiet"]);
     question.extend(["--no-progress", "--color", "never", "--no-python-downloads"]);
     let root = context.python_root;
@@ -112,17 +118,12 @@ fn spec(
         .map(|asked| asked.text.clone() + "\n")
         .collect();
     spec.files.push((QUESTION.into(), text.into_bytes()));
-    let preferred = preferred(kept);
-    for format in ["pylock.toml", "requirements.txt"] {
-        let content = if format == "pylock.toml" {
-            &preferred.0
-        } else {
-            &preferred.1
-        };
-        spec.files.push((
-            format!("/tmp/{format}").into(),
-            content.clone().into_bytes(),
-        ));
+    if !kept.is_empty() {
+        let (lock, text) = preferred(kept);
+        spec.files
+            .push(("/tmp/pylock.toml".into(), lock.into_bytes()));
+        spec.files
+            .push(("/tmp/requirements.txt".into(), text.into_bytes()));
     }
     for path in [
         "/etc/resolv.conf",
@@ -241,22 +242,15 @@ fn explain(
             return WheelsError::Unknown { project };
         }
     }
-    // "has no usable wheels" of a project that was asked for: look what there is.
-    let without = requirements.iter().find(|asked| {
-        let versions = reason
-            .split(" has no usable wheels")
-            .next()
-            .filter(|text| *text != reason);
-        let last = versions.and_then(|text| text.rsplit("Because ").next());
-        let name = last.map(|text| {
-            text.split(['=', '<', '>', '!', '~', ' '])
-                .next()
-                .unwrap_or(text)
-        });
-        name.and_then(|name| name.parse().ok())
-            .is_some_and(|name: ProjectName| name == asked.name)
-    });
-    let told = without.and_then(|asked| {
+    // Wheels, but no fitting ones: look what the projects that were asked for have instead.
+    let wheels = ["has no usable wheels", "has no wheels"]
+        .iter()
+        .any(|words| reason.contains(words));
+    let suspects = requirements
+        .iter()
+        .filter(|asked| wheels && named(&asked.name))
+        .take(5);
+    let told = suspects.into_iter().find_map(|asked| {
         let files = fetch::page(context.net, index, &asked.name).ok()?;
         choose::none_usable(asked, &files, context.target)
     });

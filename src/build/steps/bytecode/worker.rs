@@ -15,6 +15,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::BytecodeError;
 use crate::sandbox::{Root, Running, Sandbox, Spec, Status};
 
+const SCRIPT: &str = "/worker.py";
 const WORKER: &str = include_str!("worker.py");
 /// Most bytes of byte code that one source can give.
 const LARGEST_ANSWER: u32 = 256 << 20;
@@ -61,8 +62,8 @@ impl Compilers {
             "-B",
             "-X",
             "frozen_modules=on",
-            "-c",
-            WORKER,
+            // A file, not -c: for that, 3.13 imports linecache, hence half of the library.
+            SCRIPT,
         ];
         // Not -I: it would ignore the seed.
         let mut spec = Spec::new(program)
@@ -70,6 +71,7 @@ impl Compilers {
             .env("PYTHONHASHSEED", "0")
             .env("PYTHONUTF8", "1");
         spec.root = Root::Tree(root.to_owned());
+        spec.files.push((SCRIPT.into(), WORKER.as_bytes().to_vec()));
         spec.limits.memory = Some(MEMORY);
         Compilers {
             sandbox,

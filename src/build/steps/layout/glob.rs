@@ -69,6 +69,7 @@ fn after_slash(reachable: &mut [bool], before: &[bool], path: &[char]) {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::matches;
 

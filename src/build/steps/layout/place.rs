@@ -158,6 +158,7 @@ fn share(rest: &str, named: bool) -> Place {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -228,21 +228,19 @@ fn relocated(
     facts: &RelocateFacts<'_>,
     patches: &mut Option<Vec<FilePatch>>,
 ) -> Result<Option<Vec<u8>>, RelocateError> {
-    if let Some((version, inside)) = library_file(&file.path) {
-        if python::concerns(inside) {
-            let text = String::from_utf8(session.read_blob(&file.blob)?).map_err(|_| {
-                RelocateError::NotText {
-                    file: file.path.clone(),
-                }
-            })?;
-            let patches = match patches {
-                Some(patches) => patches,
-                None => patches.insert(patches::load(session, facts.patches)?),
-            };
-            return Ok(Some(
-                python::rewrite(inside, text, patches, version)?.into_bytes(),
-            ));
-        }
+    if let Some((version, inside)) = library_file(&file.path)
+        && python::concerns(inside)
+    {
+        let text = String::from_utf8(session.read_blob(&file.blob)?);
+        let text = text.map_err(|_| RelocateError::NotText {
+            file: file.path.clone(),
+        })?;
+        let patches = match patches {
+            Some(patches) => patches,
+            None => patches.insert(patches::load(session, facts.patches)?),
+        };
+        let text = python::rewrite(inside, text, patches, version)?;
+        return Ok(Some(text.into_bytes()));
     }
     if wheel::concerns(&file.path) {
         return wheel::rewrite(&file.path, &session.read_blob(&file.blob)?);
@@ -263,4 +261,5 @@ fn library_file(path: &str) -> Option<(&str, &str)> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;

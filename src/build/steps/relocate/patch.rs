@@ -254,10 +254,10 @@ fn take(count: &mut usize) -> bool {
 
 /// `\ No newline at end of file` speaks of the line before it.
 fn drop_line_end(lines: &mut [Line]) {
-    if let Some(Line::Both(text) | Line::Old(text) | Line::New(text)) = lines.last_mut() {
-        if text.ends_with('\n') {
-            text.pop();
-        }
+    if let Some(Line::Both(text) | Line::Old(text) | Line::New(text)) = lines.last_mut()
+        && text.ends_with('\n')
+    {
+        text.pop();
     }
 }
 
@@ -279,6 +279,7 @@ fn malformed(index: usize, text: &str) -> PatchError {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -108,6 +108,7 @@ impl Sink for PatchFiles {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     #[test]
     fn a_series_has_comments_and_options() {

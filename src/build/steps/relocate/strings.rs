@@ -217,3 +217,84 @@ fn find(bytes: &[u8], wanted: &[u8], from: usize) -> Option<usize> {
 fn shown(text: &[u8]) -> String {
     text.escape_ascii().to_string()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn loader_of(folders: &str) -> Vec<u8> {
+        format!(
+            "\0{folders}\0x\0/etc/ld.so.cache\0 Do not use /etc/ld.so.cache\0/etc/ld.so.preload\0"
+        )
+        .into_bytes()
+    }
+
+    #[test]
+    fn a_loader_forgets_every_folder_of_the_host_and_keeps_its_length() {
+        let run = format!("/lib/{TRIPLET}/\0/usr/lib/{TRIPLET}/\0/lib/\0/usr/lib/");
+        let mut bytes = loader_of(&format!("{run}\0{run}"));
+        let length = bytes.len();
+        apply("lib/ld-linux-x86-64.so.2", &mut bytes).unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        assert_eq!(text.len(), length);
+        assert!(!text.contains("/lib/") && !text.contains("/etc/"), "{text}");
+        assert_eq!(text.matches("/-relocated-").count(), 7, "{text}");
+    }
+
+    #[test]
+    fn a_folder_in_an_unknown_place_is_an_error_that_names_it() {
+        let run = format!("/lib/{TRIPLET}/\0/usr/lib/{TRIPLET}/\0/lib/\0/usr/lib/");
+        let error = apply(
+            "lib/ld-linux-x86-64.so.2",
+            &mut loader_of(&format!("{run}\0y\0/usr/lib/")),
+        )
+        .unwrap_err();
+        assert!(
+            matches!(error, RelocateError::Left { ref text, .. } if text.contains("/usr/lib/")),
+            "{error:?}"
+        );
+        let error = apply(
+            "lib/ld-linux-x86-64.so.2",
+            &mut loader_of("/lib/\0/usr/lib/"),
+        )
+        .unwrap_err();
+        assert!(matches!(error, RelocateError::Absent { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn every_replacement_is_as_long_as_what_it_replaces() {
+        let files = [
+            "lib/ld-linux-x86-64.so.2",
+            "lib/libc.so.6",
+            "lib/libtinfo.so.6",
+            "lib/libcrypto.so.3",
+            "bin/python3.13",
+        ];
+        for file in files {
+            for swap in rules(file).unwrap().swaps {
+                for (find, with) in swap.pairs {
+                    assert_eq!(find.len(), with.len(), "{file}: {}", shown(&find));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn neighbours_that_share_a_nul_are_both_replaced() {
+        let mut bytes = b"\0/usr\0/usr\0".to_vec();
+        assert_eq!(replace(&mut bytes, b"\0/usr\0", b"\0/-py\0"), 2);
+        assert_eq!(bytes, b"\0/-py\0/-py\0");
+    }
+
+    #[test]
+    fn only_an_interpreter_itself_has_the_edits_of_one() {
+        assert!(is_interpreter("bin/python3.13") && is_interpreter("bin/python3.9"));
+        assert!(
+            !is_interpreter("bin/python3")
+                && !is_interpreter("bin/python3.13-config")
+                && !is_interpreter("bin/python3.")
+        );
+        assert!(!concerns("lib/libz.so.1") && !concerns("lib/python3.13/libc.so.6"));
+    }
+}

@@ -40,12 +40,10 @@ impl Suite {
             };
             if let (Some(package), Some(path), Some(sum)) =
                 (field("Package"), field("Filename"), field("SHA256"))
+                && packages.contains(&package)
             {
-                if packages.contains(&package) {
-                    suite
-                        .files
-                        .insert(package.to_owned(), (path.to_owned(), sum.to_owned()));
-                }
+                let file = (path.to_owned(), sum.to_owned());
+                suite.files.insert(package.to_owned(), file);
             }
         }
         suite.packaging(name, source)?;
