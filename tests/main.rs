@@ -3,6 +3,8 @@
 //! `commands/` has one file per command, `promises/` one per promise of the README. What needs a
 //! mirror, root or a tool that is not there says so and passes: see `support::skip`.
 
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
 mod support;
 
 mod commands {
@@ -21,4 +23,11 @@ mod promises {
     mod relocatable;
     mod reproducible;
     mod shared_store;
+}
+
+/// What single rooms promise, asked of real programs.
+mod rooms {
+    mod byte_code;
+    mod sandbox;
+    mod wheels;
 }

@@ -44,15 +44,12 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
         ));
     }
     write_lock(&found.lock_path, &lock)?;
-    app.say(
-        &format!(
-            "Wrote {}: {} files\n{}",
-            found.lock_path,
-            lock.files.len(),
-            changes
-        )
-        .trim_end(),
-    )
+    let text = format!(
+        "Wrote {}: {} files\n{changes}",
+        found.lock_path,
+        lock.files.len()
+    );
+    app.say(text.trim_end())
 }
 
 /// What a new lock has that the old one had not, a line for each file.

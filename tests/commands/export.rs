@@ -37,7 +37,6 @@ fn tar_unpacks_an_export_to_a_closure_that_verifies_and_runs() {
     let Some(sources) = sources() else { return };
     let scratch = Scratch::new().local(sources);
     for format in ["tar.zst", "tar.gz"] {
-        let level = if format == "tar.zst" { "1" } else { "1" };
         scratch
             .run([
                 "export", MAIN_JOB, "--locked", "--format", format, "--level", level,

@@ -26,10 +26,10 @@ fn another_locale_zone_umask_and_clock_give_the_same_closure() {
         .set("PYTHONDONTWRITEBYTECODE", "1")
         .set("SOURCE_DATE_EPOCH", "1");
     let mut command = there.command(["build", MAIN_JOB, "--locked"]);
-    let shell = format!("umask 077; exec \"$0\" \"$@\"");
+    let shell = "umask 077; exec \"$0\" \"$@\"";
     let mut wrapped = Command::new("sh");
     wrapped
-        .args(["-c", &shell])
+        .args(["-c", shell])
         .arg(command.get_program())
         .args(command.get_args());
     wrapped

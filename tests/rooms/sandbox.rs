@@ -1,7 +1,6 @@
 //! What `recipe::sandbox` promises, asked of real programs. `data/probe.c` is the program; it
 //! tells what it sees and how far it gets. Every test also runs as an ordinary user: see
 //! [`all_of_this_holds_for_an_ordinary_user_too`].
-#![allow(clippy::unwrap_used)]
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -285,7 +284,7 @@ fn nothing_is_left_alive_when_the_caller_is_killed() {
     for root in ["empty", "host"] {
         let scratch = Scratch::new();
         let mut caller = Command::new(std::env::current_exe().unwrap())
-            .args(["a_caller_that_waits_for_ever", "--exact"])
+            .args(["rooms::sandbox::a_caller_that_waits_for_ever", "--exact"])
             .env(FOLDER, folder())
             .env("SANDBOX_TEST_OUTPUT", scratch.path())
             .env("SANDBOX_TEST_ROOT", root)
@@ -600,7 +599,7 @@ fn where_namespaces_are_forbidden_the_error_says_what_to_allow() {
     let output = Command::new("unshare")
         .args(["--user", "--map-root-user", "sh", "-c", limit, "sh"])
         .arg(std::env::current_exe().unwrap())
-        .args(["a_host_that_forbids_namespaces", "--exact"])
+        .args(["rooms::sandbox::a_host_that_forbids_namespaces", "--exact"])
         .env(FOLDER, folder())
         .env(FORBIDDEN, "yes")
         .output()
@@ -635,7 +634,7 @@ fn an_input_is_read_only_in_the_mounts_below_it_too() {
         .args(["--user", "--map-root-user", "--mount", "sh", "-c", mount])
         .arg(scratch.path())
         .arg(std::env::current_exe().unwrap())
-        .args(["an_input_with_a_mount_below", "--exact"])
+        .args(["rooms::sandbox::an_input_with_a_mount_below", "--exact"])
         .env(FOLDER, folder())
         .env(INPUT, scratch.path())
         .output()
@@ -672,6 +671,7 @@ fn all_of_this_holds_for_an_ordinary_user_too() {
     let copy = public.path().join("tests");
     std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
     let output = Command::new(copy)
+        .arg("rooms::sandbox::")
         .uid(65534)
         .gid(65534)
         .env(FOLDER, public.path())
