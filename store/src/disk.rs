@@ -260,7 +260,7 @@ impl Dir {
     pub(crate) fn names(&self) -> Result<Vec<Name>> {
         let listed = || -> Result<Vec<Name>, Errno> {
             let mut names = Vec::new();
-            for entry in fs::Dir::read_from(&self.fd)? {
+            for entry in retry_on_intr(|| fs::Dir::read_from(&self.fd))? {
                 let entry = entry?;
                 if ![c".", c".."].contains(&entry.file_name()) {
                     names.push(Name {

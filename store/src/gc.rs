@@ -226,12 +226,12 @@ impl Work<'_> {
 }
 
 /// The gate, closed to sessions.
-struct Exclusive {
+pub(crate) struct Exclusive {
     _file: File,
 }
 
 impl Exclusive {
-    fn take(folders: &Folders) -> Result<Exclusive> {
+    pub(crate) fn take(folders: &Folders) -> Result<Exclusive> {
         let locked = |e| folders.root.error("lock", GATE, e);
         let file = folders.root.open_lock(GATE).map_err(locked)?;
         retry_on_intr(|| flock(&file, FlockOperation::LockExclusive)).map_err(locked)?;

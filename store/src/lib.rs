@@ -40,6 +40,7 @@ mod memo;
 mod objects;
 mod read;
 mod remove;
+mod repair;
 mod roots;
 mod session;
 mod survey;

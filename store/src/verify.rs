@@ -47,6 +47,8 @@ pub struct Finding {
     pub steps: BTreeSet<StepKey>,
     /// Links of roots that keep it.
     pub roots: BTreeSet<Utf8PathBuf>,
+    /// Directories that contain it, near or far.
+    pub trees: BTreeSet<Digest>,
 }
 
 /// Kinds of damage.
@@ -328,11 +330,14 @@ impl Check<'_> {
             let Some(child) = child_at(&folders, &finding.path) else {
                 continue;
             };
-            let (mut seen, mut waiting) = (HashSet::new(), vec![child]);
+            if child.is_dir {
+                finding.trees.insert(child.digest);
+            }
+            let mut waiting = vec![child];
             while let Some(child) = waiting.pop() {
                 for parent in self.parents.get(&child).into_iter().flatten() {
                     match parent {
-                        Parent::Dir(digest) if seen.insert(*digest) => {
+                        Parent::Dir(digest) if finding.trees.insert(*digest) => {
                             waiting.push(Child {
                                 is_dir: true,
                                 digest: *digest,
@@ -370,6 +375,7 @@ pub(crate) fn finding(path: Utf8PathBuf, damage: Damage) -> Finding {
         damage,
         steps: BTreeSet::new(),
         roots: BTreeSet::new(),
+        trees: BTreeSet::new(),
     }
 }
 

@@ -198,3 +198,38 @@ fn a_changed_checkout_is_found_here_and_anywhere() {
         wanted(&copy)
     );
 }
+
+#[test]
+fn what_was_damaged_is_made_again_once_it_is_dropped() {
+    let store = Damaged::new();
+    let dir = store.path("dirs", store.id.digest, "");
+    for path in [store.blob(), dir] {
+        rewrite(&path, b"rotten", 0o444);
+        let report = store.scratch.store().verify().unwrap();
+        assert!(store.scratch.store().drop_damaged(&report).unwrap() > 0);
+        assert!(store.scratch.files("trees").is_empty());
+        let session = store.scratch.session();
+        assert_eq!(session.find(&trace("asked", store.id).key).unwrap(), None);
+        let id = tree(&session, &[("a/b", "content"), ("c*", "run"), ("e", "")]);
+        let _ = session.record(trace("asked", id)).unwrap();
+        session
+            .add_root(&store.scratch.dir().join("result"), &id, &[])
+            .unwrap();
+        assert_eq!(store.findings(), []);
+    }
+    std::fs::set_permissions(store.blob(), PermissionsExt::from_mode(0o644)).unwrap();
+    std::fs::write(
+        store
+            .scratch
+            .path()
+            .join("trees")
+            .join(store.id.digest.to_string())
+            .join("new"),
+        "",
+    )
+    .unwrap();
+    let report = store.scratch.store().verify().unwrap();
+    store.scratch.store().drop_damaged(&report).unwrap();
+    assert_eq!(store.findings(), []);
+    assert_eq!(store.scratch.store().checked_out(&store.id).unwrap(), None);
+}
