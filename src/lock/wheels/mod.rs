@@ -77,7 +77,7 @@ pub fn resolve(
     if context.net.settings().offline {
         return Err(WheelsError::Offline);
     }
-    let tool = tool::Tool::pinned(context.target.architecture())?;
+    let tool = tool::Tool::pinned(std::env::consts::ARCH)?;
     let kept = preferences(previous, upgrade);
     let answer = run::run(requirements, &kept, &tool, context)?;
     let reasons = run::reasons(&answer.annotated);
