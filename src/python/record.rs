@@ -35,7 +35,7 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Row>, PythonError> {
     let text = std::str::from_utf8(bytes).map_err(|_| wrong(1, "not UTF-8".into()))?;
     let mut rows = Vec::new();
     let mut seen = BTreeSet::new();
-    let mut rest = text.trim_start_matches('\u{feff}');
+    let mut rest = text;
     let mut number = 0;
     while !rest.is_empty() {
         number += 1;
@@ -92,12 +92,12 @@ fn parse_row(fields: &[String]) -> Result<Row, String> {
             fields.len()
         ));
     };
-    let outside =
-        path.starts_with('/') || path.contains('\0') || path.split('/').any(|part| part == "..");
-    if path.is_empty() || outside {
+    let inside = path.strip_prefix("./").unwrap_or(path);
+    let leaves = inside.starts_with('/') || inside.split('/').any(|part| part == "..");
+    if inside.is_empty() || leaves || inside.contains('\0') {
         return Err(format!("path {:?} leaves the wheel", shorten(path)));
     }
-    let path = path.strip_prefix("./").unwrap_or(path).to_owned();
+    let path = inside.to_owned();
     Ok(Row {
         path,
         sha256: parse_hash(hash)?,
@@ -196,6 +196,8 @@ mod tests {
             "a/../../x,,",
             "a/..,,",
             ",,",
+            "./,,",
+            ".//x,,",
             "a\0b,,",
         ] {
             assert!(parse(text.as_bytes()).is_err(), "{text:?}");

@@ -1,7 +1,9 @@
-//! What somebody asks for (PEP 508), one by one or in a requirements file → [`Requirement`]s.
+//! One requirement (PEP 508) as a line that the resolver reads → [`Requirement`].
 //!
-//! A requirement becomes one line of a file that the resolver reads, so anything that the file
-//! would understand as something else (an option, a second line, an address) is refused here.
+//! The room `recipe` reads what people write and shows them their line; here stands what remains
+//! of it for resolving. Anything that a requirements file would understand as something else (an
+//! option, a second line, an address) is refused, and so is what `pep508_rs` panics on, recurses
+//! over, or takes exponential time for.
 
 use std::str::FromStr;
 
@@ -12,8 +14,10 @@ use super::{ProjectName, PythonError, Version, VersionSpecifiers};
 
 /// Longest requirement that is read.
 const LONGEST: usize = 4096;
-/// Deepest nesting of a marker: the parser of markers recurses.
-const DEEPEST: usize = 32;
+/// Parentheses: the parser of markers recurses.
+const MOST_PARENTHESES: usize = 32;
+/// `and` and `or`: the decision diagram behind a marker can double with each.
+const MOST_CONDITIONS: usize = 16;
 
 /// One requirement.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,14 +47,8 @@ impl FromStr for Requirement {
             reason,
         };
         let text = text.trim();
-        if text.len() > LONGEST || !text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t')) {
-            return Err(wrong(format!(
-                "wanted one line of at most {LONGEST} ASCII characters"
-            )));
-        }
-        if text.bytes().filter(|byte| *byte == b'(').count() > DEEPEST {
-            return Err(wrong(format!("more than {DEEPEST} parentheses")));
-        }
+        bounded(text).map_err(wrong)?;
+        let name = head(text)?;
         // Its own Display may slice text between characters; the message alone is safe.
         let parsed = pep508_rs::Requirement::<pep508_rs::VerbatimUrl>::from_str(text)
             .map_err(|error| wrong(error.message.to_string()))?;
@@ -63,7 +61,6 @@ impl FromStr for Requirement {
                 ));
             }
         };
-        let name = parsed.name.to_string().parse()?;
         Ok(Requirement {
             name,
             text: text.replace('\t', " "),
@@ -73,63 +70,35 @@ impl FromStr for Requirement {
     }
 }
 
-/// Reads a requirements file: the number of each requirement's first line, and the requirement.
-///
-/// Comments, continued lines, markers and `--hash=sha256:…` are understood. Options that would
-/// change where packages come from are refused: mirrors are configuration, not part of a recipe.
-pub fn parse_file(text: &str) -> Result<Vec<(usize, Requirement)>, PythonError> {
-    let mut requirements = Vec::new();
-    let mut lines = text.trim_start_matches('\u{feff}').lines().enumerate();
-    while let Some((number, first)) = lines.next() {
-        let mut line = first.to_owned();
-        while let Some(start) = line.strip_suffix('\\') {
-            line = start.to_owned() + lines.next().map_or("", |(_, next)| next);
-        }
-        let line = line
-            .find(" #")
-            .map_or(line.as_str(), |at| &line[..at])
-            .trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        requirements.push((number + 1, parse_line(line)?));
+fn bounded(text: &str) -> Result<(), String> {
+    let printable = |byte: u8| matches!(byte, b' '..=b'~' | b'\t');
+    if text.len() > LONGEST || !text.bytes().all(printable) {
+        return Err(format!(
+            "wanted one line of at most {LONGEST} ASCII characters"
+        ));
     }
-    Ok(requirements)
+    if text.bytes().filter(|byte| *byte == b'(').count() > MOST_PARENTHESES {
+        return Err(format!("more than {MOST_PARENTHESES} parentheses"));
+    }
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric());
+    let conditions = words.filter(|word| ["and", "or"].contains(word)).count();
+    if conditions > MOST_CONDITIONS {
+        return Err(format!("more than {MOST_CONDITIONS} conditions"));
+    }
+    Ok(())
 }
 
-fn parse_line(line: &str) -> Result<Requirement, PythonError> {
-    let wrong = |reason: String| PythonError::Requirement {
-        text: shorten(line),
-        reason,
-    };
-    if line.starts_with('-') {
-        let option = line.split(['=', ' ']).next().unwrap_or(line);
-        let reason = format!(
-            "{} is not understood in a requirements file here",
-            shorten(option)
-        );
-        return Err(wrong(reason));
+/// Checks the names before versions and marker: `pep508_rs` panics on `a-[` and `a[b-]`.
+fn head(text: &str) -> Result<ProjectName, PythonError> {
+    let in_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let end = text.find(|c| !in_name(c)).unwrap_or(text.len());
+    let extras = text[end..].trim_start().strip_prefix('[');
+    let extras = extras.map(|rest| rest.split(']').next().unwrap_or(rest).trim());
+    let extras = extras.filter(|extras| !extras.is_empty());
+    for extra in extras.into_iter().flat_map(|extras| extras.split(',')) {
+        extra.trim().parse::<ProjectName>()?;
     }
-    let mut parts = line.split(" --");
-    let mut requirement: Requirement = parts.next().unwrap_or_default().parse()?;
-    for option in parts {
-        let hash = option
-            .trim()
-            .strip_prefix("hash")
-            .and_then(|rest| rest.strip_prefix(['=', ' ']));
-        let hash = hash.ok_or_else(|| wrong(format!("--{} is not understood", shorten(option))))?;
-        // Other algorithms may stand beside it; sha256 is the one that is asked for.
-        if let Some(sha256) = hash.trim().strip_prefix("sha256:") {
-            let sha256 = sha256.to_ascii_lowercase();
-            if !super::index::is_sha256(&sha256) {
-                return Err(wrong(format!("{:?} is not a sha256", shorten(&sha256))));
-            }
-            requirement.sha256.push(sha256);
-        } else if !hash.contains(':') {
-            return Err(wrong(format!("{:?} is not a hash", shorten(hash))));
-        }
-    }
-    Ok(requirement)
+    text[..end].parse()
 }
 
 #[cfg(test)]
@@ -138,21 +107,14 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_hashed_requirements_file_is_read() {
-        let hash = "0".repeat(64);
-        let text = format!(
-            "# by hand\nrequests[socks]>=2 ; python_version > '3.8'  # why\n\n\
-             six==1.17.0 \\\n    --hash=sha256:{hash} \\\n    --hash=md5:00\n"
-        );
-        let found = parse_file(&text).unwrap();
-        assert_eq!(found.len(), 2);
-        assert_eq!((found[0].0, found[0].1.name.as_str()), (2, "requests"));
-        assert_eq!(
-            found[0].1.text,
-            "requests[socks]>=2 ; python_version > '3.8'"
-        );
-        assert_eq!((found[1].0, found[1].1.text.as_str()), (4, "six==1.17.0"));
-        assert_eq!(found[1].1.sha256, [hash]);
+    fn a_requirement_knows_its_project_and_versions() {
+        let asked: Requirement = "Req.uests[socks, x]>=2,<3 ; python_version > '3.8'"
+            .parse()
+            .unwrap();
+        assert_eq!(asked.name.as_str(), "req-uests");
+        assert!(asked.allows(&"2.5".parse().unwrap()) && !asked.allows(&"3".parse().unwrap()));
+        let any: Requirement = "six".parse().unwrap();
+        assert!(any.allows(&"0.1".parse().unwrap()));
     }
 
     #[test]
@@ -160,16 +122,30 @@ mod tests {
         for text in [
             "-r other.txt",
             "--index-url=https://x.example",
-            "-e .",
-            "six --global-option=x",
             "six @ https://x.example/six.whl",
             "./six.whl",
-            "six --hash=sha256:00",
+            "six\n--index-url x",
+            "",
+            "six\0",
+            "é",
+            "six >",
         ] {
-            assert!(parse_file(text).is_err(), "{text}");
-        }
-        for text in ["six\n--index-url x", "", "-x", "six\0", "é", "six >"] {
             assert!(text.parse::<Requirement>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_makes_the_parser_panic_is_refused_before_it() {
+        for text in ["a-'", "A-[", "a[b-]", "a[b_, c]", "a.", "a-;x"] {
+            assert!(text.parse::<Requirement>().is_err(), "{text:?}");
+        }
+        let deep = format!("a; {}", "(".repeat(5000));
+        let wide = format!(
+            "a; {}",
+            ["os_name == 'x' and sys_platform > 'y'"; 30].join(" or ")
+        );
+        for text in [deep, wide] {
+            assert!(text.parse::<Requirement>().is_err());
         }
     }
 
@@ -177,13 +153,15 @@ mod tests {
         #[test]
         fn no_text_panics(text in any::<String>()) {
             let _ = text.parse::<Requirement>();
-            let _ = parse_file(&text);
         }
 
         #[test]
-        fn no_text_of_requirement_letters_panics(text in "[a-z0-9<>=!~;\\[\\](),'\". *@é-]{0,40}") {
+        fn no_text_of_requirement_letters_panics(
+            text in "[a-z0-9<>=!~;\\[\\](),'\". *@é_-]{0,40}",
+        ) {
             let _ = text.parse::<Requirement>();
             let _ = format!("a; {text}").parse::<Requirement>();
+            let _ = format!("a[{text}").parse::<Requirement>();
         }
     }
 }

@@ -117,6 +117,11 @@ impl Target {
         })
     }
 
+    /// Whether a wheel with this tag runs on the platform, if not with this Python.
+    pub fn fits_platform(&self, tag: &Tag) -> bool {
+        self.platform(&tag.platform).is_some()
+    }
+
     /// Smaller is better: distance of the glibc, then spelling (PEP 600 before legacy names).
     fn platform(&self, text: &str) -> Option<(u16, u8)> {
         const PLAIN_LINUX: (u16, u8) = (u16::MAX, 0);

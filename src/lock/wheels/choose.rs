@@ -1,10 +1,12 @@
 //! A resolved package → the one wheel of it that runs on the target best.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use super::WheelsError;
 use crate::python::index::IndexFile;
 use crate::python::pylock::{File, Package};
+use crate::python::tag::Tag;
 use crate::python::{Requirement, Target, Version, WheelName, name};
 
 /// The best wheel of `package`: by tags, then by build number. With `allowed` hashes, only one of
@@ -51,12 +53,7 @@ fn refusal(
     if !allowed.is_empty() && wheels.iter().any(|(_, name)| name.rank(target).is_some()) {
         return WheelsError::Hashes { project, version };
     }
-    let mut offered: Vec<String> = wheels
-        .iter()
-        .flat_map(|(_, name)| name.tags.iter().map(ToString::to_string))
-        .collect();
-    offered.sort();
-    offered.dedup();
+    let offered = offered(wheels.iter().flat_map(|(_, name)| &name.tags), target);
     WheelsError::NoWheel {
         project,
         version,
@@ -85,9 +82,7 @@ pub(super) fn none_usable(
         let tags = wheels()
             .filter(|wheel| wheel.version == *newest)
             .flat_map(|wheel| &wheel.tags);
-        let mut offered: Vec<String> = tags.map(ToString::to_string).collect();
-        offered.sort();
-        offered.dedup();
+        let offered = offered(tags, target);
         let (version, target) = (newest.to_string(), Box::new(target.clone()));
         return Some(WheelsError::NoWheel {
             project,
@@ -102,6 +97,26 @@ pub(super) fn none_usable(
         .max()?
         .to_string();
     Some(WheelsError::OnlySource { project, version })
+}
+
+/// What a person needs to know of the tags there are: for which Pythons, if some fit the platform;
+/// else all, as far as they are few.
+fn offered<'a>(tags: impl Iterator<Item = &'a Tag>, target: &Target) -> Vec<String> {
+    const MOST: usize = 12;
+    let tags: BTreeSet<&Tag> = tags.collect();
+    let here = tags.iter().filter(|tag| target.fits_platform(tag));
+    let mut offered: BTreeSet<String> = here
+        .map(|tag| format!("{}-{}", tag.python, tag.abi))
+        .collect();
+    if offered.is_empty() {
+        offered = tags.iter().map(ToString::to_string).collect();
+    }
+    let more = offered.len().saturating_sub(MOST);
+    let mut offered: Vec<String> = offered.into_iter().take(MOST).collect();
+    if more > 0 {
+        offered.push(format!("{more} more"));
+    }
+    offered
 }
 
 /// The version of a source distribution `NAME-VERSION.tar.gz`.
@@ -157,6 +172,23 @@ mod tests {
         };
         assert_eq!(offered, &["cp312-cp312-win_amd64"]);
         assert!(error.to_string().contains("CPython 3.13"), "{error}");
+    }
+
+    #[test]
+    fn of_many_tags_those_of_this_platform_are_told() {
+        let target = Target::new("3.13", (2, 41), "x86_64").unwrap();
+        let tag = |python: &str, platform: &str| Tag {
+            python: python.into(),
+            abi: python.into(),
+            platform: platform.into(),
+        };
+        let mut tags = vec![tag("cp39", "win32"), tag("cp38", "manylinux1_x86_64")];
+        tags.push(tag("cp38", "manylinux_2_5_x86_64"));
+        assert_eq!(offered(tags.iter(), &target), ["cp38-cp38"]);
+        let far: Vec<Tag> = (10..30)
+            .map(|minor| tag(&format!("cp3{minor}"), "win32"))
+            .collect();
+        assert_eq!(offered(far.iter(), &target).last().unwrap(), "8 more");
     }
 
     #[test]

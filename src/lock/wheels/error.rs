@@ -51,7 +51,7 @@ pub enum WheelsError {
         version: String,
         /// Where it has to run.
         target: Box<Target>,
-        /// Tags of the wheels there are.
+        /// What the wheels there are run on: Pythons, where the platform fits, else tags.
         offered: Vec<String>,
     },
     /// No wheel at all.

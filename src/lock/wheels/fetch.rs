@@ -79,7 +79,7 @@ pub(super) fn page(
     )?)
 }
 
-/// Fetches a file that the resolver chose, whose size nobody said.
+/// Fetches a file that the resolver chose, from the address it gave.
 pub(super) fn of_answer(
     file: &pylock::File,
     index: &Url,
@@ -87,17 +87,22 @@ pub(super) fn of_answer(
 ) -> Result<BlobId, WheelsError> {
     /// No wheel is larger; the store would be full before.
     const LARGEST: u64 = 32 << 30;
-    let url = file.url.as_deref().and_then(|url| Url::parse(url).ok());
-    let url = url.ok_or_else(|| WheelsError::Tool {
-        reason: format!("it gives no address for {}", file.name),
-    })?;
     let wanted = Wanted {
         archive: ARCHIVE,
         path: &file.name,
-        size: None,
+        size: file.size,
         sha256: Some(&file.sha256),
-        limit: LARGEST,
+        limit: file.size.unwrap_or(LARGEST),
     };
+    if let Some(blob) = context.net.here(&wanted, context.session)? {
+        return Ok(blob);
+    }
+    let url = file.url.as_deref().and_then(|url| Url::parse(url).ok());
+    // As for links of a page: an answer does not make us read files of this machine.
+    let may = |url: &Url| ["http", "https", index.scheme()].contains(&url.scheme());
+    let url = url.filter(may).ok_or_else(|| WheelsError::Tool {
+        reason: format!("it gives no address for {}", file.name),
+    })?;
     Ok(context
         .net
         .fetch_from(&[authorised(url, index)], &wanted, context.session)?)

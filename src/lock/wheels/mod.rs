@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 use camino::Utf8Path;
 use rayon::prelude::*;
-use recipe_store::Session;
+use recipe_store::{BlobId, Session};
 use reqwest::Url;
 
 use super::{FileKind, Locked};
@@ -26,10 +26,13 @@ use crate::sandbox::Sandbox;
 pub use error::{Shown, WheelsError};
 pub use tool::Tool;
 
+/// Downloads at once.
+const SIDE_BY_SIDE: usize = 8;
+
 /// What resolving needs besides the question.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
-    /// Fetches the tool, and the wheels whose size no index says.
+    /// Fetches the tool and the wheels.
     pub net: &'a Net,
     /// Where fetched files go.
     pub session: &'a Session,
@@ -74,19 +77,30 @@ pub fn resolve(
     if context.net.settings().offline {
         return Err(WheelsError::Offline);
     }
-    let tool = tool::Tool::pinned(context.target.architecture())?;
+    let tool = tool::Tool::pinned(std::env::consts::ARCH)?;
     let kept = preferences(previous, upgrade);
     let answer = run::run(requirements, &kept, &tool, context)?;
     let reasons = run::reasons(&answer.annotated);
-    answer
-        .packages
-        .par_iter()
-        .map(|package| locked(package, requirements, &reasons, &answer.index, context))
-        .collect::<Result<Vec<_>, _>>()
-        .map(|mut locked| {
-            locked.sort_by(|a, b| a.name.cmp(&b.name));
-            locked
-        })
+    // Downloads wait for others: more of them than there are processors.
+    let downloads = rayon::ThreadPoolBuilder::new()
+        .num_threads(SIDE_BY_SIDE)
+        .build()
+        .map_err(|error| WheelsError::Tool {
+            reason: error.to_string(),
+        })?;
+    let answers = downloads.install(|| {
+        let packages = answer.packages.par_iter();
+        packages
+            .map(|package| locked(package, requirements, &reasons, &answer.index, context))
+            .collect::<Result<Vec<_>, WheelsError>>()
+    });
+    let (mut locked, blobs): (Vec<Locked>, Vec<BlobId>) = answers?.into_iter().unzip();
+    context.session.commit()?;
+    for (file, blob) in locked.iter().zip(&blobs) {
+        crate::net::remember(context.session.store(), &file.sha256, blob)?;
+    }
+    locked.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(locked)
 }
 
 /// Names and versions to keep where possible.
@@ -108,19 +122,16 @@ fn locked(
     reasons: &BTreeMap<ProjectName, String>,
     index: &Url,
     context: &Context<'_>,
-) -> Result<Locked, WheelsError> {
+) -> Result<(Locked, BlobId), WheelsError> {
     let allowed: Vec<&str> = requirements
         .iter()
         .filter(|requirement| requirement.name == package.name)
         .flat_map(|requirement| requirement.sha256.iter().map(String::as_str))
         .collect();
     let file = choose::choose(package, context.target, &allowed)?;
-    let size = match file.size {
-        Some(size) => size,
-        // An HTML page says no sizes; the build needs the file next anyway.
-        None => fetch::of_answer(file, index, context)?.size,
-    };
-    Ok(Locked {
+    // The build needs it next, locking looks into it, and an HTML page does not say its size.
+    let blob = fetch::of_answer(file, index, context)?;
+    let locked = Locked {
         kind: FileKind::Wheel,
         name: package.name.to_string(),
         version: package.version.to_string(),
@@ -128,8 +139,9 @@ fn locked(
         source: String::new(),
         archive: fetch::ARCHIVE.to_owned(),
         path: file.name.clone(),
-        size,
+        size: blob.size,
         sha256: file.sha256.clone(),
         reason: reasons.get(&package.name).cloned().unwrap_or_default(),
-    })
+    };
+    Ok((locked, blob))
 }

@@ -243,7 +243,7 @@ fn explain(
         }
     }
     // Wheels, but no fitting ones: look what the projects that were asked for have instead.
-    let wheels = ["has no usable wheels", "has no wheels"]
+    let wheels = ["no usable wheels", "no wheels"]
         .iter()
         .any(|words| reason.contains(words));
     let suspects = requirements

@@ -23,7 +23,7 @@ pub struct Tool {
 }
 
 impl Tool {
-    /// The one for machines of this architecture.
+    /// The one for machines of this architecture: the machine that locks, whatever the closure is for.
     pub fn pinned(architecture: &str) -> Result<Tool, WheelsError> {
         let none = || WheelsError::NoTool {
             architecture: architecture.to_owned(),

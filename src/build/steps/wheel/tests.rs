@@ -186,7 +186,8 @@ fn every_file_goes_to_its_place_in_the_closure() {
     ];
     let mut found: Vec<&String> = files.keys().collect();
     let mut wanted: Vec<&String> = wanted.iter().collect();
-    (found.sort(), wanted.sort());
+    found.sort();
+    wanted.sort();
     assert_eq!(found, wanted);
     assert_eq!(files["bin/fox*"], LAUNCHER);
     assert_eq!(files["bin/fox-sh*"], b"#!/bin/sh\n");
