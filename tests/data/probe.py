@@ -244,6 +244,26 @@ def third_party_modules():
 
 
 @check
+def console_scripts():
+    """Each answers `--help`, whatever it thinks of it, and by a link as well; none needs a shell."""
+    import subprocess
+    folder = os.path.join(sys.base_prefix, "libexec/scripts")
+    need(os.path.isdir(folder) and os.listdir(folder), "no console scripts")
+    failed = {}
+    os.makedirs(CACHE, exist_ok=True)
+    for name in sorted(os.listdir(folder)):
+        link = os.path.join(CACHE, "link to " + name)
+        os.symlink(os.path.join(root(), "bin", name), link)
+        for path in (os.path.join(sys.base_prefix, "bin", name), link):
+            done = subprocess.run([path, "--help"], capture_output=True, text=True, input="", timeout=60)
+            if done.returncode not in (0, 1, 2) or "Traceback" in done.stderr:
+                failed[path] = (done.returncode, done.stderr[-300:])
+        os.unlink(link)
+    assert not failed, failed
+    return sorted(os.listdir(folder))
+
+
+@check
 def yaml_with_libyaml():
     import importlib.util
     need(importlib.util.find_spec("yaml"), "no yaml")
@@ -260,7 +280,6 @@ def mapped_files():
         "for path in glob.glob(os.path.join(glob.escape(os.path.dirname(os.__file__)), 'lib-dynload', '*.so')):\n"
         "    try: importlib.import_module(os.path.basename(path).split('.')[0])\n"
         "    except ImportError: pass\n"
-        "ctypes.CDLL('libgcc_s.so.1')\n"
         "try: import pwd; pwd.getpwnam('no-such-user')\n"
         "except KeyError: pass\n"
         "try: socket.getaddrinfo('localhost', 80)\n"
@@ -528,6 +547,16 @@ def threads():
     thread.start()
     thread.join()
     assert seen == [1]
+
+
+@check
+def thread_exit():
+    # libc opens libgcc_s.so.1 by name for this, and aborts without it.
+    python("import ctypes, os, threading, time\n"
+           "libc = ctypes.CDLL('libc.so.6')\n"
+           "threading.Thread(target=lambda: libc.pthread_exit(0), daemon=True).start()\n"
+           "time.sleep(0.3)\n"
+           "os._exit(0)")
 
 
 @check

@@ -34,6 +34,7 @@ mod patches;
 mod programs;
 mod python;
 mod strings;
+mod sysconfig;
 mod wheel;
 
 use miette::Diagnostic;

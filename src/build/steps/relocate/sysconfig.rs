@@ -1,0 +1,141 @@
+//! How the distribution built its Python → how extensions are built with it wherever it lies. Begin
+//! at [`rewrite`].
+//!
+//! `_sysconfigdata_*.py` is a table of texts. Folders of the host become folders of the closure,
+//! filled in when the module is imported; the build machine's folders disappear; and the compiler is
+//! whatever the person has, under its usual name.
+
+use super::{Layer, RelocateError};
+use crate::build::steps::layout::place::TRIPLET;
+
+/// Whether the file at `path`, below `lib/python3.X/`, is such a table.
+pub(super) fn concerns(path: &str) -> bool {
+    path.starts_with("_sysconfigdata_") && path.ends_with(".py")
+}
+
+/// Stands for the closure's folder until the module is imported.
+const CLOSURE: &str = "{closure}";
+
+/// The table of Python `version` (`3.13`), as a closure has it.
+pub(super) fn rewrite(path: &str, text: &str, version: &str) -> Result<String, RelocateError> {
+    let left = |text: &str| RelocateError::Left {
+        file: path.to_owned(),
+        text: text.to_owned(),
+        layer: Layer::Build,
+    };
+    let mut out = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        if is_zone_path(line) {
+            out.push_str(line);
+            continue;
+        }
+        let mut line = line
+            .replace(
+                "/usr/share/python-wheels/",
+                &format!("{CLOSURE}/lib/python{version}/ensurepip/_bundled"),
+            )
+            .replace("/usr/bin/install", "install")
+            .replace("/usr/bin/dtrace", "dtrace")
+            .replace(&format!("/usr/lib/{TRIPLET}"), &format!("{CLOSURE}/lib"))
+            .replace(&format!("{TRIPLET}-gcc-"), "")
+            .replace(&format!("{TRIPLET}-g"), "g");
+        line = replace_folder(&line, "/usr", CLOSURE);
+        out.push_str(&without_build_folder(&line));
+    }
+    let bad = |line: &&str| {
+        !is_zone_path(line)
+            && [
+                "'/usr", "=/usr", " /usr", "'/build/", "=/build/", " /build/",
+            ]
+            .iter()
+            .any(|bad| line.contains(bad))
+    };
+    if let Some(bad) = out.lines().find(bad) {
+        return Err(left(bad.trim()));
+    }
+    out.push_str(include_str!("python/sysconfig_data.py"));
+    Ok(out)
+}
+
+/// Where zoneinfo looks on the host; the closure's own folder follows in `_tzpath.py`.
+fn is_zone_path(line: &str) -> bool {
+    line.trim_start().starts_with("'TZPATH'")
+}
+
+/// Replaces `folder` where it is a whole absolute path or the start of one.
+fn replace_folder(line: &str, folder: &str, with: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(at) = rest.find(folder) {
+        let (before, behind) = (&rest[..at], &rest[at + folder.len()..]);
+        let starts = !before.ends_with(|c: char| c.is_ascii_alphanumeric() || "./}-_".contains(c));
+        let starts = starts || before.ends_with("-I") || before.ends_with("-L");
+        let ends = !behind.starts_with(|c: char| c.is_ascii_alphanumeric() || "-_.".contains(c));
+        out.push_str(before);
+        out.push_str(if starts && ends { with } else { folder });
+        rest = behind;
+    }
+    out + rest
+}
+
+/// `/build/reproducible-path/python3.13-3.13.5/x` becomes `./x`: the first folder of its source.
+fn without_build_folder(line: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(at) = rest.find("/build/") {
+        let (before, path) = rest.split_at(at);
+        let starts = !before.ends_with(|c: char| c.is_ascii_alphanumeric() || "./-_".contains(c));
+        let length = path
+            .find(|c: char| c.is_whitespace() || "'\":,;".contains(c))
+            .unwrap_or(path.len());
+        out.push_str(before);
+        if starts {
+            out.push('.');
+            // `/build/<folder>/<package>` are the build machine's; what follows is the source's.
+            if let Some((inside, _)) = path[1..length].match_indices('/').nth(2) {
+                out.push_str(&path[1 + inside..length]);
+            }
+        } else {
+            out.push_str(&path[..length]);
+        }
+        rest = &path[length..];
+    }
+    out + rest
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn build_data_names_no_folder_of_host_or_build_machine() {
+        let text = "build_time_vars = {\n \
+            'AR': 'x86_64-linux-gnu-gcc-ar',\n 'CC': 'x86_64-linux-gnu-gcc -pthread',\n 'CXX': 'x86_64-linux-gnu-g++',\n \
+            'INSTALL': '/usr/bin/install -c',\n 'LIBDIR': '/usr/lib/x86_64-linux-gnu',\n 'prefix': '/usr',\n \
+            'CONFIG_ARGS': \"'--prefix=/usr' '--libdir=/usr/lib/x86_64-linux-gnu' '--with-wheel-pkg-dir=/usr/share/python-wheels/'\",\n \
+            'abs_builddir': '/build/reproducible-path/python3.13-3.13.5/build-shared',\n 'DIR': '/build/python3-ab1/python3.11-3.11.2',\n \
+            'SCRIPT': 'build/scripts-3.13/x',\n 'WASM': './usr/lib/x',\n 'FLAGS': '-I/usr/include/uuid',\n \
+            'SOABI': 'cpython-313-x86_64-linux-gnu',\n 'TZPATH': '/usr/share/zoneinfo:/etc/zoneinfo',\n}\n";
+        let out = rewrite("_sysconfigdata__x.py", text, "3.13").unwrap();
+        for expected in [
+            "'AR': 'ar'",
+            "'CC': 'gcc -pthread'",
+            "'CXX': 'g++'",
+            "'INSTALL': 'install -c'",
+            "'LIBDIR': '{closure}/lib'",
+            "'prefix': '{closure}'",
+            "'--prefix={closure}' '--libdir={closure}/lib' '--with-wheel-pkg-dir={closure}/lib/python3.13/ensurepip/_bundled'",
+            "'abs_builddir': './build-shared'",
+            "'DIR': '.'",
+            "'SCRIPT': 'build/scripts-3.13/x'",
+            "'WASM': './usr/lib/x'",
+            "'-I{closure}/include/uuid'",
+            "'SOABI': 'cpython-313-x86_64-linux-gnu'",
+            "'TZPATH': '/usr/share/zoneinfo:/etc/zoneinfo'",
+            "del _place",
+        ] {
+            assert!(out.contains(expected), "{expected} in\n{out}");
+        }
+    }
+}
