@@ -1,22 +1,25 @@
 //! tar → entries. Begin at [`unpack_tar`]; [`unpack`] is the same for a stream that is part of
-//! something else. `header.rs` reads one block, `pax.rs` one extended header.
+//! something else. `blocks.rs` reads blocks and contents, `header.rs` one header, `pax.rs` one extended
+//! header.
 //!
 //! Accepted: POSIX ustar and pax, GNU with long names, and the old format, one of them per archive.
 //! Everything after the end must be zeros, and the end must be there.
 
+mod blocks;
 mod header;
 mod pax;
 
-use std::io::{self, BufReader, Read};
+use std::io::{BufReader, Read};
 
+use self::blocks::{Data, padding};
 use self::header::{Form, Header};
 use self::pax::Pax;
+use super::Sink;
 use super::error::{ArchiveError, Fault, Kind};
-use super::guard::{Guard, Payload};
+use super::guard::Guard;
 use super::limits::Limits;
 use super::path::Root;
 use super::stream::{self, Compression};
-use super::{Sink, guard};
 
 const BLOCK: usize = 512;
 
@@ -85,12 +88,11 @@ struct Reader<R> {
 }
 
 impl<R: Read> Reader<R> {
-    fn run(&mut self, mut guard: guard::Guard<'_>) -> Result<(), ArchiveError> {
+    fn run(&mut self, mut guard: Guard<'_>) -> Result<(), ArchiveError> {
         while let Some(header) = self.header(&guard)? {
             // Extension headers are told by their own stored name until an entry claims them.
             guard.begin(self.index + 1, &header.short_name());
-            let step = self.step(&header, &mut guard);
-            step?;
+            self.step(&header, &mut guard)?;
         }
         if !self.next.is_empty() {
             return Err(guard.refuse(Fault::Malformed {
@@ -327,112 +329,6 @@ impl<R: Read> Reader<R> {
         }
         Ok(())
     }
-
-    fn small_content(
-        &mut self,
-        header: &Header,
-        guard: &Guard<'_>,
-    ) -> Result<Vec<u8>, ArchiveError> {
-        let size = header.size().map_err(|fault| guard.refuse(fault))?;
-        let limit = guard.limits().header;
-        if size > limit {
-            return Err(guard.refuse(Fault::Limit {
-                what: "its extended header",
-                limit,
-                unit: "bytes",
-            }));
-        }
-        let mut content = Vec::new();
-        let read = (&mut self.bytes).take(size).read_to_end(&mut content);
-        let mut rest = Data {
-            bytes: &mut self.bytes,
-            padding: padding(size),
-        };
-        match read {
-            Ok(count) if count as u64 == size => {
-                rest.close().map_err(|error| guard.broken(error))?;
-                Ok(content)
-            }
-            Ok(_) => Err(guard.refuse(Fault::Truncated {
-                what: "its extended header",
-            })),
-            Err(error) => Err(guard.broken(error)),
-        }
-    }
-
-    /// The next header, `None` at a proper end: two blocks of zeros.
-    fn header(&mut self, guard: &Guard<'_>) -> Result<Option<Header>, ArchiveError> {
-        let end = |fault| guard.refuse_archive(fault);
-        let broken = |error| guard.broken_archive(error);
-        let Some(block) = self.block().map_err(broken)? else {
-            // Nothing at all is an empty archive; the end without its mark is a cut.
-            return Err(end(match self.index {
-                0 if self.next.is_empty() => Fault::Empty,
-                _ => Fault::Truncated {
-                    what: "the archive, which has no end mark,",
-                },
-            }));
-        };
-        if block != [0; BLOCK] {
-            let header = Header(block);
-            if self.index == 0 && header.looks_foreign() {
-                let found = stream::looks_like(&block);
-                return Err(end(Fault::WrongFormat {
-                    wanted: "a tar archive",
-                    found,
-                }));
-            }
-            return Ok(Some(header));
-        }
-        match self.block().map_err(broken)? {
-            Some(block) if block == [0; BLOCK] => Ok(None),
-            Some(_) => Err(end(Fault::Stray {
-                place: "after a single block of zeros",
-            })),
-            None => Err(end(Fault::Truncated {
-                what: "the archive's end mark",
-            })),
-        }
-    }
-
-    fn block(&mut self) -> io::Result<Option<[u8; BLOCK]>> {
-        let mut block = [0; BLOCK];
-        let mut filled = 0;
-        while filled < BLOCK {
-            match self.bytes.read(&mut block[filled..]) {
-                Ok(0) if filled == 0 => return Ok(None),
-                Ok(0) => {
-                    return Err(Fault::Truncated {
-                        what: "a block of the archive",
-                    }
-                    .into_io());
-                }
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(Some(block))
-    }
-
-    /// Reads to the end of the stream, so that its own checksums are verified too.
-    fn only_zeros(&mut self) -> io::Result<()> {
-        let mut buffer = [0; 8192];
-        loop {
-            match self.bytes.read(&mut buffer) {
-                Ok(0) => return Ok(()),
-                Ok(count) if buffer[..count].iter().all(|byte| *byte == 0) => {}
-                Ok(_) => {
-                    return Err(Fault::Stray {
-                        place: "after the archive's end mark",
-                    }
-                    .into_io());
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
 }
 
 fn link_of(header: &Header, long: Option<Vec<u8>>) -> Result<Vec<u8>, Fault> {
@@ -452,28 +348,4 @@ fn no_content(header: &Header, pax_size: Option<u64>) -> Result<(), Fault> {
         });
     }
     Ok(())
-}
-
-fn padding(size: u64) -> usize {
-    let over = (size % BLOCK as u64) as usize;
-    (BLOCK - over) % BLOCK
-}
-
-/// One file's bytes; closing skips what fills its last block.
-struct Data<'r, R> {
-    bytes: &'r mut R,
-    padding: usize,
-}
-
-impl<R: Read> Read for Data<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.bytes.read(buffer)
-    }
-}
-
-impl<R: Read> Payload for Data<'_, R> {
-    fn close(&mut self) -> io::Result<()> {
-        let mut rest = [0; BLOCK];
-        self.bytes.read_exact(&mut rest[..self.padding])
-    }
 }

@@ -4,6 +4,7 @@
 mod bombs;
 mod deb;
 pub(in crate::archive) mod fixture;
+mod paths;
 mod random;
 mod real;
 mod tar;

@@ -1,11 +1,12 @@
 //! zip → entries. Begin at [`unpack_zip`].
 //!
-//! `directory.rs` reads the table of contents, `local.rs` holds every entry's own header against it; both
+//! `end.rs` finds the table of contents, `directory.rs` reads it, `local.rs` holds every entry's own header against it; both
 //! are done with the whole archive before one byte is inflated. The entries must fill the file from its
 //! first byte to the central directory without gap or overlap, so a program that reads from the front
 //! and one that reads from the back see the same archive.
 
 mod directory;
+mod end;
 mod field;
 mod local;
 
@@ -35,7 +36,7 @@ pub fn unpack_zip<S: ReadAt + ?Sized>(
 ) -> Result<(), ArchiveError> {
     let broken = |error| ArchiveError::from_form(name, error);
     let size = source.size().map_err(broken)?;
-    let directory = directory::read(source, size, limits).map_err(broken)?;
+    let directory = end::read(source, size, limits).map_err(broken)?;
     let entries = directory.entries(name, limits)?;
     let about = |entry: &Central, fault| ArchiveError::entry(name, entry.index, &entry.name, fault);
     let mut claimed = 0u64;
