@@ -125,6 +125,9 @@ fn samples() -> Vec<Resolved> {
             glibc: (2, 41),
             keep_pth: false,
         },
+        Step::Patches {
+            packaging: tree("a"),
+        },
         Step::Relocate {
             tree: tree("a"),
             patches: None,
