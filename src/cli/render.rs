@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use miette::{Diagnostic, MietteHandlerOpts, Report};
+use miette::{Diagnostic, MietteHandler, MietteHandlerOpts, Report};
 
 use super::exit::Failed;
 use crate::build::{Ear, Event};
@@ -15,18 +15,18 @@ use crate::net::Watch;
 /// Reports are drawn as wide as the terminal is, and without colours where none are wanted.
 pub(super) fn set_up_errors() {
     // Only the first call in a process counts, and this is it.
-    let _ = miette::set_hook(Box::new(|_| {
-        let plain = !std::io::stderr().is_terminal();
-        let options = MietteHandlerOpts::new()
-            .terminal_links(false)
-            .break_words(false);
-        let options = if plain {
-            options.unicode(false).color(false).width(100)
-        } else {
-            options
-        };
-        Box::new(options.build())
-    }));
+    let _ = miette::set_hook(Box::new(|_| Box::new(reports())));
+}
+
+fn reports() -> MietteHandler {
+    let options = MietteHandlerOpts::new()
+        .terminal_links(false)
+        .break_words(false);
+    if std::io::stderr().is_terminal() {
+        options.build()
+    } else {
+        options.unicode(false).color(false).width(100).build()
+    }
 }
 
 /// Prints why a command failed, and gives its exit code.
@@ -52,16 +52,7 @@ fn draw(error: &(dyn Diagnostic + Send + Sync)) -> String {
     struct Borrowed<'a>(&'a (dyn Diagnostic + Send + Sync));
     impl std::fmt::Debug for Borrowed<'_> {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            let plain = !std::io::stderr().is_terminal();
-            let options = MietteHandlerOpts::new()
-                .terminal_links(false)
-                .break_words(false);
-            let options = if plain {
-                options.unicode(false).color(false).width(100)
-            } else {
-                options
-            };
-            miette::ReportHandler::debug(&options.build(), self.0, f)
+            miette::ReportHandler::debug(&reports(), self.0, f)
         }
     }
     format!("{:?}", Borrowed(error))
