@@ -281,6 +281,7 @@ fn is_library_path(path: &str) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::is_library_path;
 

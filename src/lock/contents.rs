@@ -37,6 +37,7 @@ pub(super) fn holders(index: impl Read, name: &str) -> std::io::Result<BTreeSet<
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -49,6 +49,7 @@ fn distance(a: &str, b: &str, most: usize) -> usize {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::nearest;
 

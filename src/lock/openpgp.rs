@@ -428,4 +428,5 @@ fn fingerprint(key: &impl KeyDetails) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;

@@ -152,6 +152,7 @@ pub(super) fn is_sha256(text: &str) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -47,6 +47,9 @@ struct Believed {
     release: Release,
 }
 
+/// A suite, and the blobs of its package indexes by path.
+type Indexed = (Believed, Vec<(String, BlobId)>);
+
 impl Suites {
     /// Loads the suites of `release`. Indexes older than those in `known` are refused.
     pub fn load(
@@ -66,20 +69,19 @@ impl Suites {
         };
         let names = names(release);
         // Each suite is an answer of a mirror and a download: they wait side by side.
-        let loaded: Vec<Result<(Believed, Vec<(String, BlobId)>), LockError>> =
-            std::thread::scope(|scope| {
-                let threads: Vec<_> = names
-                    .iter()
-                    .map(|(name, archive)| (name, scope.spawn(|| loader.suite(name, archive))))
-                    .collect();
-                let stopped = |name: &String| LockError::Stopped {
-                    what: format!("the thread that loads {name}"),
-                };
-                threads
-                    .into_iter()
-                    .map(|(name, thread)| thread.join().unwrap_or_else(|_| Err(stopped(name))))
-                    .collect()
-            });
+        let loaded: Vec<Result<Indexed, LockError>> = std::thread::scope(|scope| {
+            let threads: Vec<_> = names
+                .iter()
+                .map(|(name, archive)| (name, scope.spawn(|| loader.suite(name, archive))))
+                .collect();
+            let stopped = |name: &String| LockError::Stopped {
+                what: format!("the thread that loads {name}"),
+            };
+            threads
+                .into_iter()
+                .map(|(name, thread)| thread.join().unwrap_or_else(|_| Err(stopped(name))))
+                .collect()
+        });
         let mut universe = Universe::new(architecture);
         let (mut suites, mut releases) = (Vec::new(), Vec::new());
         for result in loaded {
@@ -216,11 +218,7 @@ struct Loader<'a> {
 
 impl Loader<'_> {
     /// One suite and the blobs of its package indexes.
-    fn suite(
-        &self,
-        name: &str,
-        archive: &str,
-    ) -> Result<(Believed, Vec<(String, BlobId)>), LockError> {
+    fn suite(&self, name: &str, archive: &str) -> Result<Indexed, LockError> {
         let (tries, wait) = PATIENCE;
         for round in 1..=tries {
             let believed = self.in_release(name, archive)?;

@@ -418,6 +418,7 @@ fn shown(group: &[Alternative<'_>]) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -143,6 +143,7 @@ fn digits(left: &[u8], right: &[u8]) -> Ordering {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use std::process::Command;
 

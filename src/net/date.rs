@@ -76,6 +76,7 @@ fn days_before(year: u64, month: u64, day: u64) -> u64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

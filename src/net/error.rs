@@ -75,7 +75,8 @@ pub enum NetError {
     #[diagnostic(
         code(net::no_mirror),
         help(
-            "name one: add `--{archive}-mirror URL` to the command, or set {}=URL",
+            "name one: add `--{} URL` to the command, or set {}=URL",
+            flag_of(archive),
             variable_of(archive)
         )
     )]
@@ -125,9 +126,21 @@ impl NetError {
     }
 }
 
-/// The environment variable that names a mirror of `archive`.
+/// The flag that names a mirror of `archive`.
+fn flag_of(archive: &str) -> String {
+    if archive == "python" {
+        "python-index".into()
+    } else {
+        format!("{archive}-mirror")
+    }
+}
+
+/// The environment variable that does.
 fn variable_of(archive: &str) -> String {
-    format!("RECIPE_{}_MIRROR", archive.to_uppercase().replace('-', "_"))
+    format!(
+        "RECIPE_{}",
+        flag_of(archive).to_uppercase().replace('-', "_")
+    )
 }
 
 /// What was tried, one line each.

@@ -20,8 +20,10 @@ mod request;
 mod retry;
 mod settings;
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 pub(crate) mod testing;
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};

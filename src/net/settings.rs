@@ -75,6 +75,7 @@ pub(super) fn join(mirror: &Url, path: &str) -> Result<Url, NetError> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

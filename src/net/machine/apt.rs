@@ -177,6 +177,7 @@ fn entry<'a>(fields: &[(&str, Vec<&'a str>)]) -> Option<Entry<'a>> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -102,7 +102,7 @@ impl Machine {
         Said {
             debian: words("RECIPE_DEBIAN_MIRROR"),
             debian_security: words("RECIPE_DEBIAN_SECURITY_MIRROR"),
-            python_index: words("RECIPE_PYTHON_MIRROR"),
+            python_index: words("RECIPE_PYTHON_INDEX"),
             offline: self
                 .env
                 .get("RECIPE_OFFLINE")
@@ -214,6 +214,7 @@ fn read_all(paths: &[Utf8PathBuf]) -> Vec<(Utf8PathBuf, String)> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
