@@ -356,15 +356,20 @@ impl Fault {
         if error.raw_os_error().is_some() {
             return Err(error);
         }
+        let memory = |limit| Fault::Limit {
+            what: "memory to decompress it",
+            limit,
+            unit: "MiB",
+        };
+        // zstd's decoder tells its errors apart by text only.
+        if error.to_string().contains("requires too much memory") {
+            return Ok(memory(128));
+        }
         match error.kind() {
             io::ErrorKind::UnexpectedEof => Ok(Fault::Truncated {
                 what: "the archive",
             }),
-            io::ErrorKind::OutOfMemory => Ok(Fault::Limit {
-                what: "memory to decompress it",
-                limit: 256,
-                unit: "MiB",
-            }),
+            io::ErrorKind::OutOfMemory => Ok(memory(256)),
             io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other => {
                 Ok(Fault::Damaged {
                     why: escape(error.to_string().as_bytes()),

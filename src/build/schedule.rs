@@ -12,7 +12,7 @@ use petgraph::graph::NodeIndex;
 use crate::plan::{Plan, Step};
 
 /// What is ready, waiting, or will never run.
-pub struct Schedule<'p> {
+pub(super) struct Schedule<'p> {
     plan: &'p Plan,
     /// For each node, how many inputs are still missing.
     missing: Vec<usize>,
@@ -25,7 +25,7 @@ pub struct Schedule<'p> {
 
 impl<'p> Schedule<'p> {
     /// A schedule of all of `plan`; `cost` says how long a step takes, in any unit.
-    pub fn new(plan: &'p Plan, cost: impl Fn(NodeIndex) -> u64) -> Schedule<'p> {
+    pub(super) fn new(plan: &'p Plan, cost: impl Fn(NodeIndex) -> u64) -> Schedule<'p> {
         let graph = plan.graph();
         let mut length = vec![0; graph.node_count()];
         // Nodes are numbered after their inputs, so going backwards meets dependants first.
@@ -57,17 +57,17 @@ impl<'p> Schedule<'p> {
     }
 
     /// The download to start next.
-    pub fn next_download(&mut self) -> Option<NodeIndex> {
+    pub(super) fn next_download(&mut self) -> Option<NodeIndex> {
         self.downloads.pop().map(|(_, Reverse(node))| node)
     }
 
     /// The work to start next.
-    pub fn next_work(&mut self) -> Option<NodeIndex> {
+    pub(super) fn next_work(&mut self) -> Option<NodeIndex> {
         self.work.pop().map(|(_, Reverse(node))| node)
     }
 
     /// `node` has its output: what waited only for it becomes ready.
-    pub fn done(&mut self, node: NodeIndex) {
+    pub(super) fn done(&mut self, node: NodeIndex) {
         let plan = self.plan;
         for next in plan.graph().neighbors_directed(node, Outgoing) {
             self.missing[next.index()] -= 1;
@@ -78,7 +78,7 @@ impl<'p> Schedule<'p> {
     }
 
     /// `node` will never have an output: neither will what depends on it.
-    pub fn failed(&mut self, node: NodeIndex) {
+    pub(super) fn failed(&mut self, node: NodeIndex) {
         let mut open = vec![node];
         while let Some(node) = open.pop() {
             for next in self.plan.graph().neighbors_directed(node, Outgoing) {
@@ -90,13 +90,13 @@ impl<'p> Schedule<'p> {
     }
 
     /// Nothing more is started.
-    pub fn stop(&mut self) {
+    pub(super) fn stop(&mut self) {
         self.downloads.clear();
         self.work.clear();
     }
 
     /// How many steps were skipped because something they need has failed.
-    pub fn skipped(&self) -> usize {
+    pub(super) fn skipped(&self) -> usize {
         self.skipped.iter().filter(|skipped| **skipped).count()
     }
 

@@ -50,12 +50,24 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     /// A context; `now` is the clock in seconds since 1970.
     pub fn new(net: &'a Net, session: &'a Session, sandbox: &'a Sandbox, now: u64) -> Context<'a> {
-        Context { net, session, sandbox: Some(sandbox), now, fetched: Mutex::default() }
+        Context {
+            net,
+            session,
+            sandbox: Some(sandbox),
+            now,
+            fetched: Mutex::default(),
+        }
     }
 
     /// A context for what asks nothing of pip.
     pub fn without_sandbox(net: &'a Net, session: &'a Session, now: u64) -> Context<'a> {
-        Context { net, session, sandbox: None, now, fetched: Mutex::default() }
+        Context {
+            net,
+            session,
+            sandbox: None,
+            now,
+            fetched: Mutex::default(),
+        }
     }
 
     /// Notes what came, to be remembered by its sha256 once it is committed.

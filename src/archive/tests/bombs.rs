@@ -81,7 +81,7 @@ fn f041_a_zstd_window_of_2_to_31_is_refused() {
     refused(
         &Packed::Tar(frame, Compression::Zstd),
         None,
-        "Frame requires too much memory",
+        "memory to decompress it: more than the 128 MiB",
     );
 }
 
