@@ -38,6 +38,19 @@ if target == "tar":
         keep(name, b"\0" + plain)
         keep(name + ".gz", b"\1" + gzip.compress(plain))
         keep(name + ".xz", b"\2" + lzma.compress(plain))
+elif target == "inrelease":
+    release = (b"Suite: stable\nCodename: trixie\nDate: Sat, 12 Sep 2026 07:55:41 UTC\nSHA256:\n "
+               + b"a" * 64 + b" 5 main/binary-amd64/Packages.xz\n")
+    package = (b"Package: zlib1g\nSource: zlib (1:1.3-1)\nVersion: 1:1.3-1+b1\nArchitecture: amd64\n"
+               b"Depends: libc6 (>= 2.38) | x [amd64], y:any\nFilename: pool/main/z/zlib/z.deb\nSize: 5\nSHA256: "
+               + b"a" * 64 + b"\n")
+    # A version 4 Ed25519 signature of nothing: well formed, and right for no text.
+    packet = bytes.fromhex("88750400160a001d162104") + bytes(20) + bytes.fromhex("0502686c") + bytes(80)
+    import base64
+    armour = b"-----BEGIN PGP SIGNATURE-----\n\n" + base64.encodebytes(packet) + b"-----END PGP SIGNATURE-----\n"
+    keep("release", release)
+    keep("packages", package + b"\n" + package)
+    keep("message", b"-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n" + release + armour)
 elif target == "deb":
     control, data = tar(tarfile.GNU_FORMAT, "./"), tar(tarfile.GNU_FORMAT, "./")
     version = (b"debian-binary", b"2.0\n")

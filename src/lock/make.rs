@@ -149,7 +149,7 @@ pub(super) fn patches_of(
         version: version.to_owned(),
         suite: suites.release().to_owned(),
     })?;
-    Ok(Locked {
+    let file = Locked {
         kind: FileKind::DebianPatches,
         name: name.to_owned(),
         version: version.to_owned(),
@@ -160,7 +160,10 @@ pub(super) fn patches_of(
         size: file.size,
         sha256: file.sha256,
         reason: reason.to_owned(),
-    })
+    };
+    // A build after this lock needs no network: this one is fetched although nothing here reads it.
+    super::candidates::fetch(context, &file)?;
+    Ok(file)
 }
 
 /// Sorts, and lets an unchanged lock be the lock before.

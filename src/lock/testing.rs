@@ -115,7 +115,7 @@ fn tar(files: &[(String, Vec<u8>)]) -> Vec<u8> {
 }
 
 /// The smallest ELF library for x86-64 that says what it is and needs.
-fn elf(soname: Option<&str>, needed: &[&str]) -> Vec<u8> {
+pub(super) fn elf(soname: Option<&str>, needed: &[&str]) -> Vec<u8> {
     let mut strings = vec![0u8];
     let mut entries: Vec<(u64, u64)> = Vec::new();
     let named = needed

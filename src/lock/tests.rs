@@ -831,3 +831,70 @@ fn the_closure_is_the_one_that_apt_would_install_from_the_live_mirror() {
         assert_eq!(ours, theirs, "{roots:?}");
     }
 }
+
+/// A wheel with a module that needs these libraries, and a library of its own.
+fn wheel(needed: &[&str]) -> BTreeMap<String, super::candidates::Unpacked> {
+    let facts = |soname, needed: &[&str]| {
+        crate::elf::read(&testing::elf(soname, needed))
+            .unwrap()
+            .unwrap()
+    };
+    let elf = BTreeMap::from([
+        ("numpy/_core.so".to_owned(), facts(None, needed)),
+        (
+            "numpy.libs/libopenblas-1.so".to_owned(),
+            facts(Some("libopenblas-1.so"), &["libc.so.6"]),
+        ),
+    ]);
+    let tree = recipe_store::Tree::new().id();
+    BTreeMap::from([(
+        "numpy".to_owned(),
+        super::candidates::Unpacked { tree, elf },
+    )])
+}
+
+#[test]
+fn a_wheel_brings_in_the_libraries_that_its_tag_may_expect_and_no_others() {
+    let mut packages = packages();
+    packages.push(
+        Package::new("libstdc++6", "14")
+            .source("gcc-14")
+            .depends("libc6")
+            .library("libstdc++.so.6", &["libc.so.6"]),
+    );
+    packages.push(
+        Package::new("libxml2", "2")
+            .depends("libc6")
+            .library("libxml2.so.2", &["libc.so.6"]),
+    );
+    let bench = Bench::of(&Archive::new(packages));
+    let (net, session) = (bench.net(), bench.store.session().unwrap());
+    let context = Context::without_sandbox(&net, &session, NOW);
+    let suites = Suites::load(&context, "trixie", "amd64", &[], false).unwrap();
+    let system = || {
+        System::resolve(
+            &context,
+            &suites,
+            &recipe(RECIPE),
+            &BTreeMap::new(),
+            Machine::X86_64,
+        )
+        .unwrap()
+    };
+
+    let mut with = system();
+    assert!(with.files().iter().all(|file| file.name != "libstdc++6"));
+    with.add_wheels(
+        &context,
+        &wheel(&["libopenblas-1.so", "libstdc++.so.6", "libc.so.6"]),
+    )
+    .unwrap();
+    let files = with.files();
+    let added = files.iter().find(|file| file.name == "libstdc++6").unwrap();
+    assert_eq!(added.reason, "numpy needs libstdc++.so.6");
+
+    let error = system()
+        .add_wheels(&context, &wheel(&["libxml2.so.2"]))
+        .unwrap_err();
+    insta::assert_snapshot!("missing_library_of_a_wheel", shown(error));
+}

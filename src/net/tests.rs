@@ -435,3 +435,147 @@ fn downloads_run_side_by_side() {
     });
     assert!(most.load(Ordering::SeqCst) > 1);
 }
+
+fn store() -> (tempfile::TempDir, recipe_store::Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = camino::Utf8PathBuf::from_path_buf(folder.path().join("store")).unwrap();
+    let store = recipe_store::Store::open(&path).unwrap();
+    (folder, store)
+}
+
+#[test]
+fn a_file_that_was_fetched_and_remembered_is_not_asked_for_again() {
+    let server = Server::start(|_, heard| Reply::ranged(heard, TEXT));
+    let (_folder, store) = store();
+    let hash = sha256(TEXT);
+    let wanted = Wanted::exact("debian", "pool/x", TEXT.len() as u64, &hash);
+    let session = store.session().unwrap();
+    let blob = net(&[server.url("/")]).fetch(&wanted, &session).unwrap();
+    assert_eq!(session.read_blob(&blob).unwrap(), TEXT);
+    session.commit().unwrap();
+    remember(&store, &hash, &blob).unwrap();
+
+    let mut settings = settings(&[server.url("/")]);
+    settings.offline = true;
+    let offline = Net::new(settings, Arc::new(Silence));
+    assert_eq!(
+        offline.fetch(&wanted, &store.session().unwrap()).unwrap(),
+        blob
+    );
+    assert_eq!(server.heard().len(), 1);
+}
+
+#[test]
+fn f066_nothing_of_a_wrong_file_reaches_the_store() {
+    let wrong = vec![b'x'; 3_000_000];
+    let served = wrong.clone();
+    let server = Server::start(move |_, _| Reply::ok(served.clone()));
+    let (_folder, store) = store();
+    let session = store.session().unwrap();
+    let hash = sha256(TEXT);
+    let wanted = Wanted::exact("debian", "pool/x", wrong.len() as u64, &hash);
+    let error = net(&[server.url("/")])
+        .fetch(&wanted, &session)
+        .unwrap_err();
+    assert!(matches!(error, NetError::Corrupt { .. }), "{error}");
+    let blob = recipe_store::ObjectId::Blob(BlobId::of(&wrong));
+    assert!(!session.has(&blob).unwrap());
+}
+
+/// A web server behind TLS, by openssl: its own authority, and a certificate for `name`.
+struct Tls {
+    folder: tempfile::TempDir,
+    child: std::process::Child,
+    url: Url,
+}
+
+impl Tls {
+    fn start(name: &str) -> Option<Tls> {
+        use std::process::{Command, Stdio};
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("pool")).unwrap();
+        std::fs::write(folder.path().join("pool/x"), TEXT).unwrap();
+        std::fs::write(
+            folder.path().join("names"),
+            format!("subjectAltName={name}\n"),
+        )
+        .unwrap();
+        let openssl = |words: &str| {
+            let mut command = Command::new("openssl");
+            command.args(words.split(' ')).current_dir(folder.path());
+            command
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
+            command
+        };
+        let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
+        let steps = [
+            format!("req -x509 {key} -subj /CN=authority -days 2 -keyout ca.key -out ca.pem"),
+            format!("req -new {key} -subj /CN=server -keyout key.pem -out request.pem"),
+            "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out cert.pem".into(),
+        ];
+        for step in steps {
+            match openssl(&step).status() {
+                Ok(status) => assert!(status.success(), "{step}"),
+                Err(_) => {
+                    eprintln!("skipped: openssl is not installed");
+                    return None;
+                }
+            }
+        }
+        let port = closed_port().port().unwrap();
+        let child = openssl(&format!(
+            "s_server -accept 127.0.0.1:{port} -cert cert.pem -key key.pem -HTTP -quiet"
+        ))
+        .spawn()
+        .unwrap();
+        for _ in 0..200 {
+            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let url = format!("https://127.0.0.1:{port}/").parse().unwrap();
+        Some(Tls { folder, child, url })
+    }
+
+    fn get(&self, trusted: bool) -> Result<Vec<u8>, NetError> {
+        let mut settings = settings(std::slice::from_ref(&self.url));
+        settings.timing.idle = Duration::from_secs(5);
+        if trusted {
+            settings.authorities =
+                camino::Utf8PathBuf::from_path_buf(self.folder.path().join("ca.pem")).ok();
+        }
+        // `-HTTP` sends the file with its own headers, so the content itself has to be an answer.
+        get_with(&Net::new(settings, Arc::new(Silence)))
+    }
+}
+
+impl Drop for Tls {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn f056_a_certificate_counts_when_its_authority_and_its_name_do() {
+    let Some(server) = Tls::start("IP:127.0.0.1") else {
+        return;
+    };
+    let answer = [
+        format!("HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n", TEXT.len()).as_bytes(),
+        TEXT,
+    ]
+    .concat();
+    std::fs::write(server.folder.path().join("pool/x"), answer).unwrap();
+    assert_eq!(server.get(true).unwrap(), TEXT);
+    let unknown = server.get(false).unwrap_err().to_string();
+    assert!(unknown.contains("TLS: "), "{unknown}");
+    let Some(other) = Tls::start("DNS:other.test") else {
+        return;
+    };
+    let name = other.get(true).unwrap_err().to_string();
+    assert!(name.contains("TLS: ") && name.contains("name"), "{name}");
+}
