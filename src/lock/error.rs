@@ -190,6 +190,20 @@ pub enum LockError {
     File(Box<FileError>),
 }
 
+impl LockError {
+    /// Whether something that was signed or hashed is not what it should be, as opposed to absent.
+    pub fn is_integrity(&self) -> bool {
+        match self {
+            LockError::Net(error) => error.is_corrupt(),
+            LockError::Refused { refusals, .. } => refusals.iter().any(|(_, refusal)| {
+                matches!(refusal, Refusal::Signature(_) | Refusal::OtherSuite { .. })
+            }),
+            LockError::Inconsistent { .. } | LockError::Index { .. } | LockError::Unpack(_) => true,
+            _ => false,
+        }
+    }
+}
+
 /// The suite has no such Python.
 #[derive(Debug, Error, Diagnostic)]
 #[error("{suite} has no Python {version}")]

@@ -191,6 +191,9 @@ pub(crate) fn debian_architecture(platform: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
+mod live;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod testing;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

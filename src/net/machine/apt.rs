@@ -4,7 +4,7 @@ use camino::Utf8PathBuf;
 use reqwest::Url;
 
 /// Release names of Debian, and the names that move.
-const RELEASES: [&str; 18] = [
+const RELEASES: [&str; 17] = [
     "wheezy",
     "jessie",
     "stretch",
@@ -22,7 +22,6 @@ const RELEASES: [&str; 18] = [
     "oldstable",
     "oldoldstable",
     "rc-buggy",
-    "bookworm-slim",
 ];
 
 /// What apt's sources say.

@@ -1,0 +1,172 @@
+//! Row F052, and that nothing is lost between a lock and its file.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn lock() -> Lock {
+    let deb = |name: &str, hash: char| Locked {
+        kind: FileKind::Deb,
+        name: name.into(),
+        version: "1:2.41-12+deb13u4".into(),
+        architecture: "amd64".into(),
+        source: "glibc".into(),
+        archive: "debian".into(),
+        path: format!("pool/main/g/glibc/{name}.deb"),
+        size: 2_847_000,
+        sha256: hash.to_string().repeat(64),
+        reason: "python3.13-minimal needs libc.so.6".into(),
+    };
+    Lock {
+        serial: 3,
+        recipe: recipe_store::Digest::of(b"recipe"),
+        platform: "x86_64-linux".into(),
+        date: 1_789_199_741,
+        python: Some("3.13".into()),
+        asked: vec!["pip PyYAML".into(), "system package libudev1".into()],
+        suites: vec![Suite {
+            name: "trixie".into(),
+            archive: "debian".into(),
+            date: 1_789_199_741,
+            sha256: "c".repeat(64),
+            keys: vec!["A".repeat(40), "B".repeat(40)],
+        }],
+        files: vec![
+            deb("libc-bin", 'a'),
+            deb("libc6", 'b'),
+            Locked {
+                kind: FileKind::Wheel,
+                name: "pyyaml".into(),
+                version: "6.0.3".into(),
+                architecture: String::new(),
+                source: String::new(),
+                archive: "python".into(),
+                path: "pyyaml-6.0.3-cp313-cp313-manylinux_2_17_x86_64.whl".into(),
+                size: 7,
+                sha256: "d".repeat(64),
+                reason: "recipe".into(),
+            },
+        ],
+    }
+}
+
+#[test]
+fn a_lock_file_looks_like_this() {
+    insta::assert_snapshot!(write(&lock()));
+}
+
+#[test]
+fn the_order_in_memory_does_not_reach_the_file() {
+    let mut turned = lock();
+    turned.files.reverse();
+    turned.asked.reverse();
+    assert_eq!(write(&turned), write(&lock()));
+    assert_eq!(read("x.lock.kdl", &write(&turned)).unwrap(), lock());
+}
+
+#[test]
+fn f052_what_a_lock_cannot_say_is_refused_with_its_line() {
+    let good = write(&lock());
+    let hash = "a".repeat(64);
+    let cases = [
+        ("lock 1", "lock 2", "has format 2"),
+        ("lock 1", "lock \"1\"", "number of the format"),
+        (
+            "lock 1 {",
+            "<<<<<<< HEAD\nlock 1 {",
+            "a merge left its conflict here",
+        ),
+        (
+            "asked {",
+            "=======\nasked {",
+            "a merge left its conflict here",
+        ),
+        (&hash[..], &hash[1..], "no sha256"),
+        (&hash[..], &"A".repeat(64), "no sha256"),
+        ("sha256", "md5", "`md5` has no meaning here"),
+        ("\"libc-bin\"", "\"libc6\"", "deb libc6 stands here twice"),
+        (
+            "architecture=\"amd64\"",
+            "architecture=\"arm64\"",
+            "this lock is for x86_64-linux",
+        ),
+        (
+            "architecture=\"amd64\"",
+            "architecture=\"amd64\" architecture=\"amd64\"",
+            "twice",
+        ),
+        ("deb \"libc6\"", "debris \"libc6\"", "`debris` is nothing"),
+        ("pool/main/g", "pool/../g", "no plain relative path"),
+        (" size=7", "", "its size in bytes"),
+        ("size=7", "size=-7", "its size in bytes"),
+        (
+            "size=7",
+            "size=7 mirror=\"x\"",
+            "`mirror=` has no meaning here",
+        ),
+        ("    serial 3\n", "", "`serial` is missing"),
+        (
+            "    serial 3\n",
+            "    serial 3\n    serial 4\n",
+            "`serial` stands here twice",
+        ),
+        ("    serial 3\n", "    serial 3 {\n    }\n", "belongs here"),
+        ("1:2.41-12", "1:2.41 12", "no name and version"),
+        ("AAAA", "AAA", "no fingerprint"),
+        ("- \"pip", "+ \"pip", "only `-"),
+        ("lock 1 {", "lick 1 {", "does not begin with `lock`"),
+    ];
+    for (from, to, says) in cases {
+        let text = good.replacen(from, to, 1);
+        assert_ne!(text, good, "{from}");
+        let error = read("x.lock.kdl", &text).unwrap_err();
+        assert!(error.to_string().contains(says), "{says} / {error}");
+        assert!(
+            miette::Diagnostic::labels(&error).is_some_and(|mut labels| labels.next().is_some()),
+            "{says}"
+        );
+    }
+    assert!(read("x.lock.kdl", "").is_err());
+    assert!(read("x.lock.kdl", "deb \"").is_err());
+}
+
+#[test]
+fn a_refused_lock_shows_its_line() {
+    let text = write(&lock()).replacen(&"a".repeat(64), "aaaa", 1);
+    let report = miette::Report::new(read("python.lock.kdl", &text).unwrap_err());
+    let theme = miette::GraphicalTheme::unicode_nocolor();
+    let mut shown = String::new();
+    miette::GraphicalReportHandler::new_themed(theme)
+        .with_width(100)
+        .render_report(&mut shown, &*report)
+        .unwrap();
+    insta::assert_snapshot!(shown);
+}
+
+prop_compose! {
+    fn any_file()(kind in prop::sample::select(FileKind::ALL.to_vec()), name in "[a-z0-9][a-z0-9+.-]{1,12}",
+        version in "[0-9][0-9a-z.+~]{0,8}", reason in any::<String>(), source in "[a-z0-9+.-]{0,8}", path in "[a-zA-Z0-9%+~ ]{1,9}(/[a-z]{1,4}){0,3}",
+        size in any::<u64>(), hash in "[0-9a-f]{64}") -> Locked {
+        let architecture = if kind == FileKind::Deb { "all".into() } else { String::new() };
+        let archive = if kind == FileKind::Wheel { "python".into() } else { "debian".into() };
+        Locked { kind, name, version, architecture, source, archive, path, size, sha256: hash, reason }
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_what_is_read(serial in any::<u64>(), date in any::<u64>(), asked in prop::collection::btree_set(any::<String>(), 0..4),
+        files in prop::collection::btree_map("[a-z]{1,3}", any_file(), 0..5)) {
+        let mut lock = Lock { serial, date, asked: asked.into_iter().collect(), ..lock() };
+        lock.files = files.into_values().collect();
+        lock.files.sort_by(|a, b| order(a).cmp(&order(b)));
+        lock.files.dedup_by(|a, b| (a.kind, &a.name) == (b.kind, &b.name));
+        let text = write(&lock);
+        prop_assert_eq!(read("x", &text).unwrap(), lock);
+    }
+
+    #[test]
+    fn f044_any_text_is_read_or_refused(text in any::<String>()) {
+        let _ = read("x", &text);
+    }
+}
