@@ -1,6 +1,7 @@
 //! How a build fails.
 
 use miette::Diagnostic;
+use recipe_store::StoreError;
 use thiserror::Error;
 
 use super::steps::bytecode::BytecodeError;
@@ -26,7 +27,7 @@ pub enum BuildError {
     },
     /// The store failed outside of a step.
     #[error(transparent)]
-    Store(#[from] recipe_store::StoreError),
+    Store(#[from] StoreError),
     /// No threads could be started.
     #[error("threads to build with could not be started: {0}")]
     #[diagnostic(help("raise the limit of processes (`ulimit -u`), or build with fewer `--jobs`"))]
@@ -117,7 +118,7 @@ pub enum StepError {
     Sandbox(#[from] SandboxError),
     /// The store failed.
     #[error(transparent)]
-    Store(#[from] recipe_store::StoreError),
+    Store(#[from] StoreError),
     /// A tree could not be put together.
     #[error("a tree could not be put together: {0}")]
     Tree(#[from] recipe_store::TreeError),
@@ -164,6 +165,32 @@ pub enum StepError {
     #[error("this step stopped by a bug in recipe")]
     #[diagnostic(help("please report it with the message printed above"))]
     Panicked,
+}
+
+impl StepError {
+    /// What the network said, where that is why.
+    pub fn net(&self) -> Option<&NetError> {
+        match self {
+            StepError::Net(error) | StepError::Wheels(WheelsError::Net(error)) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// What the store said, where that is why.
+    pub fn store(&self) -> Option<&StoreError> {
+        match self {
+            StepError::Store(error)
+            | StepError::Net(NetError::Store { cause: error, .. })
+            | StepError::Wheels(
+                WheelsError::Store(error) | WheelsError::Net(NetError::Store { cause: error, .. }),
+            )
+            | StepError::Layout(LayoutError::Store { source: error, .. })
+            | StepError::Wheel(WheelError::Store(error))
+            | StepError::Relocate(RelocateError::Store(error))
+            | StepError::Bytecode(BytecodeError::Store(error)) => Some(error),
+            _ => None,
+        }
+    }
 }
 
 fn missing_libraries(missing: &[(String, String)]) -> String {

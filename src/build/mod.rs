@@ -21,7 +21,7 @@ pub use error::{BuildError, Failure, StepError};
 pub use event::{Deaf, Ear, Event};
 
 use crate::net::Net;
-use crate::plan::{Node, Plan, Resolved};
+use crate::plan::{Node, Plan, Resolved, Step};
 use crate::sandbox::Sandbox;
 use schedule::Schedule;
 
@@ -113,16 +113,31 @@ fn pool(threads: usize) -> Result<rayon::ThreadPool, BuildError> {
         .map_err(|error| BuildError::Threads(error.to_string()))
 }
 
-/// An estimate for steps that were never run; the unit is about a millisecond.
-fn cost(plan: &Plan, known: &Durations, node: NodeIndex) -> u64 {
-    let node = &plan.graph()[node];
+/// How long a step will take, in about milliseconds: what it took last time, else what its source's
+/// size lets expect (bytes a millisecond that a small machine unpacks, compiles).
+fn cost(plan: &Plan, known: &Durations, index: NodeIndex) -> u64 {
+    let node = &plan.graph()[index];
     let kind = node.step.kind();
     let last = known.get(&(kind.to_owned(), node.subject.clone())).copied();
-    last.unwrap_or(match kind {
-        "compile" => 200,
-        "unpack" => 50,
+    last.unwrap_or_else(|| match kind {
+        "compile" => 5 + source_size(plan, index) / 3_000,
+        "unpack" => 1 + source_size(plan, index) / 12_000,
         _ => 5,
     })
+}
+
+/// The size of the file that a step's first input goes back to.
+fn source_size(plan: &Plan, index: NodeIndex) -> u64 {
+    let mut at = index;
+    loop {
+        match &plan.graph()[at].step {
+            Step::Fetch(source) => return source.size,
+            step => match step.inputs().first() {
+                Some(input) => at = *input,
+                None => return 0,
+            },
+        }
+    }
 }
 
 /// One step's end, sent from the thread that ran it.
@@ -191,7 +206,7 @@ impl<'p> Run<'p> {
                 return Ok(());
             };
             match self.plan.graph()[report.node].step {
-                crate::plan::Step::Fetch(_) => downloading -= 1,
+                Step::Fetch(_) => downloading -= 1,
                 _ => working -= 1,
             }
             self.take(report, shop.keep_going, ear);

@@ -10,9 +10,10 @@ use super::exit::Failed;
 use super::memo::{self, Memo};
 use super::render::{bytes, seconds};
 use crate::build::steps::{Compilers, PythonIndexes};
-use crate::build::{BuildError, Built, Durations, StepError, Workshop, build};
+use crate::build::{BuildError, Built, Durations, Workshop, build};
 use crate::closure::Closure;
 use crate::lock::{self, Lock, Locked};
+use crate::net::NetError;
 use crate::plan::{Plan, Source, Step};
 use crate::recipe::{LockPolicy, Recipe};
 
@@ -243,14 +244,9 @@ fn gone(failure: &Failed, lock: &Lock) -> Vec<Locked> {
     };
     let gone: Vec<Locked> = failures
         .iter()
-        .filter_map(|failure| match &failure.error {
-            StepError::Net(error) if error.is_gone() => lock
-                .files
-                .iter()
-                .find(|file| file.name == failure.subject)
-                .cloned(),
-            _ => None,
-        })
+        .filter(|failure| failure.error.net().is_some_and(NetError::is_gone))
+        .filter_map(|failure| lock.files.iter().find(|file| file.name == failure.subject))
+        .cloned()
         .collect();
     if gone.len() == failures.len() {
         gone

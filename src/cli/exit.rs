@@ -1,6 +1,7 @@
 //! How a command ends: one exit code for each kind of failure, as `--help` lists them.
 
 use miette::Report;
+use recipe_store::StoreError;
 
 use crate::build::{BuildError, StepError};
 use crate::closure::ClosureError;
@@ -61,17 +62,20 @@ impl Failed {
 
 fn build_code(error: &BuildError) -> u8 {
     match error {
-        BuildError::Failed { failures, .. } => {
-            failures
-                .first()
-                .map_or(STEP, |failure| match &failure.error {
-                    StepError::Net(error) => net_code(error),
-                    StepError::Store(_) => STORE,
-                    _ => STEP,
-                })
-        }
+        BuildError::Failed { failures, .. } => failures
+            .first()
+            .map_or(STEP, |failure| step_code(&failure.error)),
         BuildError::Store(_) => STORE,
         BuildError::Threads(_) => STEP,
+    }
+}
+
+fn step_code(error: &StepError) -> u8 {
+    match (error.store(), error.net(), error) {
+        (Some(_), _, _) => STORE,
+        (None, Some(error), _) => net_code(error),
+        (None, None, StepError::Wheels(_)) => UNREACHABLE,
+        (None, None, _) => STEP,
     }
 }
 
@@ -79,15 +83,41 @@ fn lock_code(error: &LockError) -> u8 {
     match error {
         LockError::Net(error) => net_code(error),
         LockError::Store(_) => STORE,
+        error if error.is_integrity() => INTEGRITY,
         _ => RECIPE,
     }
 }
 
 fn net_code(error: &NetError) -> u8 {
-    if error.is_corrupt() {
-        INTEGRITY
-    } else {
-        UNREACHABLE
+    match error {
+        NetError::Corrupt { .. } => INTEGRITY,
+        NetError::Store { .. } => STORE,
+        NetError::Setting { .. } | NetError::Client { .. } => USAGE,
+        _ => UNREACHABLE,
+    }
+}
+
+/// What the store said, wherever in a failure that stands: it gets the same advice everywhere.
+pub(super) fn store_error(failed: &Failed) -> Option<&StoreError> {
+    match failed {
+        Failed::Build(error) => match error.as_ref() {
+            BuildError::Failed { failures, .. } => {
+                failures.iter().find_map(|failure| failure.error.store())
+            }
+            BuildError::Store(error) => Some(error),
+            BuildError::Threads(_) => None,
+        },
+        Failed::Lock(error) => match error.as_ref() {
+            LockError::Store(error) | LockError::Net(NetError::Store { cause: error, .. }) => {
+                Some(error)
+            }
+            _ => None,
+        },
+        Failed::Closure(error) => match error.as_ref() {
+            ClosureError::Store(error) => Some(error),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use miette::{Diagnostic, MietteHandler, MietteHandlerOpts, Report};
 
-use super::exit::Failed;
+use super::exit::{self, Failed};
 use crate::build::{Ear, Event};
 use crate::net::Watch;
 
@@ -43,8 +43,10 @@ pub(super) fn fail(failed: &Failed) -> ExitCode {
         Failed::Package(error) => draw(error.as_ref()),
         Failed::Store(error) => draw(&StoreAdvice(error)),
     };
+    let advice = exit::store_error(failed).map(store_advice);
+    let advice = advice.map_or_else(String::new, |advice| format!("\n  help: {advice}"));
     // Nobody is left to tell if standard error is gone.
-    let _ = writeln!(std::io::stderr(), "{}", text.trim_end());
+    let _ = writeln!(std::io::stderr(), "{}{advice}", text.trim_end());
     ExitCode::from(failed.code())
 }
 

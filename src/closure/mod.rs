@@ -73,8 +73,8 @@ impl Contract {
             &self.kernel
         };
         format!(
-            "{} ({level}), Linux {kernel} or later; its own glibc, nothing of the host",
-            self.machine
+            "{} ({level}), Linux {kernel} or later; glibc {} is inside, nothing of the host is used",
+            self.machine, self.glibc
         )
     }
 }

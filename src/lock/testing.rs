@@ -83,9 +83,9 @@ impl Package {
             ("data.tar", tar(&self.files)),
         ];
         for (name, content) in members {
-            let _ = write!(
+            let _ = writeln!(
                 out,
-                "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n",
+                "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`",
                 0,
                 0,
                 0,

@@ -19,9 +19,6 @@ use crate::archive::{self, ArchiveError, Limits, Sink};
 use crate::elf;
 use place::{CA_BUNDLE, Place, place};
 
-/// Raised when the layout of a package changes: part of the key of the unpack step.
-pub const VERSION: u32 = 1;
-
 /// What to take of one package.
 #[derive(Debug, Clone, Copy)]
 pub struct Layout<'a> {

@@ -17,6 +17,9 @@ pub(super) struct Member<'a> {
     pub(super) files: &'a [(String, Entry)],
 }
 
+/// Libraries that no file names and glibc opens by itself: when a thread ends early.
+const OPENED_BY_NAME: [&str; 1] = ["lib/libgcc_s.so.1"];
+
 /// Paths of libraries that nothing needs. What is needed and not there is an error.
 pub(super) fn unneeded(members: &[Member<'_>]) -> Result<BTreeSet<String>, StepError> {
     let mut files: BTreeMap<String, Facts> = BTreeMap::new();
@@ -27,7 +30,8 @@ pub(super) fn unneeded(members: &[Member<'_>]) -> Result<BTreeSet<String>, StepE
                 continue;
             };
             files.insert(path.clone(), facts.clone());
-            if member.keep == Keep::LibrariesAsNeeded && in_library_folder(path) {
+            let as_needed = member.keep == Keep::LibrariesAsNeeded && in_library_folder(path);
+            if as_needed && !OPENED_BY_NAME.contains(&path.as_str()) {
                 open.insert(path.clone());
             }
         }

@@ -27,7 +27,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use recipe_store::{Digest, Entry, ObjectId, Session, TreeBuilder, TreeId};
 
 use super::{StepError, leaves, scan};
-use crate::elf::Isa;
+use crate::elf::{Facts, Isa};
 
 /// Where the manifest lies in a closure. An input that ships this path is refused.
 pub const PATH: &str = ".recipe-manifest";
@@ -48,7 +48,7 @@ pub struct Contract {
     pub level: u32,
     /// The oldest Linux kernel, such as `3.2.0`.
     pub kernel: String,
-    /// The newest version of glibc's symbols that a file uses; the closure brings its own glibc.
+    /// Version of the glibc inside; nobody asks the host for one.
     pub glibc: String,
 }
 
@@ -106,7 +106,9 @@ fn contract(
             contract.machine = facts.machine.to_string();
             contract.level = contract.level.max(level(facts.isa));
             kernel = kernel.max(facts.minimum_kernel.unwrap_or_default());
-            glibc = glibc.max(facts.newest_version("GLIBC_").unwrap_or_default());
+            if facts.soname.as_deref() == Some("libc.so.6") {
+                glibc = glibc.max(newest_glibc(facts));
+            }
         }
     }
     if !contract.machine.is_empty() {
@@ -114,6 +116,15 @@ fn contract(
         contract.glibc = format!("{}.{}", glibc.0, glibc.1);
     }
     Ok(contract)
+}
+
+/// The newest symbol version that a C library defines: `GLIBC_2.41`.
+fn newest_glibc(libc: &Facts) -> (u32, u32) {
+    let numbers = libc.versions_defined.iter().filter_map(|name| {
+        let (major, minor) = name.strip_prefix("GLIBC_")?.split_once('.')?;
+        Some((major.parse().ok()?, minor.parse().ok()?))
+    });
+    numbers.max().unwrap_or_default()
 }
 
 fn level(isa: Option<Isa>) -> u32 {

@@ -15,9 +15,6 @@ use std::collections::BTreeSet;
 
 use crate::recipe::Trim;
 
-/// Raised when a rule changes: part of the key of the step that trims.
-pub const VERSION: u32 = 1;
-
 /// Decides for one closure.
 #[derive(Debug, Clone)]
 pub struct Trimmer {

@@ -21,9 +21,6 @@ pub use worker::Compilers;
 
 use worker::{Answer, Source};
 
-/// Raised when the same tree and interpreter give other byte code than before.
-pub const VERSION: u32 = 1;
-
 /// Bytes of source that go to a worker at once: enough to hide the way there and back, small
 /// enough to share the standard library among all cores.
 const CHUNK: u64 = 512 << 10;

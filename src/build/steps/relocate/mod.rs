@@ -45,9 +45,6 @@ use patch::FilePatch;
 pub use patch::PatchError;
 pub use patches::library_patches;
 
-/// Raised when the result for the same tree changes: part of the key of the relocate step.
-pub const VERSION: u32 = 1;
-
 /// What relocating needs to know beside the tree.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RelocateFacts<'a> {

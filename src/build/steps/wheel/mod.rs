@@ -28,9 +28,6 @@ use crate::python::{Target, WheelName};
 
 pub use error::{WheelError, WheelNote};
 
-/// Raised when the same wheel and options give another tree than before.
-pub const VERSION: u32 = 1;
-
 /// What besides its bytes decides how a wheel is unpacked.
 #[derive(Debug, Clone, Copy)]
 pub struct WheelOptions<'a> {
