@@ -3,7 +3,7 @@
 use miette::Report;
 use recipe_store::StoreError;
 
-use crate::build::{BuildError, StepError};
+use crate::build::{BuildError, Failure, StepError};
 use crate::closure::ClosureError;
 use crate::lock::LockError;
 use crate::net::NetError;
@@ -95,6 +95,21 @@ fn net_code(error: &NetError) -> u8 {
         NetError::Setting { .. } | NetError::Client { .. } => USAGE,
         _ => UNREACHABLE,
     }
+}
+
+/// The package whose locked file is gone from every mirror, where that is why.
+pub(super) fn gone(failed: &Failed) -> Option<&str> {
+    let Failed::Build(error) = failed else {
+        return None;
+    };
+    let BuildError::Failed { failures, .. } = error.as_ref() else {
+        return None;
+    };
+    let gone = |failure: &&Failure| failure.error.net().is_some_and(NetError::is_gone);
+    failures
+        .iter()
+        .find(gone)
+        .map(|failure| failure.subject.as_str())
 }
 
 /// What the store said, wherever in a failure that stands: it gets the same advice everywhere.

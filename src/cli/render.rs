@@ -19,9 +19,10 @@ pub(super) fn set_up_errors() {
 }
 
 fn reports() -> MietteHandler {
+    // What is wrapped cannot be copied or searched: paths and URLs stay whole.
     let options = MietteHandlerOpts::new()
         .terminal_links(false)
-        .break_words(false);
+        .wrap_lines(false);
     if std::io::stderr().is_terminal() {
         options.build()
     } else {
@@ -43,7 +44,11 @@ pub(super) fn fail(failed: &Failed) -> ExitCode {
         Failed::Package(error) => draw(error.as_ref()),
         Failed::Store(error) => draw(&StoreAdvice(error)),
     };
-    let advice = exit::store_error(failed).map(store_advice);
+    let advice = match (exit::store_error(failed), exit::gone(failed)) {
+        (Some(error), _) => Some(store_advice(error).to_owned()),
+        (None, Some(name)) => Some(gone_advice(name)),
+        (None, None) => None,
+    };
     let advice = advice.map_or_else(String::new, |advice| format!("\n  help: {advice}"));
     // Nobody is left to tell if standard error is gone.
     let _ = writeln!(std::io::stderr(), "{}{advice}", text.trim_end());
@@ -69,6 +74,15 @@ impl Diagnostic for StoreAdvice<'_> {
     fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
         Some(Box::new(store_advice(self.0)))
     }
+}
+
+/// The distribution has moved on, and this recipe's lock has not.
+fn gone_advice(package: &str) -> String {
+    format!(
+        "the archive has dropped this version: `recipe lock NAME --upgrade {package}` takes the one \
+         there is now; a mirror that keeps old versions can be named with --debian-mirror; \
+         `lock \"follow\"` in the recipe does the first by itself, unless --locked forbids it"
+    )
 }
 
 fn store_advice(error: &recipe_store::StoreError) -> &'static str {

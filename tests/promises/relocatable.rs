@@ -213,19 +213,20 @@ mount -t proc proc all/proc; mount --bind /dev all/dev; root=$root/tmp/all"#
 
 #[test]
 fn a_program_of_the_host_sees_the_environment_as_it_was() {
+    // Any Python sets LC_CTYPE where no locale is set (PEP 538): so one is.
     let Some(closure) = closure() else { return };
     let code =
         "import subprocess, sys; sys.stdout.write(subprocess.check_output(['env'], text=True))";
     let own = Command::new("env")
         .env_clear()
         .env("PATH", "/usr/bin:/bin")
-        .env("X", "1")
+        .envs([("X", "1"), ("LC_ALL", "C.UTF-8")])
         .output();
     let child = Command::new(closure.join("bin/python3"))
         .args(["-c", code])
         .env_clear()
         .env("PATH", "/usr/bin:/bin")
-        .env("X", "1")
+        .envs([("X", "1"), ("LC_ALL", "C.UTF-8")])
         .output();
     let (own, child) = (own.expect("env starts"), child.expect("python starts"));
     assert_eq!(

@@ -11,7 +11,7 @@ pub use sources::{Sources, sources};
 
 /// Says why a test did not run, in the form that `.ci/run` counts.
 pub fn skip(why: &str) {
-    eprintln!("SKIPPED: {why}");
+    eprintln!("skipped: {why}");
 }
 
 /// Whether this process may do what only root may.

@@ -134,10 +134,23 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// Runs a program that this process wrote a moment ago. Another thread may just be starting a program
+/// of its own, which holds everything open that was open then: the kernel calls the file busy.
+fn run(command: &mut Command) -> std::io::Result<Output> {
+    loop {
+        match command.output() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            result => return result,
+        }
+    }
+}
+
 /// What a run printed, with its failure in full where it failed.
 #[track_caller]
 fn stdout(command: &mut Command) -> String {
-    let output = command.output().unwrap();
+    let output = run(command).unwrap();
     assert!(
         output.status.success(),
         "{command:?}: {}\n{}{}",
@@ -157,7 +170,7 @@ fn values<'a>(report: &'a str, key: &str) -> Vec<&'a str> {
 /// The output of a start that must be refused, with exit code 127.
 #[track_caller]
 fn refusal(command: &mut Command) -> String {
-    let Output { status, stderr, .. } = command.output().unwrap();
+    let Output { status, stderr, .. } = run(command).unwrap();
     assert_eq!(status.code(), Some(127), "{}", text(&stderr));
     text(&stderr)
 }

@@ -14,7 +14,7 @@ const NOBODY: u32 = 65534;
 fn is_root() -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {
-        println!("not root: skipped, as it mounts or changes users");
+        eprintln!("skipped: not root, and this mounts or changes users");
     }
     root
 }
@@ -28,7 +28,7 @@ impl<'a> Tiny<'a> {
             .args(["-t", "tmpfs", "-o", options, "tmpfs", at.as_str()])
             .status();
         if !mounted.is_ok_and(|status| status.success()) {
-            println!("cannot mount here: skipped");
+            eprintln!("skipped: nothing can be mounted here");
             return None;
         }
         Some(Tiny(at))
