@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 use petgraph::graph::{DiGraph, NodeIndex};
 
-pub use key::{Listener, tell};
+pub use key::{Listener, VERSIONS, tell};
 pub use step::{Keep, Layer, Resolved, Source, Step};
 
 use crate::lock::{FileKind, Lock, Locked};
