@@ -1,4 +1,4 @@
-//! Resolved [`Step`] → [`StepKey`]: what counts, and what does not. Begin at [`preimage`].
+//! Resolved [`Step`] → [`StepKey`]: what counts, and what does not. Begin at [`Resolved::preimage`](Step::preimage).
 //!
 //! [`tell`] says all that counts to a [`Listener`], in one order for ever. One listener writes the
 //! pre-image that is hashed; `why.rs` reads two pre-images back and names their first difference.
