@@ -1,7 +1,7 @@
 //! Objects → [`Closure`]: a complete tree that works from any directory. Begin at [`Closure::of`].
 //!
 //! A closure in the store is a tree whose manifest was read; a copy of one, anywhere, is checked
-//! against the manifest that it carries: see [`verify`].
+//! against the manifest that it carries: see [`verify()`].
 
 mod verify;
 

@@ -1,4 +1,4 @@
-//! The Python requirements of a recipe → locked wheels, and what their modules need. Begin at [`wheels`].
+//! The Python requirements of a recipe → locked wheels, and what their modules need. Begin at [`wheels()`].
 //!
 //! The resolver runs beside the Python that the closure will have: the packages that were just
 //! chosen, merged and laid out. The wheels are then fetched and looked into like the Debian packages.

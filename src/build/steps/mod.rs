@@ -1,4 +1,4 @@
-//! One file for each kind of [`Step`](crate::plan::Step). Begin at [`run`].
+//! One file for each kind of [`Step`]. Begin at [`run`].
 
 pub mod bytecode;
 mod check;

@@ -1,4 +1,4 @@
-//! Pattern and path → whether the recipe meant that path. Begin at [`matches`].
+//! Pattern and path → whether the recipe meant that path. Begin at [`matches()`].
 //!
 //! `?` is one character and `*` any number, neither crosses `/`; `**` is any number of anything.
 //! A pattern that names a folder means all that is inside.
