@@ -17,7 +17,7 @@ use super::openpgp::Keyring;
 use super::release::Release;
 use super::universe::Universe;
 use super::{Context, Suite};
-use crate::net::{NetError, Wanted, shown};
+use crate::net::{NetError, Wanted, hex, shown};
 
 /// The largest `InRelease` that is read (bytes); real ones have up to 200 kB.
 const MOST_IN_RELEASE: u64 = 8 << 20;
@@ -329,7 +329,7 @@ impl Loader<'_> {
             name: name.to_owned(),
             archive: archive.to_owned(),
             date: release.date,
-            sha256: hex(bytes),
+            sha256: hex(&Sha256::digest(bytes)),
             keys: signed.keys,
         };
         Ok(Believed { suite, release })
@@ -468,11 +468,4 @@ impl<R: Read> Read for Bounded<R> {
         }
         Ok(count)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
