@@ -1,7 +1,7 @@
 //! Resolved [`Step`] → [`StepKey`]: what counts, and what does not. Begin at [`Resolved::preimage`](Step::preimage).
 //!
 //! [`tell`] says all that counts to a [`Listener`], in one order for ever. One listener writes the
-//! pre-image that is hashed; `why.rs` reads two pre-images back and names their first difference.
+//! pre-image that is hashed and stored beside the trace, so that two of them can be compared.
 //! A number per kind of step ([`VERSIONS`]) is raised whenever that kind's result changes; digests
 //! pinned in the tests catch a forgotten raise.
 

@@ -70,7 +70,7 @@ pub enum LayoutError {
     Archive(#[from] ArchiveError),
     /// The store failed.
     #[error("cannot keep the files of {package}")]
-    #[diagnostic(code(closure::layout_store))]
+    #[diagnostic(code(build::layout_store))]
     Store {
         /// The package.
         package: String,
@@ -84,7 +84,7 @@ pub enum LayoutError {
 #[derive(Debug, Error, Diagnostic)]
 #[error("{package}: {first} and {second} differ, but both belong at {path} in the closure")]
 #[diagnostic(
-    code(closure::layout_collision),
+    code(build::layout_collision),
     help("exclude one of them in the recipe's `system` node")
 )]
 struct Collision {

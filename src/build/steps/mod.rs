@@ -1,4 +1,4 @@
-//! One file for each kind of [`Step`]. Begin at [`run`].
+//! One file or folder for each kind of [`Step`]. Begin at [`run`].
 
 pub mod bytecode;
 mod check;

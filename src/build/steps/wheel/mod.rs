@@ -8,7 +8,7 @@
 //! ```
 //!
 //! pip is not run. Every byte goes from the zip into the store once and is hashed on the way;
-//! [`contents`] collects, [`layout`] says where each file goes, [`check`] compares the wheel with
+//! `contents.rs` collects, `layout.rs` says where each file goes, `check.rs` compares the wheel with
 //! what it says of itself. Nothing depends on time, place or order, so a wheel and the options
 //! give one tree everywhere. Specification: PEP 427 and its successor, the binary distribution
 //! format of the Python packaging guide.
