@@ -120,7 +120,6 @@ impl<'a> Layout<'a> {
         Ok(UnpackedWheel {
             tree,
             scripts: self.scripts,
-            metadata: facts.metadata,
             notes,
         })
     }

@@ -23,7 +23,6 @@ mod tests;
 use recipe_store::{BlobId, Session, TreeId};
 
 use crate::archive::{Limits, unpack_zip};
-use crate::python::metadata::Metadata;
 use crate::python::{Target, WheelName};
 
 pub use error::{WheelError, WheelNote};
@@ -48,8 +47,6 @@ pub struct UnpackedWheel {
     pub tree: TreeId,
     /// Programs under `bin/`, sorted.
     pub scripts: Vec<String>,
-    /// What METADATA says.
-    pub metadata: Metadata,
     /// What a person may want to know.
     pub notes: Vec<WheelNote>,
 }
