@@ -1,9 +1,9 @@
 //! What a recipe asks of the distribution → the Debian packages that contribute. Begin at [`System::resolve`].
 //!
-//! Roots are the interpreter's packages, the data every closure has, and what the recipe names. The
-//! closure over their dependencies says which packages *may* be needed, in which version; then only
+//! Roots are the interpreter's packages, the data every closure has, and what the recipe names. What
+//! they depend on, directly or not, says which packages *may* be needed, in which version; then only
 //! those are kept that are roots or hold a library that a kept file reaches. Debian's policy helps:
-//! whoever needs a library depends on its package directly, so most of a closure is never fetched.
+//! whoever needs a library depends on its package directly, so most of what may be needed is never fetched.
 //! No maintainer script runs.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +13,7 @@ use recipe_store::{TreeBuilder, TreeId};
 use super::candidates::{Candidates, Libraries, Unpacked};
 use super::error::{LockError, MissingLibrary, NoInterpreter, UnknownPackage};
 use super::suites::Suites;
-use super::universe::{Closure, Offer, Unmet};
+use super::universe::{Chosen, Offer, Unmet};
 use super::{Context, FileKind, Locked};
 use crate::elf::{self, Answer, Facts, Machine};
 use crate::recipe::Recipe;
@@ -41,7 +41,7 @@ const MANYLINUX: [&str; 5] = [
 /// The Debian part of a lock.
 pub struct System<'s> {
     suites: &'s Suites,
-    closure: Closure<'s>,
+    chosen: Chosen<'s>,
     candidates: Candidates,
     /// Root packages and why.
     roots: BTreeMap<String, String>,
@@ -69,11 +69,11 @@ impl<'s> System<'s> {
                 .iter()
                 .filter(|name| suites.universe.newest(name).is_some()),
         );
-        let closure = suites
+        let chosen = suites
             .universe
-            .closure(&names, prefer)
+            .choose(&names, prefer)
             // A kept version may have stopped to fit: then all move.
-            .or_else(|_| suites.universe.closure(&names, &BTreeMap::new()))
+            .or_else(|_| suites.universe.choose(&names, &BTreeMap::new()))
             .map_err(|cause| LockError::Unmet {
                 suite: release.to_owned(),
                 cause: Box::new(cause),
@@ -86,7 +86,7 @@ impl<'s> System<'s> {
         let candidates = Candidates::default();
         let mut system = System {
             suites,
-            closure,
+            chosen,
             candidates,
             roots,
             excluded,
@@ -113,7 +113,7 @@ impl<'s> System<'s> {
         let all = self.roots.iter().chain(&self.reached);
         let kept = all.filter(|(name, _)| !self.excluded.contains(*name));
         let locked = kept.filter_map(|(name, reason)| {
-            let offer = self.closure.get(name)?.offer;
+            let offer = self.chosen.get(name)?;
             Some(Locked {
                 reason: reason.clone(),
                 ..self.suites.locked(offer)
@@ -153,16 +153,14 @@ impl<'s> System<'s> {
 
     /// The offer of the interpreter's main package.
     pub fn interpreter(&self, python: &str) -> Option<&'s Offer> {
-        self.closure
-            .get(&format!("python{python}"))
-            .map(|chosen| chosen.offer)
+        self.chosen.get(&format!("python{python}")).copied()
     }
 
     fn load(&mut self, context: &Context<'_>, names: &[String]) -> Result<(), LockError> {
         let offers = names
             .iter()
-            .filter_map(|name| self.closure.get(name))
-            .map(|chosen| self.suites.locked(chosen.offer));
+            .filter_map(|name| self.chosen.get(name))
+            .map(|offer| self.suites.locked(offer));
         self.candidates.load(context, offers.collect())
     }
 
@@ -187,14 +185,14 @@ impl<'s> System<'s> {
         }
     }
 
-    /// The packages to look into next: what those with unmet needs depend on, else the rest of the closure.
+    /// The packages to look into next: what those with unmet needs depend on, else all the rest.
     fn expand(&self, walk: &Walk) -> Result<Vec<String>, LockError> {
         let mut more = BTreeSet::new();
         for missing in &walk.missing {
-            let Some(chosen) = self.closure.get(&missing.owner) else {
+            let Some(offer) = self.chosen.get(&missing.owner) else {
                 continue;
             };
-            let package = &chosen.offer.package;
+            let package = &offer.package;
             let unmet = |cause: Unmet| LockError::Unmet {
                 suite: self.suites.release().to_owned(),
                 cause: Box::new(cause),
@@ -202,7 +200,7 @@ impl<'s> System<'s> {
             let direct = self
                 .suites
                 .universe
-                .direct(package, &self.closure)
+                .direct(package, &self.chosen)
                 .map_err(unmet)?;
             more.extend(
                 direct
@@ -213,10 +211,7 @@ impl<'s> System<'s> {
         }
         if more.is_empty() {
             // The need of a wheel, or a dependency that was not declared: any library package may be meant.
-            let rest = self
-                .closure
-                .keys()
-                .filter(|name| !self.candidates.has(name));
+            let rest = self.chosen.keys().filter(|name| !self.candidates.has(name));
             more.extend(rest.filter(|name| name.starts_with("lib")).cloned());
         }
         Ok(more.into_iter().collect())
