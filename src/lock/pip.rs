@@ -19,7 +19,7 @@ use crate::python::{ProjectName, Requirement, Target};
 use crate::recipe::Recipe;
 
 /// The package that has pip's own wheel, for ensurepip and for pip's default index.
-const PIP: &str = "python3-pip-whl";
+pub(crate) const PIP: &str = "python3-pip-whl";
 
 /// Wheels and what is in them, by project.
 pub(super) struct Wheels {

@@ -39,7 +39,7 @@ const MANYLINUX: [&str; 5] = [
 ];
 
 /// The Debian part of a lock.
-pub struct System<'s> {
+pub(super) struct System<'s> {
     suites: &'s Suites,
     chosen: Chosen<'s>,
     candidates: Candidates,
@@ -53,7 +53,7 @@ pub struct System<'s> {
 
 impl<'s> System<'s> {
     /// Chooses packages; `prefer` are versions that stay where they can.
-    pub fn resolve(
+    pub(super) fn resolve(
         context: &Context<'_>,
         suites: &'s Suites,
         recipe: &Recipe,
@@ -109,7 +109,7 @@ impl<'s> System<'s> {
     }
 
     /// The files of the lock.
-    pub fn files(&self) -> Vec<Locked> {
+    pub(super) fn files(&self) -> Vec<Locked> {
         let all = self.roots.iter().chain(&self.reached);
         let kept = all.filter(|(name, _)| !self.excluded.contains(*name));
         let locked = kept.filter_map(|(name, reason)| {
@@ -123,7 +123,7 @@ impl<'s> System<'s> {
     }
 
     /// The kept packages in one tree, as a distribution would have them installed: enough to run its Python in.
-    pub fn root(&self, context: &Context<'_>) -> Result<TreeId, LockError> {
+    pub(super) fn root(&self, context: &Context<'_>) -> Result<TreeId, LockError> {
         let mut builder = TreeBuilder::new();
         for name in self.roots.keys().chain(self.reached.keys()) {
             if let Some((_, unpacked)) = self.candidates.get(name) {
@@ -136,7 +136,7 @@ impl<'s> System<'s> {
     }
 
     /// The kept package of a name, with its tree.
-    pub fn package(&self, name: &str) -> Option<(&Locked, TreeId)> {
+    pub(super) fn package(&self, name: &str) -> Option<(&Locked, TreeId)> {
         self.candidates
             .get(name)
             .map(|(locked, unpacked)| (locked, unpacked.tree))
@@ -152,7 +152,7 @@ impl<'s> System<'s> {
     }
 
     /// The offer of the interpreter's main package.
-    pub fn interpreter(&self, python: &str) -> Option<&'s Offer> {
+    pub(super) fn interpreter(&self, python: &str) -> Option<&'s Offer> {
         self.chosen.get(&format!("python{python}")).copied()
     }
 
@@ -423,7 +423,7 @@ fn pythons(suites: &Suites) -> Vec<String> {
 
 impl Suites {
     /// A package as a lock says it; the reason is still empty.
-    pub fn locked(&self, offer: &Offer) -> Locked {
+    pub(super) fn locked(&self, offer: &Offer) -> Locked {
         let package = &offer.package;
         Locked {
             kind: FileKind::Deb,

@@ -12,7 +12,7 @@ use super::version::compare;
 
 /// A package, and the suite that offers it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Offer {
+pub(super) struct Offer {
     /// The package.
     pub package: Package,
     /// Which of the loaded suites: an index into their list.
@@ -21,7 +21,7 @@ pub struct Offer {
 
 /// Packages that can be chosen.
 #[derive(Debug, Default)]
-pub struct Universe {
+pub(super) struct Universe {
     architecture: String,
     /// By name; the newest first.
     offers: HashMap<Box<str>, Vec<Offer>>,
@@ -85,11 +85,11 @@ pub enum Unmet {
 }
 
 /// Chosen packages by name.
-pub type Chosen<'u> = BTreeMap<String, &'u Offer>;
+pub(super) type Chosen<'u> = BTreeMap<String, &'u Offer>;
 
 impl Universe {
     /// Nothing yet, for this architecture (`amd64`).
-    pub fn new(architecture: &str) -> Universe {
+    pub(super) fn new(architecture: &str) -> Universe {
         Universe {
             architecture: architecture.to_owned(),
             ..Universe::default()
@@ -97,7 +97,7 @@ impl Universe {
     }
 
     /// Adds a package of a suite. Packages of other architectures are left out.
-    pub fn add(&mut self, package: Package, suite: usize) -> Result<(), Unmet> {
+    pub(super) fn add(&mut self, package: Package, suite: usize) -> Result<(), Unmet> {
         if *package.architecture != *self.architecture && &*package.architecture != "all" {
             return Ok(());
         }
@@ -122,7 +122,7 @@ impl Universe {
     }
 
     /// To be called after the last [`Universe::add`]: knows who provides what.
-    pub fn finish(&mut self) -> Result<(), Unmet> {
+    pub(super) fn finish(&mut self) -> Result<(), Unmet> {
         let mut providers: HashMap<Box<str>, Vec<Provider>> = HashMap::new();
         for offer in self.offers.values().filter_map(|offers| offers.first()) {
             for group in relations(&offer.package, &offer.package.provides, &self.architecture)? {
@@ -147,17 +147,17 @@ impl Universe {
     }
 
     /// The newest package of a name.
-    pub fn newest(&self, name: &str) -> Option<&Offer> {
+    pub(super) fn newest(&self, name: &str) -> Option<&Offer> {
         self.offers.get(name)?.first()
     }
 
     /// Names that exist, in no order.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.offers.keys().map(|name| &**name)
     }
 
     /// Who provides a name that no package has.
-    pub fn providers(&self, name: &str) -> Vec<&str> {
+    pub(super) fn providers(&self, name: &str) -> Vec<&str> {
         let list = self
             .providers
             .get(name)
@@ -167,7 +167,7 @@ impl Universe {
     }
 
     /// The roots and all they depend on. `prefer` names versions that are kept where they still exist and fit.
-    pub fn choose<'u>(
+    pub(super) fn choose<'u>(
         &'u self,
         roots: &[&str],
         prefer: &BTreeMap<String, String>,
@@ -217,7 +217,7 @@ impl Universe {
     }
 
     /// The direct dependencies of a chosen package, among the chosen.
-    pub fn direct<'c>(
+    pub(super) fn direct<'c>(
         &self,
         package: &Package,
         chosen: &'c Chosen<'_>,

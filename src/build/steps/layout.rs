@@ -5,8 +5,8 @@
 //! the table in [`place`](mod@place). No maintainer script runs; the two effects that matter are made here:
 //! the joined certificates, and the names `python3` and `python`.
 
-pub mod glob;
-pub mod place;
+pub(crate) mod glob;
+pub(crate) mod place;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -21,7 +21,7 @@ use place::{CA_BUNDLE, Place, place};
 
 /// What to take of one package.
 #[derive(Debug, Clone, Copy)]
-pub struct Layout<'a> {
+pub(crate) struct Layout<'a> {
     /// The binary package's name, such as `libc6`.
     pub package: &'a str,
     /// Whether the recipe names this package: then its programs and data come along too.
@@ -95,7 +95,7 @@ struct Collision {
 }
 
 /// Decodes the package `deb` into `session` and gives the tree of what a closure takes of it.
-pub fn unpack_deb(
+pub(crate) fn unpack_deb(
     session: &Session,
     deb: &BlobId,
     layout: &Layout<'_>,

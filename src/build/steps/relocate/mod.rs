@@ -42,12 +42,12 @@ use recipe_store::{BlobId, Entry, Session, StoreError, TreeBuilder, TreeId, walk
 use thiserror::Error;
 
 use patch::FilePatch;
-pub use patch::PatchError;
-pub use patches::library_patches;
+pub(crate) use patch::PatchError;
+pub(crate) use patches::library_patches;
 
 /// What relocating needs to know beside the tree.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct RelocateFacts<'a> {
+pub(crate) struct RelocateFacts<'a> {
     /// `3.13`: the closure's Python, if it has one.
     pub python: Option<&'a str>,
     /// What [`library_patches`] made of that Python's source package. Needed by trees that hold
@@ -177,7 +177,7 @@ struct File {
 }
 
 /// Relocates everything in `tree`, which is in closure layout: one package's or a whole closure's.
-pub fn tree(
+pub(crate) fn tree(
     session: &Session,
     tree: &TreeId,
     facts: &RelocateFacts<'_>,

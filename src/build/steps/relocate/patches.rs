@@ -15,7 +15,10 @@ const FOLDER: &str = "debian/patches/";
 /// Reads `packaging`, a `.debian.tar.xz`, and keeps one text: the patches of its series, in order,
 /// that add what Python's library in a closure must not have. A new version of the source package
 /// with the same such patches gives the same blob.
-pub fn library_patches(session: &Session, packaging: &BlobId) -> Result<BlobId, RelocateError> {
+pub(crate) fn library_patches(
+    session: &Session,
+    packaging: &BlobId,
+) -> Result<BlobId, RelocateError> {
     // File name → text. Patches are small; what is not UTF-8 cannot be one that we undo.
     let mut files: BTreeMap<String, String> = BTreeMap::new();
     let mut keep = OnlyFiles(|path: &str, _: u64, content: &mut dyn Read| {

@@ -77,7 +77,7 @@ impl WheelError {
 
 /// What a person may want to know of a wheel that was unpacked. Paths are those in the wheel.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum WheelNote {
+pub(crate) enum WheelNote {
     /// RECORD has another hash or size for this file.
     RecordDiffers {
         /// Which file.
