@@ -33,7 +33,7 @@ use crate::sandbox::Sandbox;
 pub use self::error::{FileError, LockError, Refusal};
 pub use self::follow::{Moved, follow};
 pub use self::make::{Options, Upgrade, lock, out_of_date};
-pub(crate) use self::pip::PIP;
+pub(crate) use self::pip::{PIP, glibc, is_wheel_of_pip};
 
 /// What locking works with.
 pub struct Context<'a> {

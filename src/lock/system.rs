@@ -392,7 +392,7 @@ fn interpreter_packages(version: &str) -> (Vec<String>, Vec<String>) {
         .iter()
         .map(|name| name.replace("{}", version))
         .collect();
-    needed.push("python3-pip-whl".into());
+    needed.push(super::PIP.into());
     let old = version
         .split_once('.')
         .and_then(|(_, minor)| minor.parse::<u32>().ok())
