@@ -56,6 +56,12 @@ fn prepare_folder() -> Utf8PathBuf {
     let new = folder.join(format!("recipe-{}", std::process::id()));
     std::fs::copy(env!("CARGO_BIN_EXE_recipe"), &new).unwrap();
     std::fs::rename(new, helper).unwrap();
+    // Written by another process: no child of ours can hold it open for writing.
+    let deaf = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/deaf.sh");
+    let installed = Command::new("install")
+        .args(["-m", "755", deaf, folder.join("deaf").as_str()])
+        .status();
+    assert!(installed.unwrap().success());
     folder
 }
 
@@ -459,6 +465,20 @@ fn the_end_of_a_program_is_told_as_it_was() {
     assert_eq!(run(&probe(&["exit", "7"])).status, Status::Exited(7));
     assert_eq!(run(&probe(&["signal", "6"])).status, Status::Signalled(6));
     assert_eq!(run(&probe(&["signal", "13"])).status, Status::Signalled(13));
+}
+
+#[test]
+fn the_end_of_a_program_is_told_where_the_caller_ignores_deaths() {
+    let mut spec = probe(&["exit", "3"]);
+    spec.limits.wall = Some(Duration::from_secs(20));
+    for root in [Root::Empty, Root::Host] {
+        spec.root = root;
+        if spec.root == Root::Host {
+            (spec.binds, spec.program) = (Vec::new(), folder().join("probe"));
+        }
+        let outcome = Sandbox::new(folder().join("deaf")).run(&spec, Stdin::Empty);
+        assert_eq!(outcome.unwrap().status, Status::Exited(3));
+    }
 }
 
 #[test]

@@ -76,6 +76,13 @@ pub(super) fn restrict(at: BorrowedFd<'_>, attributes: u64, below: bool) -> Resu
     }
 }
 
+/// Makes the kernel tell of dead children. Whoever started us may ignore SIGCHLD, which programs
+/// inherit; then the dead vanish untold, and who waits for the news waits for ever.
+pub(super) fn hear_of_deaths() {
+    // SAFETY: the default action runs no code of ours.
+    let _ = unsafe { nix::sys::signal::signal(Signal::SIGCHLD, SigHandler::SigDfl) };
+}
+
 /// Gives every signal its default action, and blocks none.
 pub(super) fn reset_signals() {
     for signal in Signal::iterator() {

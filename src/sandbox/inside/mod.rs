@@ -26,8 +26,10 @@ use super::wire::{Failure, Message, Stage};
 pub(super) const HELPER_ARGUMENT: &str = "__sandbox";
 
 /// Turns this process into a sandbox's helper if it was started as one, and then never returns.
-/// A program that uses [`super::Sandbox`] calls it before anything else in `main`.
+/// A program that uses [`super::Sandbox`] calls it before anything else in `main`. Helper or not,
+/// it hears of the deaths of its children from then on, whatever it inherited.
 pub fn helper_main_if_asked() {
+    kernel::hear_of_deaths();
     if std::env::args_os()
         .nth(1)
         .is_some_and(|first| first == HELPER_ARGUMENT)
