@@ -176,6 +176,18 @@ impl StepError {
         }
     }
 
+    /// What several steps can fail for together: no network, an archive that has no mirror, a full
+    /// disk. Everything else is told for itself.
+    pub fn cause(&self) -> String {
+        match (self.store(), self.net()) {
+            (Some(error), _) if error.is_full() => "full".into(),
+            (_, Some(NetError::Offline { .. })) => "offline".into(),
+            (_, Some(NetError::NoMirror { archive })) => format!("no mirror of {archive}"),
+            (_, Some(NetError::Unreachable { .. })) => "unreachable".into(),
+            _ => self.to_string(),
+        }
+    }
+
     /// What the store said, where that is why.
     pub fn store(&self) -> Option<&StoreError> {
         match self {

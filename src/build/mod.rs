@@ -29,7 +29,7 @@ use schedule::Schedule;
 const DOWNLOADS: usize = 12;
 
 /// How often finished steps are made durable while others still run: what a power cut can cost.
-const COMMIT_EVERY: Duration = Duration::from_secs(5);
+const COMMIT_EVERY: Duration = Duration::from_secs(1);
 
 /// What a build works with.
 pub struct Workshop<'a> {
@@ -211,8 +211,9 @@ impl<'p> Run<'p> {
             }
             self.take(report, shop.keep_going, ear);
             if committed.elapsed() > COMMIT_EVERY {
-                shop.session.commit().map_err(BuildError::Store)?;
                 committed = Instant::now();
+                // Nobody waits for it: what fails here fails again in the last commit, and is told.
+                crew.downloads.spawn(|_| drop(shop.session.commit()));
             }
         }
     }
@@ -281,8 +282,8 @@ impl<'p> Run<'p> {
     /// Steps that fail for the same reason are told as one.
     fn fail(&mut self, planned: &Node, error: StepError) {
         let kind = planned.step.kind();
-        let text = error.to_string();
-        let same = |known: &&mut Failure| known.kind == kind && known.error.to_string() == text;
+        let cause = error.cause();
+        let same = |known: &&mut Failure| known.kind == kind && known.error.cause() == cause;
         match self.failures.iter_mut().find(same) {
             Some(known) => known.also.push(planned.subject.clone()),
             None => self.failures.push(Failure {
@@ -366,7 +367,7 @@ fn perform(
         duration: begun.elapsed().as_millis() as u64,
         isolation: Isolation {
             reached: isolation.to_owned(),
-            required: isolation.to_owned(),
+            required: required(step).to_owned(),
         },
         preimage: step.preimage(),
     };
@@ -387,6 +388,15 @@ fn perform(
         output,
         ran: true,
     })
+}
+
+/// The isolation that a step has to reach. A proof may run in place where namespaces are forbidden.
+fn required(step: &Resolved) -> &'static str {
+    match step {
+        Step::Compile { .. } | Step::Check { .. } => "namespaces",
+        Step::Proof { .. } => "none",
+        _ => "in-process",
+    }
 }
 
 /// The one output that each step of ours has.

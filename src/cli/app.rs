@@ -64,7 +64,15 @@ impl App {
     pub(super) fn find(&self, name: &str) -> Result<Found, Failed> {
         let path = Recipe::find(name, &self.config.recipes)?;
         let lock_path = path.with_extension("lock.kdl");
-        let text = read(&path)?;
+        // Recipe::read says what is wrong with a file that cannot be read.
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) => {
+                return Err(
+                    Recipe::read(&path).map_or_else(Failed::from, |_| unreadable(&path, &error))
+                );
+            }
+        };
         let lock_text = match fs::read(&lock_path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
@@ -198,10 +206,6 @@ pub(super) fn write_lock(path: &Utf8Path, lock: &Lock) -> Result<(), Failed> {
             "make its folder writable, or copy the recipe to a folder of your own".into(),
         ))
     })
-}
-
-fn read(path: &Utf8Path) -> Result<Vec<u8>, Failed> {
-    fs::read(path).map_err(|error| unreadable(path, &error))
 }
 
 pub(super) fn unreadable(path: &Utf8Path, error: &std::io::Error) -> Failed {

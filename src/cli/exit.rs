@@ -54,7 +54,14 @@ impl Failed {
                 ClosureError::Store(_) | ClosureError::Read { .. } => STORE,
                 _ => INTEGRITY,
             },
-            Failed::Package(_) | Failed::Store(_) | Failed::File(_) => STORE,
+            Failed::Package(error) => match **error {
+                PackageError::Option { .. } => USAGE,
+                PackageError::Damaged { .. } => INTEGRITY,
+                _ => STORE,
+            },
+            Failed::Store(error) if error.is_corrupt() => INTEGRITY,
+            Failed::Store(error) if matches!(**error, StoreError::NotALink { .. }) => USAGE,
+            Failed::Store(_) | Failed::File(_) => STORE,
             Failed::Damaged(_) => INTEGRITY,
         }
     }

@@ -60,7 +60,14 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     )?;
     let (format, ending) = args.format.package();
     let stem = format!("{}-{}-x86_64-linux", made.memo.name, made.memo.version);
-    let path = here().join(&args.output).join(format!("{stem}.{ending}"));
+    let folder = here().join(&args.output);
+    if !folder.is_dir() {
+        return Err(Failed::Usage(report(
+            format!("{} is not a folder", args.output),
+            "name one that exists: `--output DIR`".into(),
+        )));
+    }
+    let path = folder.join(format!("{stem}.{ending}"));
     let options = package::Options {
         format,
         level: args.level,

@@ -1,7 +1,8 @@
 //! `recipe lock`: every file a build needs, exact and hashed, written beside the recipe.
 
-use super::app::{App, write_lock};
+use super::app::{App, Found, write_lock};
 use super::exit::Failed;
+use super::render::report;
 use crate::lock::{Lock, Upgrade};
 use crate::recipe::Recipe;
 
@@ -11,7 +12,7 @@ pub(super) struct Args {
     /// The recipe, by name or path
     #[arg(value_name = "NAME")]
     name: String,
-    /// Take the newest versions: of everything, or of the packages named
+    /// Take the newest versions: of everything, or of the packages named (after NAME)
     #[arg(long, value_name = "PACKAGE", num_args = 0..)]
     upgrade: Option<Vec<String>>,
     /// Change nothing: fail when the lock is absent or out of date. Needs no network
@@ -28,11 +29,14 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
         app.lock_for(&recipe, &found, &session, true)?;
         return app.say(&format!("{} is up to date", found.lock_path));
     }
-    let previous = app.read_lock(&found)?;
+    let previous = previous(&found, app)?;
     let upgrade = match &args.upgrade {
         None => Upgrade::Nothing,
         Some(names) if names.is_empty() => Upgrade::Everything,
-        Some(names) => Upgrade::These(names.clone()),
+        Some(names) => {
+            known(names, previous.as_ref())?;
+            Upgrade::These(names.clone())
+        }
     };
     let lock = app.make_lock(&recipe, previous.as_ref(), &session, upgrade)?;
     session.commit()?;
@@ -50,6 +54,47 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
         lock.files.len()
     );
     app.say(text.trim_end())
+}
+
+/// The lock before, if it can be read. One that cannot is what this command mends: it is told, and
+/// written anew; but not one that a later version of this program wrote.
+fn previous(found: &Found, app: &App) -> Result<Option<Lock>, Failed> {
+    let failed = match app.read_lock(found) {
+        Ok(lock) => return Ok(lock),
+        Err(failed) => failed,
+    };
+    let text = String::from_utf8_lossy(&found.lock_text);
+    let format = text
+        .lines()
+        .find_map(|line| line.strip_prefix("lock ")?.split(' ').next());
+    let format: Option<u64> = format.and_then(|format| format.parse().ok());
+    if format.is_some_and(|format| format > crate::lock::file::FORMAT) {
+        return Err(failed);
+    }
+    app.tell(&format!(
+        "{} cannot be read, so nothing of it is kept: it is written anew",
+        found.lock_path
+    ));
+    Ok(None)
+}
+
+/// Every name has to be one that the lock knows: a typing mistake would upgrade nothing, silently.
+fn known(names: &[String], previous: Option<&Lock>) -> Result<(), Failed> {
+    let files = || previous.into_iter().flat_map(|lock| &lock.files);
+    for name in names {
+        if files().any(|file| file.name == *name || file.source == *name) {
+            continue;
+        }
+        let near = crate::lock::near::nearest(name, files().map(|file| file.name.as_str()));
+        return Err(Failed::Usage(report(
+            format!("the lock has no package {name} that could be upgraded"),
+            match near.as_slice() {
+                [] => "the lock file lists what there is".to_owned(),
+                near => format!("did you mean {}?", near.join(", ")),
+            },
+        )));
+    }
+    Ok(())
 }
 
 /// What a new lock has that the old one had not, a line for each file.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use miette::{Diagnostic, MietteHandler, MietteHandlerOpts, Report};
+use recipe_store::StoreError;
 
 use super::exit::{self, Failed};
 use crate::build::{Ear, Event};
@@ -66,9 +67,20 @@ fn draw(error: &(dyn Diagnostic + Send + Sync)) -> String {
 }
 
 /// The store states facts; what to do next is said here.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct StoreAdvice<'a>(&'a recipe_store::StoreError);
+#[derive(Debug)]
+struct StoreAdvice<'a>(&'a StoreError);
+
+impl std::fmt::Display for StoreAdvice<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for StoreAdvice<'_> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
 
 impl Diagnostic for StoreAdvice<'_> {
     fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
@@ -79,19 +91,32 @@ impl Diagnostic for StoreAdvice<'_> {
 /// The distribution has moved on, and this recipe's lock has not.
 fn gone_advice(package: &str) -> String {
     format!(
-        "the archive has dropped this version: `recipe lock NAME --upgrade {package}` takes the one \
-         there is now; a mirror that keeps old versions can be named with --debian-mirror; \
+        "the archive has dropped this version: `recipe lock RECIPE --upgrade {package}` takes the one \
+         there is now; a mirror that keeps old versions can be named with --debian-mirror \
+         (or --debian-security-mirror); \
          `lock \"follow\"` in the recipe does the first by itself, unless --locked forbids it"
     )
 }
 
-fn store_advice(error: &recipe_store::StoreError) -> &'static str {
-    if error.is_full() {
-        "make room on the disk (`recipe gc` deletes what no result needs), or put the store elsewhere \
-         with `--store DIR`; what was finished is kept"
-    } else {
-        "check the store's folder and its permissions, or use another one with `--store DIR`; \
-         `recipe store verify` tells whether anything is damaged"
+fn store_advice(error: &StoreError) -> &'static str {
+    match error {
+        error if error.is_full() => {
+            "make room on the disk (`recipe gc` deletes what no result needs), or put the store \
+             elsewhere with `--store DIR`, then run the same command again"
+        }
+        StoreError::Corrupt { .. } | StoreError::Missing { .. } => {
+            "`recipe store repair` drops what is damaged and what needs it; the next build makes it anew"
+        }
+        StoreError::NotALink { .. } => "name another place for the link: `--out-link LINK`",
+        StoreError::Version { .. } => {
+            "use the newer version of recipe, or another store: `--store DIR`"
+        }
+        StoreError::Owner { .. } | StoreError::Exposed { .. } | StoreError::NotAStore { .. } => {
+            "each user has a store of their own: name one with `--store DIR`, or set RECIPE_STORE"
+        }
+        _ => {
+            "check that the folder can be written to; `--store DIR` names another place for the store"
+        }
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     };
     let name = program.to_string_lossy();
     let path = if name.contains('/') {
-        place.join(&*name)
+        place.join(name.trim_start_matches('/'))
     } else {
         place.join("bin").join(&*name)
     };

@@ -11,6 +11,8 @@ use super::render::{bytes, report};
 pub(super) enum Command {
     /// Hash every object again and compare
     Verify,
+    /// Drop what is damaged, so that the next build makes or fetches it anew
+    Repair,
     /// Print the store's folder
     Path,
 }
@@ -19,7 +21,21 @@ pub(super) fn run(command: &Command, app: &App) -> Result<(), Failed> {
     match command {
         Command::Path => app.say(app.config.store.as_str()),
         Command::Verify => verify(app),
+        Command::Repair => repair(app),
     }
+}
+
+fn repair(app: &App) -> Result<(), Failed> {
+    let store = app.store()?;
+    let found = store.verify()?;
+    if found.findings.is_empty() {
+        return app.say(&format!("{} objects: none is damaged", found.objects));
+    }
+    let done = store.drop_damaged(&found)?;
+    let left = found.findings.len() as u64 - done;
+    app.say(&format!(
+        "{done} findings mended or dropped, {left} left alone; build again"
+    ))
 }
 
 fn words(damage: &Damage) -> String {
@@ -50,6 +66,6 @@ fn verify(app: &App) -> Result<(), Failed> {
             found.findings.len(),
             found.objects
         ),
-        "delete the store's folder and build again: every object can be made anew".into(),
+        "`recipe store repair` drops what is damaged; the next build makes it anew".into(),
     )))
 }

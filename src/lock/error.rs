@@ -148,7 +148,9 @@ pub enum LockError {
     #[error("{name} {version} is gone from every mirror, and it cannot be followed: {reason}")]
     #[diagnostic(
         code(lock::cannot_follow),
-        help("run `recipe lock --upgrade {name}`, or name a mirror or a cache that still has it")
+        help(
+            "run `recipe lock RECIPE --upgrade {name}`, or name a mirror or a cache that still has it"
+        )
     )]
     CannotFollow {
         /// The package or project.
@@ -162,7 +164,7 @@ pub enum LockError {
     #[error("Python requirements cannot be resolved without a sandbox")]
     #[diagnostic(
         code(lock::no_sandbox),
-        help("`recipe doctor` tells what this machine lacks")
+        help("run it where /proc is mounted and programs can be started")
     )]
     NoSandbox,
     /// A part of the work ended without an answer.
@@ -178,7 +180,10 @@ pub enum LockError {
     Wheels(Box<dyn Diagnostic + Send + Sync>),
     /// The lock file is not KDL.
     #[error("the lock file cannot be read: {}", mistakes.first().map(ToString::to_string).unwrap_or_default())]
-    #[diagnostic(code(lock::syntax), help("run `recipe lock` to write it anew"))]
+    #[diagnostic(
+        code(lock::syntax),
+        help("restore it from version control, or let `recipe lock RECIPE` write it anew")
+    )]
     Syntax {
         /// The first mistakes.
         #[related]
@@ -269,7 +274,9 @@ pub struct MissingLibrary {
 #[error("the lock file cannot be used: {what}")]
 #[diagnostic(
     code(lock::file),
-    help("it is not meant to be written by hand: run `recipe lock` to write it anew")
+    help(
+        "it is not meant to be written by hand: restore it from version control, or let `recipe lock RECIPE` write it anew"
+    )
 )]
 pub struct FileError {
     /// What is wrong.

@@ -23,7 +23,7 @@ use crate::recipe::{Limits, document};
 pub const FORMAT: u64 = 1;
 
 const HEADER: &str = "// What `recipe lock` found; every build reads exactly this. Commit it beside its recipe.\n\
-                      // `recipe lock` writes it anew, `recipe lock --upgrade` with newer versions.\n";
+                      // `recipe lock RECIPE` brings it up to date, with `--upgrade` to newer versions.\n";
 
 /// The one text of a lock. The order of its files and suites does not matter.
 pub fn write(lock: &Lock) -> String {

@@ -11,7 +11,7 @@ pub mod file;
 mod follow;
 pub mod index;
 mod make;
-mod near;
+pub(crate) mod near;
 pub mod openpgp;
 mod pip;
 pub mod relation;

@@ -1,7 +1,7 @@
 //! A name nobody has, and the names there are → those that were probably meant.
 
 /// The nearest names, the best first, at most five.
-pub(super) fn nearest<'n>(name: &str, all: impl Iterator<Item = &'n str>) -> Vec<String> {
+pub(crate) fn nearest<'n>(name: &str, all: impl Iterator<Item = &'n str>) -> Vec<String> {
     let most = (name.len() / 3).clamp(1, 3);
     let plain = letters(name);
     let mut near: Vec<(usize, &str)> = all

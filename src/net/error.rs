@@ -62,10 +62,7 @@ pub enum NetError {
     },
     /// `--offline` was given and the file is not here.
     #[error("{what} is not in the store, and --offline forbids to fetch it")]
-    #[diagnostic(
-        code(net::offline),
-        help("run once without --offline, or import a bundle")
-    )]
+    #[diagnostic(code(net::offline), help("run once without --offline"))]
     Offline {
         /// The file, as `archive: path`.
         what: String,

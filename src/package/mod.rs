@@ -63,7 +63,7 @@ pub enum PackageError {
     #[error("the closure cannot be read from the store")]
     #[diagnostic(
         code(package::store),
-        help("`recipe store verify` tells what is damaged; building again replaces it")
+        help("`recipe store repair` drops what is damaged; building again makes it anew")
     )]
     Store(#[from] StoreError),
     /// The package could not be written.
@@ -90,7 +90,7 @@ pub enum PackageError {
     #[error("\"{path}\" is damaged in the store: {found} was read where {wanted} was wanted")]
     #[diagnostic(
         code(package::damaged),
-        help("`recipe store verify` removes what is damaged; building again replaces it")
+        help("`recipe store repair` drops what is damaged; building again makes it anew")
     )]
     Damaged {
         /// The file, from the closure's root.

@@ -100,7 +100,7 @@ impl Store {
             None => found(&root)?,
         }
         Ok(Store {
-            folders: Arc::new(Folders::open(root)?),
+            folders: Arc::new(open_or_make(root)?),
         })
     }
 
@@ -145,6 +145,16 @@ impl Folders {
 /// Links to checked-out trees have to work from everywhere.
 fn absolute(path: &Utf8Path) -> Result<Utf8PathBuf> {
     camino::absolute_utf8(path).map_err(|e| StoreError::io("find", path, e))
+}
+
+/// A folder that somebody deleted is made again: what it held is then missing, and can be made anew.
+fn open_or_make(root: Dir) -> Result<Folders> {
+    for folder in FOLDERS {
+        if let Err(rustix::io::Errno::NOENT) = root.try_sub(folder) {
+            root.make(folder, 0o700)?;
+        }
+    }
+    Folders::open(root)
 }
 
 fn make_parents(path: &Utf8Path) -> Result<()> {

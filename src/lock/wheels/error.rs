@@ -121,7 +121,7 @@ pub enum WheelsError {
     #[diagnostic(
         code(lock::not_in_index),
         help(
-            "a cache or another index may have it; `recipe lock --upgrade {project}` takes what there is now"
+            "a cache or another index may have it; `recipe lock RECIPE --upgrade {project}` takes what there is now"
         )
     )]
     Gone {
