@@ -4,56 +4,12 @@ use std::collections::BTreeMap;
 
 use super::error::LockError;
 use super::file::order;
+use super::options::Options;
 use super::suites::Suites;
 use super::system::System;
 use super::{Context, FileKind, Lock, Locked, debian_architecture};
 use crate::elf::Machine;
 use crate::recipe::Recipe;
-
-/// Which locked versions may move.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Upgrade {
-    /// None: a locked version stays while it exists and fits.
-    #[default]
-    Nothing,
-    /// All.
-    Everything,
-    /// These: names of packages, of their source packages, or of Python projects.
-    These(Vec<String>),
-}
-
-/// How to lock.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
-    /// Which locked versions may move.
-    pub upgrade: Upgrade,
-    /// Believe indexes whose `Valid-Until` is past.
-    pub allow_expired: bool,
-    /// What the closure is for: `x86_64-linux`.
-    pub platform: String,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Options {
-            upgrade: Upgrade::Nothing,
-            allow_expired: false,
-            platform: "x86_64-linux".into(),
-        }
-    }
-}
-
-impl Upgrade {
-    fn covers(&self, file: &Locked) -> bool {
-        match self {
-            Upgrade::Nothing => false,
-            Upgrade::Everything => true,
-            Upgrade::These(names) => names
-                .iter()
-                .any(|name| *name == file.name || *name == file.source),
-        }
-    }
-}
 
 /// Asks the world what a recipe needs today. The same recipe, lock and indexes give the same lock.
 ///

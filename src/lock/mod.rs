@@ -13,6 +13,7 @@ pub mod index;
 mod make;
 pub(crate) mod near;
 pub mod openpgp;
+mod options;
 mod pip;
 pub mod relation;
 pub mod release;
@@ -32,7 +33,8 @@ use crate::sandbox::Sandbox;
 
 pub use self::error::{FileError, LockError, Refusal};
 pub use self::follow::{Moved, follow};
-pub use self::make::{Options, Upgrade, lock, out_of_date};
+pub use self::make::{lock, out_of_date};
+pub use self::options::{Options, Upgrade};
 pub(crate) use self::pip::{PIP, glibc, is_wheel_of_pip};
 
 /// What locking works with.

@@ -11,7 +11,7 @@ use reqwest::Url;
 
 use super::candidates::{Unpacked, look_into, side_by_side};
 use super::error::LockError;
-use super::make::{Options, Upgrade};
+use super::options::{Options, Upgrade};
 use super::system::System;
 use super::wheels::{self, WheelsError, fetch};
 use super::{Context, Lock, Locked};

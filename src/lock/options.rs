@@ -1,0 +1,48 @@
+//! [`Options`]: how to lock, and which locked versions may move.
+
+use super::Locked;
+
+/// Which locked versions may move.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Upgrade {
+    /// None: a locked version stays while it exists and fits.
+    #[default]
+    Nothing,
+    /// All.
+    Everything,
+    /// These: names of packages, of their source packages, or of Python projects.
+    These(Vec<String>),
+}
+
+/// How to lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Which locked versions may move.
+    pub upgrade: Upgrade,
+    /// Believe indexes whose `Valid-Until` is past.
+    pub allow_expired: bool,
+    /// What the closure is for: `x86_64-linux`.
+    pub platform: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            upgrade: Upgrade::Nothing,
+            allow_expired: false,
+            platform: "x86_64-linux".into(),
+        }
+    }
+}
+
+impl Upgrade {
+    pub(super) fn covers(&self, file: &Locked) -> bool {
+        match self {
+            Upgrade::Nothing => false,
+            Upgrade::Everything => true,
+            Upgrade::These(names) => names
+                .iter()
+                .any(|name| *name == file.name || *name == file.source),
+        }
+    }
+}
