@@ -94,7 +94,7 @@ impl Config {
             .store
             .clone()
             .or_else(|| get("RECIPE_STORE").map(Utf8PathBuf::from))
-            .or(file.one("store").map(Utf8PathBuf::from))
+            .or_else(|| file.one("store").map(|path| file.folder().join(path)))
             .or_else(|| data_home(&get).map(|home| home.join("recipe/store")))
             .ok_or(ConfigError::NoHome)?;
         let jobs = match (flags.jobs, get("RECIPE_JOBS"), file.number("jobs")?) {
@@ -154,9 +154,11 @@ fn absolute(path: Utf8PathBuf) -> Utf8PathBuf {
 }
 
 fn data_home(get: &impl Fn(&str) -> Option<String>) -> Option<Utf8PathBuf> {
-    get("XDG_DATA_HOME")
-        .map(Utf8PathBuf::from)
-        .or_else(|| get("HOME").map(|home| Utf8PathBuf::from(home).join(".local/share")))
+    get("XDG_DATA_HOME").map(Utf8PathBuf::from).or_else(|| {
+        get("HOME")
+            .filter(|home| home.starts_with('/'))
+            .map(|home| Utf8PathBuf::from(home).join(".local/share"))
+    })
 }
 
 /// The configuration file's nodes: name, then arguments.
@@ -235,6 +237,11 @@ impl File {
         self.values(key)
             .filter_map(|value| value.as_string().map(str::to_owned))
             .collect()
+    }
+
+    /// Relative paths in the file start where the file lies.
+    fn folder(&self) -> &Utf8Path {
+        self.path.parent().unwrap_or(Utf8Path::new("/"))
     }
 
     fn one(&self, key: &str) -> Option<String> {

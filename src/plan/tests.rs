@@ -188,7 +188,7 @@ fn keys_are_pinned() {
         .iter()
         .map(|step| format!("{}\n", step.key()))
         .collect();
-    insta::assert_snapshot!(Digest::of(all.as_bytes()).to_string(), @"dc67a868107c1add07dc74db4fc19ee4f9f2a4981a5321e6e37c992823d9fdf0");
+    insta::assert_snapshot!(Digest::of(all.as_bytes()).to_string(), @"0f99b4cda087d832cb67a74f11a71efd4e27ba59326c3bf4143267c2a9525ad9");
 }
 
 #[test]

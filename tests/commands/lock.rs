@@ -69,3 +69,11 @@ fn a_lock_with_conflict_markers_is_refused_with_its_line() {
         "the lock is left as it was"
     );
 }
+
+#[test]
+fn a_package_that_is_misspelt_after_upgrade_is_refused_with_a_suggestion() {
+    let ran = Scratch::new()
+        .run(["lock", MAIN_JOB, "--upgrade", "requets"])
+        .fails_with(2);
+    assert!(ran.err.contains("did you mean requests?"), "{}", ran.err);
+}

@@ -41,3 +41,35 @@ fn a_variable_that_is_not_utf8_stops_nothing() {
         .expect("it starts");
     assert!(ran.status.success(), "{ran:?}");
 }
+
+#[test]
+fn what_repair_drops_the_next_build_makes_anew() {
+    let Some(sources) = sources() else { return };
+    let scratch = Scratch::new().local(sources);
+    scratch.run(["build", MAIN_JOB, "--locked"]).ok();
+    let id = scratch.closure_id();
+    // The interpreter, which is also in the result: a hard link.
+    let python = scratch.result().join("bin/python3.13");
+    fs::set_permissions(&python, fs::Permissions::from_mode(0o755)).expect("writable");
+    let mut bytes = fs::read(&python).expect("read");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&python, bytes).expect("written");
+    scratch.run(["store", "verify"]).fails_with(5);
+    scratch.run(["store", "repair"]).ok();
+    scratch.store_verifies();
+    scratch.run(["build", MAIN_JOB, "--locked"]).ok();
+    assert_eq!(id, scratch.closure_id());
+    scratch.run(["verify", scratch.result().as_str()]).ok();
+    scratch.store_verifies();
+}
+
+#[test]
+fn a_folder_of_the_store_that_was_deleted_is_made_again() {
+    let Some(sources) = sources() else { return };
+    let scratch = Scratch::new().local(sources);
+    scratch.run(["build", MAIN_JOB, "--locked"]).ok();
+    fs::remove_dir_all(scratch.store().join("trees")).expect("removed");
+    scratch.run(["build", MAIN_JOB, "--locked"]).ok();
+    scratch.run(["verify", scratch.result().as_str()]).ok();
+}
