@@ -3,6 +3,8 @@
 //! An object that is there is never written again, so a damaged one would stay damaged for ever.
 //! Once it is gone, with the traces that lead to it, the steps that made it run again and put it back.
 
+use std::io::ErrorKind::NotFound;
+
 use rustix::fs::FlockOperation;
 
 use crate::disk::Dir;
@@ -58,7 +60,13 @@ impl Store {
         };
         match &finding.damage {
             Damage::Extra => return Ok(false),
-            Damage::Mode { wanted, .. } => return folder.set_mode(&name, *wanted).map(|()| true),
+            Damage::Mode { wanted, .. } => {
+                return match folder.set_mode(&name, *wanted) {
+                    // Its bytes were wrong too, so it was dropped a moment ago.
+                    Err(error) if error.os().is_some_and(|os| os.kind() == NotFound) => Ok(true),
+                    done => done.map(|()| true),
+                };
+            }
             Damage::Bytes { .. } | Damage::Missing | Damage::Kind => {}
         }
         for step in &finding.steps {

@@ -72,6 +72,6 @@ fn a_folder_that_does_not_exist_is_named() {
     let scratch = Scratch::new().local(sources);
     let ran = scratch
         .run(["export", MAIN_JOB, "--locked", "-o", "nowhere"])
-        .fails_with(6);
+        .fails_with(2);
     assert!(ran.err.contains("nowhere"), "{}", ran.err);
 }
