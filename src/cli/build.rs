@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use recipe_store::{Digest, ObjectId, Root, Session, StepKey, Store, TreeId};
+use recipe_store::{Digest, Root, Session, StepKey, Store, TreeId};
 
 use super::app::{App, Found, link_path, now, write_lock};
 use super::exit::Failed;
@@ -76,14 +76,10 @@ pub(super) fn make(name: &str, app: &App, options: &Options) -> Result<Made, Fai
     let begun = Instant::now();
     let found = app.find(name)?;
     let store = app.store()?;
-    if let Some(memo) = Memo::find(&store, &memo::key(&found.text, &found.lock_text))? {
-        let checked_out = store.checked_out(&memo.closure)?.is_some();
-        if checked_out || store.has(&ObjectId::Tree(memo.closure))? {
-            if !checked_out {
-                store.session()?.checkout(&memo.closure)?;
-            }
-            return Ok(Made::known(store, memo, begun));
-        }
+    if let Some(memo) = Memo::find(&store, &memo::key(&found.text, &found.lock_text))?
+        && is_there(&store, &memo)?
+    {
+        return Ok(Made::known(store, memo, begun));
     }
     let recipe = Recipe::read(&found.path)?;
     let session = store.session()?;
@@ -113,6 +109,18 @@ pub(super) fn make(name: &str, app: &App, options: &Options) -> Result<Made, Fai
         relied: built.relied,
         store,
     })
+}
+
+/// Whether the closure is checked out, or can be: parts of it may be gone from the store.
+fn is_there(store: &Store, memo: &Memo) -> Result<bool, Failed> {
+    if store.checked_out(&memo.closure)?.is_some() {
+        return Ok(true);
+    }
+    match store.session()?.checkout(&memo.closure) {
+        Ok(_) => Ok(true),
+        Err(error) if error.is_missing() || error.is_corrupt() => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 impl Made {

@@ -50,6 +50,13 @@ impl Format {
 }
 
 pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
+    let folder = here().join(&args.output);
+    if !folder.is_dir() {
+        return Err(Failed::Usage(report(
+            format!("{} is not a folder", args.output),
+            "name one that exists: `--output DIR`".into(),
+        )));
+    }
     let made = make(
         &args.name,
         app,
@@ -60,13 +67,6 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     )?;
     let (format, ending) = args.format.package();
     let stem = format!("{}-{}-x86_64-linux", made.memo.name, made.memo.version);
-    let folder = here().join(&args.output);
-    if !folder.is_dir() {
-        return Err(Failed::Usage(report(
-            format!("{} is not a folder", args.output),
-            "name one that exists: `--output DIR`".into(),
-        )));
-    }
     let path = folder.join(format!("{stem}.{ending}"));
     let options = package::Options {
         format,
