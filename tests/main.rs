@@ -19,6 +19,7 @@ mod commands {
 
 mod promises {
     mod early_cut_off;
+    mod follow;
     mod interrupted;
     mod relocatable;
     mod reproducible;

@@ -1,5 +1,5 @@
 //! Foreign archives → entries that a [`Sink`] writes: the one way to unpack. Begin at [`unpack_deb`],
-//! [`unpack_tar`] or [`unpack_zip`]; [`TreeSink`] is the sink that fills a store.
+//! [`unpack_tar`] or [`unpack_zip`]; [`TreeSink`] is the sink that fills a store, [`OnlyFiles`] the smallest there is.
 //!
 //! Crates decompress; the containers (ar, tar, zip) are read by our own strict readers, because what
 //! two programs could read differently is refused, never guessed. Every entry passes one guard
@@ -12,6 +12,7 @@
 //! Formats: tar as POSIX.1-2017 `pax`, interchange formats, and the GNU manual's "Basic Tar Format";
 //! zip as APPNOTE.TXT 6.3.10; ar and deb as deb(5) of dpkg.
 
+mod content;
 mod deb;
 mod error;
 mod guard;
@@ -27,6 +28,7 @@ mod zip;
 #[allow(clippy::unwrap_used)]
 mod tests;
 
+pub use content::{OnlyFiles, put_content};
 pub use deb::{unpack_deb, unpack_deb_control};
 pub use error::{ArchiveError, Fault, Kind};
 pub use limits::Limits;

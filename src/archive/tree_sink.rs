@@ -6,10 +6,8 @@ use std::io::Read;
 use recipe_store::{Entry, Session, StoreError, TreeBuilder, TreeId};
 
 use super::Sink;
+use super::content::put_content;
 use super::error::{ArchiveError, escape};
-
-/// Files up to this size are read into one buffer that all share; larger ones are streamed.
-const SMALL: u64 = 1 << 20;
 
 type Map<'a> = Box<dyn FnMut(&str) -> Option<String> + 'a>;
 
@@ -21,7 +19,6 @@ pub struct TreeSink<'a> {
     map: Option<Map<'a>>,
     /// What hard links may name, by the archive's own paths. `None`: left out.
     files: HashMap<Box<str>, Option<Entry>>,
-    buffer: Vec<u8>,
 }
 
 impl<'a> TreeSink<'a> {
@@ -32,7 +29,6 @@ impl<'a> TreeSink<'a> {
             tree: TreeBuilder::new(),
             map: None,
             files: HashMap::new(),
-            buffer: Vec::new(),
         }
     }
 
@@ -68,24 +64,6 @@ impl<'a> TreeSink<'a> {
     fn insert(&mut self, place: &str, entry: Entry) -> Result<(), ArchiveError> {
         self.tree.insert(place, entry).map_err(ArchiveError::sink)
     }
-
-    fn put(
-        &mut self,
-        executable: bool,
-        size: u64,
-        content: &mut dyn Read,
-    ) -> Result<Entry, ArchiveError> {
-        let blob = if size <= SMALL {
-            self.buffer.clear();
-            let read = content.take(size).read_to_end(&mut self.buffer);
-            read.map_err(ArchiveError::sink)?;
-            self.session.put_blob(&self.buffer, executable)
-        } else {
-            self.session.put_reader(content, executable, size)
-        };
-        let blob = blob.map_err(ArchiveError::sink)?;
-        Ok(Entry::File { blob, executable })
-    }
 }
 
 impl Sink for TreeSink<'_> {
@@ -107,7 +85,8 @@ impl Sink for TreeSink<'_> {
             self.files.insert(path.into(), None);
             return Ok(());
         };
-        let entry = self.put(executable, size, content)?;
+        let blob = put_content(self.session, executable, size, content)?;
+        let entry = Entry::File { blob, executable };
         self.files.insert(path.into(), Some(entry.clone()));
         self.insert(&place, entry)
     }

@@ -108,3 +108,7 @@ impl<'p> Schedule<'p> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "schedule_tests.rs"]
+mod tests;

@@ -229,7 +229,7 @@ fn pip_source(plan: &Plan) -> Option<Source> {
     plan.graph()
         .node_weights()
         .find_map(|node| match &node.step {
-            Step::Fetch(source) if source.name == "python3-pip-whl" => Some(source.clone()),
+            Step::Fetch(source) if source.name == lock::PIP => Some(source.clone()),
             _ => None,
         })
 }

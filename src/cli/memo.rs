@@ -26,13 +26,16 @@ pub(super) struct Memo {
 /// Raised when what a build does with the same files changes.
 const VERSION: &str = "recipe-memo 1";
 
-/// The name of the record for these bytes.
+/// The name of the record for these bytes, as this program would build them.
 pub(super) fn key(recipe: &[u8], lock: &[u8]) -> Digest {
-    let mut text = format!("{VERSION} {}\n", env!("CARGO_PKG_VERSION")).into_bytes();
-    for part in [recipe, lock] {
-        text.extend_from_slice(Digest::of(part).as_bytes());
+    let mut text = format!("{VERSION}\n");
+    for (kind, version) in crate::plan::VERSIONS {
+        text.push_str(&format!("{kind} {version}\n"));
     }
-    Digest::of(&text)
+    for part in [recipe, lock] {
+        text.push_str(&format!("{}\n", Digest::of(part)));
+    }
+    Digest::of(text.as_bytes())
 }
 
 impl Memo {

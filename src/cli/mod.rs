@@ -119,7 +119,11 @@ pub fn main() -> ExitCode {
     };
     render::set_up_errors();
     let quiet = cli.global.quiet;
-    let config = match Config::gather(&cli.global, std::env::vars().collect()) {
+    // A variable that is not UTF-8 is none of ours, and no reason to stop.
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let config = match Config::gather(&cli.global, environment) {
         Ok(config) => config,
         Err(error) => return render::fail(&exit::Failed::Usage(error.into())),
     };

@@ -1,7 +1,7 @@
 //! Objects → [`Closure`]: a complete tree that works from any directory. Begin at [`Closure::of`].
 //!
 //! A closure in the store is a tree whose manifest was read; a copy of one, anywhere, is checked
-//! against the manifest that it carries: see [`verify`].
+//! against the manifest that it carries: see [`verify()`].
 
 mod verify;
 
@@ -9,13 +9,8 @@ use miette::Diagnostic;
 use recipe_store::{Entry, Session, TreeId};
 use thiserror::Error;
 
-pub use crate::build::steps::manifest::{Contract, Listed, Manifest};
+pub use crate::build::steps::manifest::{Contract, Listed, Manifest, PATH as MANIFEST};
 pub use verify::{Problem, Report, verify};
-
-use crate::build::steps::manifest::PATH;
-
-/// Where the manifest lies in a closure.
-pub const MANIFEST: &str = PATH;
 
 /// A complete tree in the store, and what its manifest says.
 #[derive(Debug, Clone)]
@@ -30,7 +25,7 @@ impl Closure {
     /// Reads the manifest of the closure `tree`.
     pub fn of(tree: TreeId, session: &Session) -> Result<Closure, ClosureError> {
         let root = session.read_tree(&tree)?;
-        let Some(Entry::File { blob, .. }) = root.get(PATH) else {
+        let Some(Entry::File { blob, .. }) = root.get(MANIFEST) else {
             return Err(ClosureError::NoManifest {
                 place: format!("tree:{}", tree.digest),
             });
@@ -83,14 +78,14 @@ impl Contract {
 #[derive(Debug, Error, Diagnostic)]
 pub enum ClosureError {
     /// There is no manifest.
-    #[error("{place} is not a closure: it has no {PATH}")]
+    #[error("{place} is not a closure: it has no {MANIFEST}")]
     #[diagnostic(help("name the top folder of a closure, such as result/NAME or a copy of it"))]
     NoManifest {
         /// The directory or tree.
         place: String,
     },
     /// The manifest is not understood.
-    #[error("line {line} of {place}/{PATH} is not understood")]
+    #[error("line {line} of {place}/{MANIFEST} is not understood")]
     #[diagnostic(help(
         "the manifest is damaged, or was written by a newer version of recipe: copy the closure again"
     ))]

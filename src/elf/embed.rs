@@ -10,10 +10,8 @@ use super::error::damaged;
 use super::image::{self, EXECUTE, PT_DYNAMIC, PT_INTERP, PT_LOAD, PT_PHDR, READ, Segment, WRITE};
 use super::read::{DT_DEBUG, DT_RELACOUNT, DT_RPATH, DT_RUNPATH, DT_STRSZ, DT_STRTAB};
 use super::sections::Sections;
+use super::stub::MARK;
 use super::{Class, ElfError, EntryStub, Facts, Kind, Machine, PrivateVariable, read};
-
-/// The first bytes of the appended segment: how a program that was done is known.
-pub(super) const MARK: &[u8] = b"recipe stub 0001";
 
 const X86_64: &[u8] = include_bytes!("stub/x86_64.bin");
 const PAGE: u64 = 4096;

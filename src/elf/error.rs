@@ -46,7 +46,7 @@ pub enum ElfError {
     #[diagnostic(code(elf::no_loader), help("a static program runs anywhere as it is"))]
     NoLoader,
 
-    /// It went through [`embed`](super::embed) before.
+    /// It went through [`embed`](super::embed()) before.
     #[error("already holds an entry stub")]
     #[diagnostic(
         code(elf::already),

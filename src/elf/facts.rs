@@ -40,7 +40,7 @@ pub struct Facts {
     pub text_relocations: bool,
     /// It has PT_DYNAMIC: it is linked dynamically, or is a static PIE.
     pub dynamic: bool,
-    /// It holds our entry stub, see [`embed`](super::embed).
+    /// It holds our entry stub, see [`embed`](super::embed()).
     pub entry_stub: bool,
     /// The address it is entered at; 0 for what is never entered.
     pub entry: u64,
@@ -51,7 +51,7 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// A program that the kernel starts through a loader: what [`embed`](super::embed) is for.
+    /// A program that the kernel starts through a loader: what [`embed`](super::embed()) is for.
     /// Libraries that can be run as well are libraries: libc.so.6 has a DT_SONAME, and pam_cap.so no
     /// DT_DEBUG, which linkers put into every program.
     pub fn is_executable_program(&self) -> bool {

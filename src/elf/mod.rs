@@ -1,4 +1,4 @@
-//! Bytes of an ELF file → [`Facts`], and → the same file made relocatable. Begin at [`read`] and [`embed`].
+//! Bytes of an ELF file → [`Facts`], and → the same file made relocatable. Begin at [`read()`] and [`embed()`].
 //!
 //! `read.rs` reads what a file is and needs, `needs.rs` walks from files to the libraries they
 //! reach, `embed.rs` puts the entry stub into a program, `launcher.rs` writes the tiny static program

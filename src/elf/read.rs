@@ -8,8 +8,8 @@ use object::elf;
 use object::endian::Endian as _;
 use object::read::elf::{Dyn as _, FileHeader, ProgramHeader};
 
-use super::embed::MARK;
 use super::error::damaged;
+use super::stub::MARK;
 use super::{Class, ElfError, Facts, Kind, Machine};
 
 /// Reads what an ELF file says about itself. `None`: these bytes are not an ELF file.

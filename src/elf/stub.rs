@@ -1,5 +1,8 @@
 //! [`EntryStub`]: what the stub of one program is told, and the variables it may set.
 
+/// The first bytes of the appended segment: how a program that was done is known.
+pub(super) const MARK: &[u8] = b"recipe stub 0001";
+
 /// What the stub of one program does at every start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntryStub {

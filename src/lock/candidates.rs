@@ -31,15 +31,8 @@ pub(super) struct Unpacked {
     pub(super) elf: BTreeMap<String, Facts>,
 }
 
-/// Fetches and unpacks all of these. The answers are in the order of the questions.
-pub(super) fn unpack_all(
-    context: &Context<'_>,
-    files: &[Locked],
-) -> Vec<Result<Unpacked, LockError>> {
-    side_by_side(files, |file| unpack(context, file))
-}
-
-/// Asks the same of many files at once; what waits for a mirror does not hold up the others.
+/// Asks the same of many files at once; what waits for a mirror does not hold up the others. The
+/// answers are in the order of the questions.
 pub(super) fn side_by_side<T: Send>(
     files: &[Locked],
     ask: impl Fn(&Locked) -> Result<T, LockError> + Sync,
@@ -180,12 +173,7 @@ impl Candidates {
         context: &Context<'_>,
         files: Vec<Locked>,
     ) -> Result<(), LockError> {
-        let new: Vec<Locked> = files
-            .into_iter()
-            .filter(|file| !self.packages.contains_key(&file.name))
-            .collect();
-        let unpacked = unpack_all(context, &new);
-        for (file, unpacked) in new.into_iter().zip(unpacked) {
+        for (file, unpacked) in self.look_into_new(context, files) {
             self.packages.insert(file.name.clone(), (file, unpacked?));
         }
         Ok(())
@@ -197,13 +185,8 @@ impl Candidates {
         context: &Context<'_>,
         files: Vec<Locked>,
     ) -> Result<Vec<Locked>, LockError> {
-        let new: Vec<Locked> = files
-            .into_iter()
-            .filter(|file| !self.packages.contains_key(&file.name))
-            .collect();
-        let unpacked = unpack_all(context, &new);
         let mut gone = Vec::new();
-        for (file, unpacked) in new.into_iter().zip(unpacked) {
+        for (file, unpacked) in self.look_into_new(context, files) {
             match unpacked {
                 Ok(unpacked) => {
                     self.packages.insert(file.name.clone(), (file, unpacked));
@@ -213,6 +196,17 @@ impl Candidates {
             }
         }
         Ok(gone)
+    }
+
+    fn look_into_new(
+        &self,
+        context: &Context<'_>,
+        files: Vec<Locked>,
+    ) -> Vec<(Locked, Result<Unpacked, LockError>)> {
+        let known = |file: &Locked| self.packages.contains_key(&file.name);
+        let new: Vec<Locked> = files.into_iter().filter(|file| !known(file)).collect();
+        let unpacked = side_by_side(&new, |file| unpack(context, file));
+        new.into_iter().zip(unpacked).collect()
     }
 
     /// Forgets a package.

@@ -1,4 +1,4 @@
-//! [`Lock`] ⇄ the text of a lock file. Begin at [`read`] and [`write`].
+//! [`Lock`] ⇄ the text of a lock file. Begin at [`read`] and [`write()`].
 //!
 //! One text for one lock: sorted, one fact in one line, so that a diff shows what moved and no more.
 //! Reading is strict, as a lock is what a build believes: a merge conflict, an unknown field, a

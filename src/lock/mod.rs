@@ -16,9 +16,9 @@ pub mod openpgp;
 mod pip;
 pub mod relation;
 pub mod release;
-pub mod suites;
-pub mod system;
-pub mod universe;
+mod suites;
+mod system;
+mod universe;
 pub mod version;
 pub mod wheels;
 
@@ -33,6 +33,7 @@ use crate::sandbox::Sandbox;
 pub use self::error::{FileError, LockError, Refusal};
 pub use self::follow::{Moved, follow};
 pub use self::make::{Options, Upgrade, lock, out_of_date};
+pub(crate) use self::pip::{PIP, glibc, is_wheel_of_pip};
 
 /// What locking works with.
 pub struct Context<'a> {

@@ -136,6 +136,7 @@ impl Keyring {
     }
 
     /// Fingerprints of the primary keys, upper-case hex.
+    #[cfg(test)]
     pub fn fingerprints(&self) -> Vec<String> {
         self.keys
             .iter()

@@ -1,4 +1,4 @@
-//! The Python requirements of a recipe → locked wheels, and what their modules need. Begin at [`wheels`].
+//! The Python requirements of a recipe → locked wheels, and what their modules need. Begin at [`wheels()`].
 //!
 //! The resolver runs beside the Python that the closure will have: the packages that were just
 //! chosen, merged and laid out. The wheels are then fetched and looked into like the Debian packages.
@@ -19,7 +19,7 @@ use crate::python::{ProjectName, Requirement, Target};
 use crate::recipe::Recipe;
 
 /// The package that has pip's own wheel, for ensurepip and for pip's default index.
-const PIP: &str = "python3-pip-whl";
+pub(crate) const PIP: &str = "python3-pip-whl";
 
 /// Wheels and what is in them, by project.
 pub(super) struct Wheels {
@@ -134,29 +134,37 @@ fn requirements(recipe: &Recipe) -> Result<Vec<Requirement>, WheelsError> {
 
 /// What wheels have to fit: this Python, and the C library that was chosen.
 fn target(system: &System<'_>, python: &str, platform: &str) -> Result<Target, WheelsError> {
-    let version = system
-        .package("libc6")
-        .map(|(file, _)| file.version.clone())
-        .unwrap_or_default();
-    let upstream = version
-        .split_once(':')
-        .map_or(version.as_str(), |(_, upstream)| upstream);
-    let mut numbers = upstream
-        .split(|c: char| !c.is_ascii_digit())
-        .map(|number| number.parse().unwrap_or(0));
-    let glibc = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    let libc = system.package("libc6");
+    let glibc = libc.map_or((0, 0), |(file, _)| glibc(&file.version));
     let architecture = platform.split('-').next().unwrap_or(platform);
     Ok(Target::new(python, glibc, architecture)?)
+}
+
+/// The glibc of a Debian version: `2.41` of `2.41-12+deb13u4`.
+pub(crate) fn glibc(version: &str) -> (u16, u16) {
+    let upstream = version
+        .split_once(':')
+        .map_or(version, |(_, upstream)| upstream);
+    let mut numbers = upstream
+        .split(|c: char| !c.is_ascii_digit())
+        .map(str::parse);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor),
+        _ => (0, 0),
+    }
+}
+
+/// Whether a path of the package [`PIP`] is pip's own wheel.
+pub(crate) fn is_wheel_of_pip(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name.starts_with("pip-") && name.ends_with(".whl")
 }
 
 fn indexes(context: &Context<'_>, system: &System<'_>) -> Result<Vec<Url>, LockError> {
     let mut pip: Option<BlobId> = None;
     if let Some((_, tree)) = system.package(PIP) {
         walk::<StoreError>(context.session, &tree, &mut |path, entry| {
-            let name = path.rsplit('/').next().unwrap_or(path);
-            if let (true, Entry::File { blob, .. }) =
-                (name.starts_with("pip-") && name.ends_with(".whl"), entry)
-            {
+            if let (true, Entry::File { blob, .. }) = (is_wheel_of_pip(path), entry) {
                 pip = Some(*blob);
             }
             Ok(())

@@ -17,7 +17,7 @@ use super::openpgp::Keyring;
 use super::release::Release;
 use super::universe::Universe;
 use super::{Context, Suite};
-use crate::net::{NetError, Wanted, shown};
+use crate::net::{NetError, Wanted, hex, shown};
 
 /// The largest `InRelease` that is read (bytes); real ones have up to 200 kB.
 const MOST_IN_RELEASE: u64 = 8 << 20;
@@ -31,7 +31,7 @@ const PATIENCE: (u32, Duration) = (3, Duration::from_secs(2));
 const ALONE: [&str; 4] = ["sid", "unstable", "experimental", "rc-buggy"];
 
 /// The verified indexes of a release.
-pub struct Suites {
+pub(super) struct Suites {
     /// `amd64`
     architecture: String,
     /// What goes into the lock, one for each suite.
@@ -52,7 +52,7 @@ type Indexed = (Believed, Vec<(String, BlobId)>);
 
 impl Suites {
     /// Loads the suites of `release`. Indexes older than those in `known` are refused.
-    pub fn load(
+    pub(super) fn load(
         context: &Context<'_>,
         release: &str,
         architecture: &str,
@@ -114,7 +114,7 @@ impl Suites {
     }
 
     /// The release they are of.
-    pub fn release(&self) -> &str {
+    pub(super) fn release(&self) -> &str {
         self.suites
             .first()
             .map(|suite| suite.name.as_str())
@@ -122,7 +122,7 @@ impl Suites {
     }
 
     /// The newest index date, seconds since 1970.
-    pub fn date(&self) -> u64 {
+    pub(super) fn date(&self) -> u64 {
         self.suites
             .iter()
             .map(|suite| suite.date)
@@ -131,7 +131,7 @@ impl Suites {
     }
 
     /// A source package of exactly this version, and the archive that has it.
-    pub fn source(
+    pub(super) fn source(
         &self,
         context: &Context<'_>,
         name: &str,
@@ -162,7 +162,7 @@ impl Suites {
     }
 
     /// Packages that hold a file called `name`, by the `Contents` indexes; at most ten.
-    pub fn packages_with(
+    pub(super) fn packages_with(
         &self,
         context: &Context<'_>,
         name: &str,
@@ -329,7 +329,7 @@ impl Loader<'_> {
             name: name.to_owned(),
             archive: archive.to_owned(),
             date: release.date,
-            sha256: hex(bytes),
+            sha256: hex(&Sha256::digest(bytes)),
             keys: signed.keys,
         };
         Ok(Believed { suite, release })
@@ -468,11 +468,4 @@ impl<R: Read> Read for Bounded<R> {
         }
         Ok(count)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }

@@ -1,9 +1,9 @@
 //! What a recipe asks of the distribution → the Debian packages that contribute. Begin at [`System::resolve`].
 //!
-//! Roots are the interpreter's packages, the data every closure has, and what the recipe names. The
-//! closure over their dependencies says which packages *may* be needed, in which version; then only
+//! Roots are the interpreter's packages, the data every closure has, and what the recipe names. What
+//! they depend on, directly or not, says which packages *may* be needed, in which version; then only
 //! those are kept that are roots or hold a library that a kept file reaches. Debian's policy helps:
-//! whoever needs a library depends on its package directly, so most of a closure is never fetched.
+//! whoever needs a library depends on its package directly, so most of what may be needed is never fetched.
 //! No maintainer script runs.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +13,7 @@ use recipe_store::{TreeBuilder, TreeId};
 use super::candidates::{Candidates, Libraries, Unpacked};
 use super::error::{LockError, MissingLibrary, NoInterpreter, UnknownPackage};
 use super::suites::Suites;
-use super::universe::{Closure, Offer, Unmet};
+use super::universe::{Chosen, Offer, Unmet};
 use super::{Context, FileKind, Locked};
 use crate::elf::{self, Answer, Facts, Machine};
 use crate::recipe::Recipe;
@@ -39,9 +39,9 @@ const MANYLINUX: [&str; 5] = [
 ];
 
 /// The Debian part of a lock.
-pub struct System<'s> {
+pub(super) struct System<'s> {
     suites: &'s Suites,
-    closure: Closure<'s>,
+    chosen: Chosen<'s>,
     candidates: Candidates,
     /// Root packages and why.
     roots: BTreeMap<String, String>,
@@ -53,7 +53,7 @@ pub struct System<'s> {
 
 impl<'s> System<'s> {
     /// Chooses packages; `prefer` are versions that stay where they can.
-    pub fn resolve(
+    pub(super) fn resolve(
         context: &Context<'_>,
         suites: &'s Suites,
         recipe: &Recipe,
@@ -69,11 +69,11 @@ impl<'s> System<'s> {
                 .iter()
                 .filter(|name| suites.universe.newest(name).is_some()),
         );
-        let closure = suites
+        let chosen = suites
             .universe
-            .closure(&names, prefer)
+            .choose(&names, prefer)
             // A kept version may have stopped to fit: then all move.
-            .or_else(|_| suites.universe.closure(&names, &BTreeMap::new()))
+            .or_else(|_| suites.universe.choose(&names, &BTreeMap::new()))
             .map_err(|cause| LockError::Unmet {
                 suite: release.to_owned(),
                 cause: Box::new(cause),
@@ -86,7 +86,7 @@ impl<'s> System<'s> {
         let candidates = Candidates::default();
         let mut system = System {
             suites,
-            closure,
+            chosen,
             candidates,
             roots,
             excluded,
@@ -109,11 +109,11 @@ impl<'s> System<'s> {
     }
 
     /// The files of the lock.
-    pub fn files(&self) -> Vec<Locked> {
+    pub(super) fn files(&self) -> Vec<Locked> {
         let all = self.roots.iter().chain(&self.reached);
         let kept = all.filter(|(name, _)| !self.excluded.contains(*name));
         let locked = kept.filter_map(|(name, reason)| {
-            let offer = self.closure.get(name)?.offer;
+            let offer = self.chosen.get(name)?;
             Some(Locked {
                 reason: reason.clone(),
                 ..self.suites.locked(offer)
@@ -123,7 +123,7 @@ impl<'s> System<'s> {
     }
 
     /// The kept packages in one tree, as a distribution would have them installed: enough to run its Python in.
-    pub fn root(&self, context: &Context<'_>) -> Result<TreeId, LockError> {
+    pub(super) fn root(&self, context: &Context<'_>) -> Result<TreeId, LockError> {
         let mut builder = TreeBuilder::new();
         for name in self.roots.keys().chain(self.reached.keys()) {
             if let Some((_, unpacked)) = self.candidates.get(name) {
@@ -136,7 +136,7 @@ impl<'s> System<'s> {
     }
 
     /// The kept package of a name, with its tree.
-    pub fn package(&self, name: &str) -> Option<(&Locked, TreeId)> {
+    pub(super) fn package(&self, name: &str) -> Option<(&Locked, TreeId)> {
         self.candidates
             .get(name)
             .map(|(locked, unpacked)| (locked, unpacked.tree))
@@ -152,17 +152,15 @@ impl<'s> System<'s> {
     }
 
     /// The offer of the interpreter's main package.
-    pub fn interpreter(&self, python: &str) -> Option<&'s Offer> {
-        self.closure
-            .get(&format!("python{python}"))
-            .map(|chosen| chosen.offer)
+    pub(super) fn interpreter(&self, python: &str) -> Option<&'s Offer> {
+        self.chosen.get(&format!("python{python}")).copied()
     }
 
     fn load(&mut self, context: &Context<'_>, names: &[String]) -> Result<(), LockError> {
         let offers = names
             .iter()
-            .filter_map(|name| self.closure.get(name))
-            .map(|chosen| self.suites.locked(chosen.offer));
+            .filter_map(|name| self.chosen.get(name))
+            .map(|offer| self.suites.locked(offer));
         self.candidates.load(context, offers.collect())
     }
 
@@ -187,14 +185,14 @@ impl<'s> System<'s> {
         }
     }
 
-    /// The packages to look into next: what those with unmet needs depend on, else the rest of the closure.
+    /// The packages to look into next: what those with unmet needs depend on, else all the rest.
     fn expand(&self, walk: &Walk) -> Result<Vec<String>, LockError> {
         let mut more = BTreeSet::new();
         for missing in &walk.missing {
-            let Some(chosen) = self.closure.get(&missing.owner) else {
+            let Some(offer) = self.chosen.get(&missing.owner) else {
                 continue;
             };
-            let package = &chosen.offer.package;
+            let package = &offer.package;
             let unmet = |cause: Unmet| LockError::Unmet {
                 suite: self.suites.release().to_owned(),
                 cause: Box::new(cause),
@@ -202,7 +200,7 @@ impl<'s> System<'s> {
             let direct = self
                 .suites
                 .universe
-                .direct(package, &self.closure)
+                .direct(package, &self.chosen)
                 .map_err(unmet)?;
             more.extend(
                 direct
@@ -213,10 +211,7 @@ impl<'s> System<'s> {
         }
         if more.is_empty() {
             // The need of a wheel, or a dependency that was not declared: any library package may be meant.
-            let rest = self
-                .closure
-                .keys()
-                .filter(|name| !self.candidates.has(name));
+            let rest = self.chosen.keys().filter(|name| !self.candidates.has(name));
             more.extend(rest.filter(|name| name.starts_with("lib")).cloned());
         }
         Ok(more.into_iter().collect())
@@ -397,7 +392,7 @@ fn interpreter_packages(version: &str) -> (Vec<String>, Vec<String>) {
         .iter()
         .map(|name| name.replace("{}", version))
         .collect();
-    needed.push("python3-pip-whl".into());
+    needed.push(super::PIP.into());
     let old = version
         .split_once('.')
         .and_then(|(_, minor)| minor.parse::<u32>().ok())
@@ -428,7 +423,7 @@ fn pythons(suites: &Suites) -> Vec<String> {
 
 impl Suites {
     /// A package as a lock says it; the reason is still empty.
-    pub fn locked(&self, offer: &Offer) -> Locked {
+    pub(super) fn locked(&self, offer: &Offer) -> Locked {
         let package = &offer.package;
         Locked {
             kind: FileKind::Deb,

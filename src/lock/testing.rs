@@ -330,8 +330,5 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 pub(super) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    crate::net::hex(&Sha256::digest(bytes))
 }

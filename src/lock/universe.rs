@@ -1,4 +1,4 @@
-//! The packages of all suites of a release, as one choice. Begin at [`Universe::closure`].
+//! The packages of all suites of a release, as one choice. Begin at [`Universe::choose`].
 //!
 //! Of each name the newest version over all suites counts, as apt does when all suites have one
 //! priority. A dependency is met by what was chosen before, else by its first alternative that
@@ -12,7 +12,7 @@ use super::version::compare;
 
 /// A package, and the suite that offers it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Offer {
+pub(super) struct Offer {
     /// The package.
     pub package: Package,
     /// Which of the loaded suites: an index into their list.
@@ -21,7 +21,7 @@ pub struct Offer {
 
 /// Packages that can be chosen.
 #[derive(Debug, Default)]
-pub struct Universe {
+pub(super) struct Universe {
     architecture: String,
     /// By name; the newest first.
     offers: HashMap<Box<str>, Vec<Offer>>,
@@ -84,21 +84,12 @@ pub enum Unmet {
     },
 }
 
-/// A chosen package and who asked for it: `None` for roots.
-#[derive(Debug, Clone)]
-pub struct Chosen<'u> {
-    /// The package.
-    pub offer: &'u Offer,
-    /// The package whose dependency brought it in.
-    pub wanted_by: Option<String>,
-}
-
 /// Chosen packages by name.
-pub type Closure<'u> = BTreeMap<String, Chosen<'u>>;
+pub(super) type Chosen<'u> = BTreeMap<String, &'u Offer>;
 
 impl Universe {
     /// Nothing yet, for this architecture (`amd64`).
-    pub fn new(architecture: &str) -> Universe {
+    pub(super) fn new(architecture: &str) -> Universe {
         Universe {
             architecture: architecture.to_owned(),
             ..Universe::default()
@@ -106,7 +97,7 @@ impl Universe {
     }
 
     /// Adds a package of a suite. Packages of other architectures are left out.
-    pub fn add(&mut self, package: Package, suite: usize) -> Result<(), Unmet> {
+    pub(super) fn add(&mut self, package: Package, suite: usize) -> Result<(), Unmet> {
         if *package.architecture != *self.architecture && &*package.architecture != "all" {
             return Ok(());
         }
@@ -131,7 +122,7 @@ impl Universe {
     }
 
     /// To be called after the last [`Universe::add`]: knows who provides what.
-    pub fn finish(&mut self) -> Result<(), Unmet> {
+    pub(super) fn finish(&mut self) -> Result<(), Unmet> {
         let mut providers: HashMap<Box<str>, Vec<Provider>> = HashMap::new();
         for offer in self.offers.values().filter_map(|offers| offers.first()) {
             for group in relations(&offer.package, &offer.package.provides, &self.architecture)? {
@@ -156,22 +147,17 @@ impl Universe {
     }
 
     /// The newest package of a name.
-    pub fn newest(&self, name: &str) -> Option<&Offer> {
+    pub(super) fn newest(&self, name: &str) -> Option<&Offer> {
         self.offers.get(name)?.first()
     }
 
-    /// All versions of a name, the newest first.
-    pub fn versions(&self, name: &str) -> &[Offer] {
-        self.offers.get(name).map(Vec::as_slice).unwrap_or_default()
-    }
-
     /// Names that exist, in no order.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.offers.keys().map(|name| &**name)
     }
 
     /// Who provides a name that no package has.
-    pub fn providers(&self, name: &str) -> Vec<&str> {
+    pub(super) fn providers(&self, name: &str) -> Vec<&str> {
         let list = self
             .providers
             .get(name)
@@ -181,27 +167,18 @@ impl Universe {
     }
 
     /// The roots and all they depend on. `prefer` names versions that are kept where they still exist and fit.
-    pub fn closure<'u>(
+    pub(super) fn choose<'u>(
         &'u self,
         roots: &[&str],
         prefer: &BTreeMap<String, String>,
-    ) -> Result<Closure<'u>, Unmet> {
-        let mut chosen = Closure::new();
+    ) -> Result<Chosen<'u>, Unmet> {
+        let mut chosen = Chosen::new();
         let mut queue = VecDeque::new();
         for root in roots {
             let offer = self.pick(root, prefer).ok_or_else(|| Unmet::Unknown {
                 name: (*root).to_owned(),
             })?;
-            if chosen
-                .insert(
-                    (*root).to_owned(),
-                    Chosen {
-                        offer,
-                        wanted_by: None,
-                    },
-                )
-                .is_none()
-            {
+            if chosen.insert((*root).to_owned(), offer).is_none() {
                 queue.push_back(offer);
             }
         }
@@ -218,24 +195,17 @@ impl Universe {
                     .iter()
                     .find_map(|alternative| self.meet(alternative, prefer));
                 let found = found.ok_or_else(|| self.unmet(package, &group))?;
-                let by = Some(package.name.to_string());
                 let name = found.package.name.to_string();
-                if let Some(known) = chosen.insert(
-                    name,
-                    Chosen {
-                        offer: found,
-                        wanted_by: by,
-                    },
-                ) {
+                if let Some(known) = chosen.insert(name, found) {
                     // It was chosen before in a version that does not fit here, and versions are fixed once chosen.
-                    let version = known.offer.package.version.clone();
+                    let version = known.package.version.clone();
                     return Err(Unmet::Dependency {
                         package: package.name.to_string(),
                         version: package.version.to_string(),
                         needs: shown(&group),
                         found: format!(
                             "{} {version} was chosen for another package",
-                            known.offer.package.name
+                            known.package.name
                         ),
                     });
                 }
@@ -247,10 +217,10 @@ impl Universe {
     }
 
     /// The direct dependencies of a chosen package, among the chosen.
-    pub fn direct<'c>(
+    pub(super) fn direct<'c>(
         &self,
         package: &Package,
-        chosen: &'c Closure<'_>,
+        chosen: &'c Chosen<'_>,
     ) -> Result<Vec<&'c str>, Unmet> {
         let mut names = Vec::new();
         for group in relations(package, &package.depends, &self.architecture)? {
@@ -323,8 +293,8 @@ impl Universe {
         }
     }
 
-    fn check_conflicts(&self, chosen: &Closure<'_>) -> Result<(), Unmet> {
-        for (name, Chosen { offer, .. }) in chosen {
+    fn check_conflicts(&self, chosen: &Chosen<'_>) -> Result<(), Unmet> {
+        for (name, offer) in chosen {
             let package = &offer.package;
             for alternative in relations(package, &package.conflicts, &self.architecture)?
                 .into_iter()
@@ -333,8 +303,8 @@ impl Universe {
                 // A package never conflicts with itself, also not through what it provides.
                 let real = chosen
                     .get(alternative.name)
-                    .filter(|other| other.offer.package.name != package.name)
-                    .filter(|other| alternative.accepts(&other.offer.package.version));
+                    .filter(|other| other.package.name != package.name)
+                    .filter(|other| alternative.accepts(&other.package.version));
                 let list = self
                     .providers
                     .get(alternative.name)
@@ -347,7 +317,7 @@ impl Universe {
                     })
                     .find(|provider| provider.meets(&alternative));
                 let other = real
-                    .map(|other| &*other.offer.package.name)
+                    .map(|other| &*other.package.name)
                     .or(provided.map(|provider| &*provider.name));
                 if let Some(other) = other {
                     let version = package.version.to_string();
@@ -376,12 +346,12 @@ impl Provider {
 
 fn is_met(
     alternative: &Alternative<'_>,
-    chosen: &Closure<'_>,
+    chosen: &Chosen<'_>,
     providers: &HashMap<Box<str>, Vec<Provider>>,
 ) -> bool {
     let real = chosen
         .get(alternative.name)
-        .is_some_and(|known| alternative.accepts(&known.offer.package.version));
+        .is_some_and(|known| alternative.accepts(&known.package.version));
     let list = || {
         providers
             .get(alternative.name)

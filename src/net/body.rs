@@ -251,8 +251,8 @@ fn continues(range: &str, start: u64, total: Option<u64>) -> bool {
     first == start && first <= last && same && to_end
 }
 
-/// Lower-case hex.
-fn hex(bytes: &[u8]) -> String {
+/// Lower-case hex, as archives write hashes.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text

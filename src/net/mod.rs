@@ -6,7 +6,7 @@
 //! but no total timeout. What is delivered has the expected hash, or is not delivered. Nothing
 //! here trusts a server: names, lengths, types and codings that it sends choose nothing.
 //!
-//! `machine.rs` reads apt's, pip's and uv's configuration; `request.rs` is one GET with its
+//! `machine/` reads apt's, pip's and uv's configuration; `request.rs` is one GET with its
 //! redirects; `body.rs` reads one answer to its end; `retry.rs` says when to try again.
 
 mod body;
@@ -32,6 +32,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use recipe_store::{BlobId, Session};
 use reqwest::Url;
 
+pub(crate) use self::body::hex;
 pub use self::error::{Cause, Mismatch, NetError, Tries, Try, shown};
 pub use self::known::{recall, remember};
 pub use self::machine::{Machine, Said};

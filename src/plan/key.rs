@@ -1,19 +1,35 @@
-//! Resolved [`Step`] → [`StepKey`]: what counts, and what does not. Begin at [`preimage`].
+//! Resolved [`Step`] → [`StepKey`]: what counts, and what does not. Begin at [`Resolved::preimage`](Step::preimage).
 //!
 //! [`tell`] says all that counts to a [`Listener`], in one order for ever. One listener writes the
-//! pre-image that is hashed; `why.rs` reads two pre-images back and names their first difference.
-//! A number per kind of step is raised whenever that kind's result changes; digests pinned in the
-//! tests catch a forgotten raise.
+//! pre-image that is hashed and stored beside the trace, so that two of them can be compared.
+//! A number per kind of step ([`VERSIONS`]) is raised whenever that kind's result changes; digests
+//! pinned in the tests catch a forgotten raise.
 
 use recipe_store::{Digest, ObjectId, StepKey};
 
 use super::step::{Keep, Resolved, Step};
 use crate::recipe::{Check, Trim};
 
+/// What each kind of step does has a number, raised when the same inputs come to something else.
+pub const VERSIONS: [(&str, u32); 12] = [
+    ("fetch", 1),
+    ("unpack-deb", 1),
+    ("unpack-wheel", 1),
+    ("patches", 1),
+    ("relocate", 1),
+    ("scan", 1),
+    ("interpreter", 1),
+    ("compile", 1),
+    ("compose", 1),
+    ("manifest", 1),
+    ("proof", 1),
+    ("check", 1),
+];
+
 /// Hears every fact of a step that can change its result.
 pub trait Listener {
-    /// The kind of step, and the version of what that kind does.
-    fn kind(&mut self, kind: &str, version: u32);
+    /// The kind of step: one of [`VERSIONS`].
+    fn kind(&mut self, kind: &str);
     /// One named fact.
     fn fact(&mut self, name: &str, value: &str);
     /// One named input.
@@ -39,7 +55,9 @@ impl Resolved {
 struct Preimage(String);
 
 impl Listener for Preimage {
-    fn kind(&mut self, kind: &str, version: u32) {
+    fn kind(&mut self, kind: &str) {
+        let version = VERSIONS.iter().find(|(known, _)| *known == kind);
+        let version = version.map_or(0, |(_, version)| *version);
         self.0.push_str(&format!("step {kind} {version}\n"));
     }
     fn fact(&mut self, name: &str, value: &str) {
@@ -54,7 +72,7 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
     match step {
         Step::Fetch(source) => {
             // What the bytes are called, and where they come from, cannot change them.
-            ear.kind("fetch", 1);
+            ear.kind("fetch");
             ear.fact("sha256", &source.sha256);
         }
         Step::UnpackDeb {
@@ -63,7 +81,7 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
             named,
             exclude,
         } => {
-            ear.kind("unpack-deb", 1);
+            ear.kind("unpack-deb");
             ear.object("deb", deb);
             ear.fact("package", package);
             ear.fact("named", yes(*named));
@@ -78,7 +96,7 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
             glibc,
             keep_pth,
         } => {
-            ear.kind("unpack-wheel", 1);
+            ear.kind("unpack-wheel");
             ear.object("wheel", wheel);
             ear.fact("file-name", file_name);
             ear.fact("python", python);
@@ -86,7 +104,7 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
             ear.fact("keep-pth", yes(*keep_pth));
         }
         Step::Patches { packaging } => {
-            ear.kind("patches", 1);
+            ear.kind("patches");
             ear.object("packaging", packaging);
         }
         Step::Relocate {
@@ -94,7 +112,7 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
             patches,
             python,
         } => {
-            ear.kind("relocate", 1);
+            ear.kind("relocate");
             ear.object("tree", tree);
             patches.iter().for_each(|id| ear.object("patches", id));
             python
@@ -102,11 +120,11 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
                 .for_each(|version| ear.fact("python", version));
         }
         Step::Scan { tree } => {
-            ear.kind("scan", 1);
+            ear.kind("scan");
             ear.object("tree", tree);
         }
         Step::Interpreter { layers, python } => {
-            ear.kind("interpreter", 1);
+            ear.kind("interpreter");
             layers.iter().for_each(|id| ear.object("layer", id));
             ear.fact("python", python);
         }
@@ -115,7 +133,7 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
             interpreter,
             python,
         } => {
-            ear.kind("compile", 1);
+            ear.kind("compile");
             ear.object("tree", tree);
             ear.object("interpreter", interpreter);
             ear.fact("python", python);
@@ -125,7 +143,7 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
             trim,
             entries,
         } => {
-            ear.kind("compose", 1);
+            ear.kind("compose");
             for layer in layers {
                 ear.fact("layer", &layer.name);
                 ear.object("tree", &layer.tree);
@@ -146,7 +164,7 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
             version,
             date,
         } => {
-            ear.kind("manifest", 1);
+            ear.kind("manifest");
             ear.object("tree", tree);
             scans.iter().for_each(|id| ear.object("scan", id));
             ear.fact("name", name);
@@ -154,12 +172,12 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
             ear.fact("date", &date.to_string());
         }
         Step::Proof { closure } => {
-            ear.kind("proof", 1);
+            ear.kind("proof");
             ear.object("closure", closure);
             ear.fact("isolation", "namespaces");
         }
         Step::Check { closure, checks } => {
-            ear.kind("check", 1);
+            ear.kind("check");
             ear.object("closure", closure);
             ear.fact("isolation", "namespaces");
             checks.iter().for_each(|check| tell_check(check, ear));

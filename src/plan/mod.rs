@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 use petgraph::graph::{DiGraph, NodeIndex};
 
-pub use key::{Listener, tell};
+pub use key::{Listener, VERSIONS, tell};
 pub use step::{Keep, Layer, Resolved, Source, Step};
 
 use crate::lock::{FileKind, Lock, Locked};
@@ -334,20 +334,13 @@ fn is_interpreter(lock: &Lock, file: &Locked) -> bool {
         .is_some_and(|version| is_interpreter_name(version, &file.name))
 }
 
-/// The glibc that is locked: `2.41` of `2.41-12+deb13u4`.
+/// The glibc that is locked.
 fn glibc(lock: &Lock) -> (u16, u16) {
     let libc = lock
         .files
         .iter()
         .find(|file| file.kind == FileKind::Deb && file.name == "libc6");
-    let version = libc.map_or("", |file| file.version.as_str());
-    let mut numbers = version
-        .split(|char: char| !char.is_ascii_digit())
-        .map(str::parse);
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) => (major, minor),
-        _ => (0, 0),
-    }
+    libc.map_or((0, 0), |file| crate::lock::glibc(&file.version))
 }
 
 /// The binary packages that hold the interpreter and its standard library.

@@ -164,6 +164,15 @@ fn samples() -> Vec<Resolved> {
 }
 
 #[test]
+fn every_kind_of_step_has_a_version() {
+    for step in samples() {
+        let text = String::from_utf8(step.preimage()).expect("text");
+        let version = text.lines().next().expect("a line").rsplit(' ').next();
+        assert_ne!(version, Some("0"), "{text}");
+    }
+}
+
+#[test]
 fn each_sample_has_a_key_of_its_own() {
     let keys: std::collections::BTreeSet<String> = samples()
         .iter()

@@ -1,4 +1,4 @@
-//! [`KdlDocument`] and the table of rules → [`Item`]s, whose shape is right. Begin at
+//! [`KdlDocument`](kdl::KdlDocument) and the table of rules → [`Item`]s, whose shape is right. Begin at
 //! [`Decoder::items`].
 //!
 //! What an item holds was checked against its rule: known name, right number of arguments, known

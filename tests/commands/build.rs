@@ -145,3 +145,24 @@ fn a_store_of_another_kind_of_file_is_refused() {
         .fails_with(6);
     assert!(ran.err.contains("a-file"), "{}", ran.err);
 }
+
+#[test]
+fn a_closure_without_byte_code_holds_none_and_still_works() {
+    let Some(sources) = sources() else { return };
+    let scratch = Scratch::new().local(sources);
+    let path = scratch.work().join("recipes/app/scylla-python.kdl");
+    let text = fs::read_to_string(&path).expect("a recipe");
+    fs::write(
+        &path,
+        text.replace("closure {", "closure {\n        byte-code #false\n"),
+    )
+    .expect("written");
+    scratch.run(["build", MAIN_JOB, "--locked"]).ok();
+    let found = Command::new("find")
+        .arg("-L")
+        .arg(scratch.result())
+        .args(["-name", "*.pyc"])
+        .output();
+    assert!(found.expect("find starts").stdout.is_empty());
+    scratch.run(["verify", scratch.result().as_str()]).ok();
+}

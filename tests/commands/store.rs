@@ -1,4 +1,6 @@
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 
 use crate::support::{MAIN_JOB, Scratch, sources};
@@ -27,4 +29,15 @@ fn one_changed_bit_in_the_store_is_found() {
         .to_string_lossy()
         .into_owned();
     assert!(ran.out.contains(name.trim_end_matches(".x")), "{}", ran.out);
+}
+
+#[test]
+fn a_variable_that_is_not_utf8_stops_nothing() {
+    let scratch = Scratch::new();
+    let ran = scratch
+        .command(["store", "path"])
+        .env("SOMEBODYS", OsStr::from_bytes(b"\xff"))
+        .output()
+        .expect("it starts");
+    assert!(ran.status.success(), "{ran:?}");
 }

@@ -112,3 +112,7 @@ fn entry_link(joined: &Joined<'_>, entry: &EntryPoint) -> Result<(String, Entry)
         .map_or_else(|| format!("../{runs}"), str::to_owned);
     Ok((path, Entry::Symlink { target }))
 }
+
+#[cfg(test)]
+#[path = "compose_tests.rs"]
+mod tests;

@@ -7,6 +7,7 @@ use reqwest::Url;
 
 use super::layout::{self, Layout};
 use super::{Bench, StepError, leaves};
+use crate::lock::is_wheel_of_pip;
 use crate::lock::wheels::fetch::{self as wheels, File};
 use crate::net::Wanted;
 use crate::plan::Source;
@@ -57,15 +58,10 @@ impl PythonIndexes {
         Ok(leaves(bench.session(), &tree)?
             .into_iter()
             .find_map(|(path, entry)| match entry {
-                Entry::File { blob, .. } if is_pip(&path) => Some(blob),
+                Entry::File { blob, .. } if is_wheel_of_pip(&path) => Some(blob),
                 _ => None,
             }))
     }
-}
-
-fn is_pip(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    name.starts_with("pip-") && name.ends_with(".whl")
 }
 
 pub(super) fn fetch(source: &Source, bench: &Bench<'_>) -> Result<BlobId, StepError> {

@@ -5,8 +5,8 @@
 //! the table in [`place`](mod@place). No maintainer script runs; the two effects that matter are made here:
 //! the joined certificates, and the names `python3` and `python`.
 
-pub mod glob;
-pub mod place;
+pub(crate) mod glob;
+pub(crate) mod place;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -15,13 +15,13 @@ use miette::Diagnostic;
 use recipe_store::{BlobId, Entry, Session, StoreError, TreeBuilder, TreeId};
 use thiserror::Error;
 
-use crate::archive::{self, ArchiveError, Limits, Sink};
+use crate::archive::{self, ArchiveError, Limits, Sink, put_content};
 use crate::elf;
 use place::{CA_BUNDLE, Place, place};
 
 /// What to take of one package.
 #[derive(Debug, Clone, Copy)]
-pub struct Layout<'a> {
+pub(crate) struct Layout<'a> {
     /// The binary package's name, such as `libc6`.
     pub package: &'a str,
     /// Whether the recipe names this package: then its programs and data come along too.
@@ -70,7 +70,7 @@ pub enum LayoutError {
     Archive(#[from] ArchiveError),
     /// The store failed.
     #[error("cannot keep the files of {package}")]
-    #[diagnostic(code(closure::layout_store))]
+    #[diagnostic(code(build::layout_store))]
     Store {
         /// The package.
         package: String,
@@ -84,7 +84,7 @@ pub enum LayoutError {
 #[derive(Debug, Error, Diagnostic)]
 #[error("{package}: {first} and {second} differ, but both belong at {path} in the closure")]
 #[diagnostic(
-    code(closure::layout_collision),
+    code(build::layout_collision),
     help("exclude one of them in the recipe's `system` node")
 )]
 struct Collision {
@@ -95,7 +95,7 @@ struct Collision {
 }
 
 /// Decodes the package `deb` into `session` and gives the tree of what a closure takes of it.
-pub fn unpack_deb(
+pub(crate) fn unpack_deb(
     session: &Session,
     deb: &BlobId,
     layout: &Layout<'_>,
@@ -138,20 +138,19 @@ impl<'a> LayoutSink<'a> {
         }
     }
 
+    /// Stores a file, unless its place is excluded; the archive checks what is not read.
     fn put(
         &mut self,
         from: &str,
         to: String,
-        bytes: &[u8],
         executable: bool,
+        size: u64,
+        content: &mut dyn Read,
     ) -> Result<(), ArchiveError> {
         if self.layout.excludes(&to) {
             return Ok(());
         }
-        let blob = self
-            .session
-            .put_blob(bytes, executable)
-            .map_err(ArchiveError::sink)?;
+        let blob = put_content(self.session, executable, size, content)?;
         self.record(from, to, (blob, executable))
     }
 
@@ -294,23 +293,25 @@ impl Sink for LayoutSink<'_> {
         size: u64,
         content: &mut dyn Read,
     ) -> Result<(), ArchiveError> {
-        let place = place(path, self.layout);
-        if place == Place::Drop {
-            return Ok(());
-        }
-        let bytes = read(size, content).map_err(ArchiveError::sink)?;
-        match place {
+        match place(path, self.layout) {
             Place::Drop => Ok(()),
-            Place::At(to) => self.put(path, to, &bytes, executable),
+            Place::At(to) => self.put(path, to, executable, size, content),
             Place::Certificate => {
-                self.certificates.insert(path.to_owned(), bytes);
+                self.certificates
+                    .insert(path.to_owned(), read(size, content)?);
                 Ok(())
             }
-            Place::Library => match library_name(path, &bytes).map_err(ArchiveError::sink)? {
-                // ld.so is the one library that is also started, by its path.
-                Some(name) => self.put(path, format!("lib/{name}"), &bytes, executable),
-                None => Ok(()),
-            },
+            Place::Library => {
+                let bytes = read(size, content)?;
+                match library_name(path, &bytes).map_err(ArchiveError::sink)? {
+                    // ld.so is the one library that is also started, by its path.
+                    Some(name) => {
+                        let to = format!("lib/{name}");
+                        self.put(path, to, executable, size, &mut &bytes[..])
+                    }
+                    None => Ok(()),
+                }
+            }
         }
     }
 
@@ -347,10 +348,12 @@ fn library_name(path: &str, bytes: &[u8]) -> Result<Option<String>, elf::ElfErro
     ))
 }
 
-fn read(size: u64, content: &mut dyn Read) -> std::io::Result<Vec<u8>> {
+fn read(size: u64, content: &mut dyn Read) -> Result<Vec<u8>, ArchiveError> {
     // The size is a claim: it only decides how much is reserved, up to a bound.
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0).min(64 << 20));
-    content.read_to_end(&mut bytes)?;
+    content
+        .read_to_end(&mut bytes)
+        .map_err(ArchiveError::sink)?;
     Ok(bytes)
 }
 

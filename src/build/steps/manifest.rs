@@ -18,7 +18,8 @@
 //! link ../there name
 //! ```
 //!
-//! It lies at one reserved path and does not list itself. Names are escaped as in [`escape`].
+//! It lies at one reserved path and does not list itself. Names are escaped so that a
+//! line splits at its blanks.
 
 use std::fmt::Write as _;
 
@@ -270,7 +271,7 @@ impl Manifest {
             "file" | "program" => {
                 let mut words = rest.splitn(3, ' ');
                 let hash = URL_SAFE_NO_PAD.decode(words.next()?).ok()?;
-                let digest = digest(&hash)?;
+                let digest = Digest::from_bytes(hash.try_into().ok()?);
                 let size = words.next()?.parse().ok()?;
                 let path = below(folder, &unescape(words.next()?)?);
                 let executable = word == "program";
@@ -292,11 +293,6 @@ impl Manifest {
         }
         Some(())
     }
-}
-
-fn digest(bytes: &[u8]) -> Option<Digest> {
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    hex.parse().ok()
 }
 
 fn below(folder: &str, name: &str) -> String {

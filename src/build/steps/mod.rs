@@ -1,18 +1,18 @@
-//! One file for each kind of [`Step`](crate::plan::Step). Begin at [`run`].
+//! One file or folder for each kind of [`Step`]. Begin at [`run`].
 
 pub mod bytecode;
 mod check;
 mod compose;
 mod fetch;
 mod interpreter;
-pub mod layout;
+pub(super) mod layout;
 mod libraries;
-pub mod manifest;
+pub(crate) mod manifest;
 mod proof;
-pub mod relocate;
+pub(super) mod relocate;
 mod scan;
-pub mod trim;
-pub mod wheel;
+mod trim;
+pub(super) mod wheel;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -17,7 +17,7 @@ use crate::recipe::Trim;
 
 /// Decides for one closure.
 #[derive(Debug, Clone)]
-pub struct Trimmer {
+pub(super) struct Trimmer {
     rules: BTreeSet<Trim>,
     /// `site-packages/a/b` for each `site-packages/a/b.*.so` or `….so`.
     compiled: BTreeSet<String>,
@@ -26,7 +26,7 @@ pub struct Trimmer {
 
 impl Trimmer {
     /// `paths` are all files of the closure; rules that look at neighbours need them.
-    pub fn new<'a>(rules: &[Trim], paths: impl IntoIterator<Item = &'a str>) -> Trimmer {
+    pub(super) fn new<'a>(rules: &[Trim], paths: impl IntoIterator<Item = &'a str>) -> Trimmer {
         let mut trimmer = Trimmer {
             rules: rules.iter().copied().collect(),
             compiled: BTreeSet::new(),
@@ -42,7 +42,7 @@ impl Trimmer {
     }
 
     /// Whether the file at `path` stays. Byte code goes where its source goes.
-    pub fn keeps(&self, path: &str) -> bool {
+    pub(super) fn keeps(&self, path: &str) -> bool {
         let source = source_of(path);
         let path = source.as_deref().unwrap_or(path);
         !self.rules.iter().any(|rule| self.takes(*rule, path))

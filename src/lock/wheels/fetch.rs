@@ -3,11 +3,13 @@
 //! A lock names no host, so the address of a wheel is looked up in the page of its project. What
 //! the page says decides nothing: the bytes have the locked hash or are not delivered.
 
+use std::io::Read;
+
 use recipe_store::{BlobId, Session};
 use reqwest::Url;
 
 use super::{Context, WheelsError};
-use crate::archive::{ArchiveError, Limits, Sink, unpack_zip};
+use crate::archive::{ArchiveError, Limits, OnlyFiles, unpack_zip};
 use crate::net::{Net, Wanted};
 use crate::python::index::{self, IndexFile};
 use crate::python::{ProjectName, WheelName, pylock};
@@ -134,49 +136,22 @@ pub fn indexes(
 
 /// The index that is written in pip's own source, inside a wheel of pip.
 pub fn default_index(session: &Session, pip: &BlobId) -> Result<Url, WheelsError> {
-    let mut source = Source::default();
+    let mut text = String::new();
+    let mut source = OnlyFiles(|path: &str, size: u64, content: &mut dyn Read| {
+        if path == "pip/_internal/models/index.py" && size < 1 << 20 {
+            content
+                .read_to_string(&mut text)
+                .map_err(ArchiveError::sink)?;
+        }
+        Ok(())
+    });
     unpack_zip(
         &session.open_blob(pip)?,
         "pip's wheel",
         &Limits::default(),
         &mut source,
     )?;
-    Ok(index::default_index(&source.text)?)
-}
-
-/// Keeps the text of one file of pip.
-#[derive(Default)]
-struct Source {
-    text: String,
-}
-
-impl Sink for Source {
-    fn directory(&mut self, _: &str) -> Result<(), ArchiveError> {
-        Ok(())
-    }
-
-    fn file(
-        &mut self,
-        path: &str,
-        _: bool,
-        size: u64,
-        content: &mut dyn std::io::Read,
-    ) -> Result<(), ArchiveError> {
-        if path == "pip/_internal/models/index.py" && size < 1 << 20 {
-            content
-                .read_to_string(&mut self.text)
-                .map_err(ArchiveError::sink)?;
-        }
-        Ok(())
-    }
-
-    fn symlink(&mut self, _: &str, _: &str) -> Result<(), ArchiveError> {
-        Ok(())
-    }
-
-    fn hard_link(&mut self, _: &str, _: &str) -> Result<(), ArchiveError> {
-        Ok(())
-    }
+    Ok(index::default_index(&text)?)
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Requirements → the [`Locked`] wheels that satisfy them. Begin at [`resolve`].
 //!
-//! uv resolves; it is a pinned source ([`tool`]), runs in the sandbox beside the Python that the
-//! closure will have ([`run`]), and is the one program that is ever given a network. Of its answer
-//! only names, versions, hashes and who needs whom are kept: [`choose`] picks one wheel for each
+//! uv resolves; it is a pinned source (`tool.rs`), runs in the sandbox beside the Python that the
+//! closure will have (`run.rs`), and is the one program that is ever given a network. Of its answer
+//! only names, versions, hashes and who needs whom are kept: `choose.rs` picks one wheel for each
 //! project, and [`fetch`] brings files by name and hash from whatever index the machine has.
 
 mod choose;

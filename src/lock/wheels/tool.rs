@@ -1,11 +1,13 @@
 //! The pinned resolver: `uv.lock.kdl` → a file to run.
 
+use std::io::Read;
+
 use camino::Utf8PathBuf;
 use kdl::{KdlDocument, KdlNode};
 use recipe_store::{Entry, Isolation, ObjectId, Session, StepKey, Trace, Tree, TreeId};
 
 use super::{Context, WheelsError, fetch};
-use crate::archive::{ArchiveError, Limits, Sink, unpack_zip};
+use crate::archive::{ArchiveError, Limits, OnlyFiles, put_content, unpack_zip};
 
 const PINNED: &str = include_str!("../uv.lock.kdl");
 
@@ -72,67 +74,30 @@ impl Tool {
             sha256: &self.sha256,
         };
         let wheel = fetch::fetch(&file, context.net, session, context.indexes)?;
-        let mut sink = Program {
-            session,
-            tree: Tree::new(),
-        };
+        let mut tree = Tree::new();
+        // `*.data/scripts/uv` is all that is kept, as `uv`.
+        let mut program = OnlyFiles(|path: &str, size: u64, content: &mut dyn Read| {
+            if path.split_once('/').map(|(_, rest)| rest) != Some("scripts/uv") {
+                return Ok(());
+            }
+            let blob = put_content(session, true, size, content)?;
+            let executable = true;
+            tree.insert("uv", Entry::File { blob, executable })
+                .map_err(ArchiveError::sink)
+        });
         unpack_zip(
             &session.open_blob(&wheel)?,
             &self.path,
             &Limits::default(),
-            &mut sink,
+            &mut program,
         )?;
-        if sink.tree.is_empty() {
+        if tree.is_empty() {
             let reason = format!("{} holds no program uv", self.path);
             return Err(WheelsError::Tool { reason });
         }
-        let tree = session.put_tree(&sink.tree)?;
+        let tree = session.put_tree(&tree)?;
         remember(session, preimage, tree)?;
         Ok(tree)
-    }
-}
-
-/// Keeps `*.data/scripts/uv` as `uv`.
-struct Program<'a> {
-    session: &'a Session,
-    tree: Tree,
-}
-
-impl Sink for Program<'_> {
-    fn directory(&mut self, _: &str) -> Result<(), ArchiveError> {
-        Ok(())
-    }
-
-    fn file(
-        &mut self,
-        path: &str,
-        _: bool,
-        size: u64,
-        content: &mut dyn std::io::Read,
-    ) -> Result<(), ArchiveError> {
-        if path
-            .split_once('/')
-            .is_none_or(|(_, rest)| rest != "scripts/uv")
-        {
-            return Ok(());
-        }
-        let blob = self
-            .session
-            .put_reader(content, true, size)
-            .map_err(ArchiveError::sink)?;
-        let entry = Entry::File {
-            blob,
-            executable: true,
-        };
-        self.tree.insert("uv", entry).map_err(ArchiveError::sink)
-    }
-
-    fn symlink(&mut self, _: &str, _: &str) -> Result<(), ArchiveError> {
-        Ok(())
-    }
-
-    fn hard_link(&mut self, _: &str, _: &str) -> Result<(), ArchiveError> {
-        Ok(())
     }
 }
 

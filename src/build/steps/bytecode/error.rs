@@ -12,7 +12,7 @@ pub enum BytecodeError {
     /// The interpreter is not the one the closure has.
     #[error("byte code for {wanted} was wanted, but the interpreter makes it for {found}")]
     #[diagnostic(
-        code(bytecode::version),
+        code(build::bytecode_version),
         help("the interpreter that compiles must have the closure's version")
     )]
     Version {
@@ -24,7 +24,7 @@ pub enum BytecodeError {
     /// The interpreter ended, or said something that is no answer.
     #[error("the interpreter stopped while it compiled {path}: {reason}")]
     #[diagnostic(
-        code(bytecode::worker),
+        code(build::bytecode_worker),
         help("if it is this file's fault, leave the file out of the closure")
     )]
     Worker {

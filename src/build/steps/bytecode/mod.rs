@@ -5,7 +5,7 @@
 //! start (740 ms instead of 200 ms for the modules of scylla-python). What Python itself writes
 //! depends on time and path; here it does not: headers are hash-based and unchecked (PEP 552),
 //! the file name inside is relative to the closure (the importer puts the real one in its place,
-//! so tracebacks are right), and the compiling process imports nothing ([`worker`]). The bytes
+//! so tracebacks are right), and the compiling process imports nothing (`worker.rs`). The bytes
 //! depend on the source, its path in the closure and the interpreter, not on order, grouping,
 //! hash seed, or the machine: one step per input tree, in any number of processes.
 

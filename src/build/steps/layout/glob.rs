@@ -1,10 +1,10 @@
-//! Pattern and path → whether the recipe meant that path. Begin at [`matches`].
+//! Pattern and path → whether the recipe meant that path. Begin at [`matches()`].
 //!
 //! `?` is one character and `*` any number, neither crosses `/`; `**` is any number of anything.
 //! A pattern that names a folder means all that is inside.
 
 /// Whether `pattern` means `path`, both relative and with `/` between parts.
-pub fn matches(pattern: &str, path: &str) -> bool {
+pub(crate) fn matches(pattern: &str, path: &str) -> bool {
     let pattern = pattern.trim_matches('/');
     let folder = path.match_indices('/').map(|(end, _)| &path[..end]);
     let pattern: Vec<char> = pattern.chars().collect();

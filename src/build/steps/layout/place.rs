@@ -30,11 +30,11 @@ use super::Layout;
 pub(crate) const TRIPLET: &str = "x86_64-linux-gnu";
 
 /// The joined certificates.
-pub const CA_BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
+pub(crate) const CA_BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
 
 /// Where a file goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub(crate) enum Place {
     /// Nowhere.
     Drop,
     /// To this path.
@@ -46,7 +46,7 @@ pub enum Place {
 }
 
 /// Where the file or link at `path` (relative, as the package has it) goes.
-pub fn place(path: &str, layout: &Layout<'_>) -> Place {
+pub(crate) fn place(path: &str, layout: &Layout<'_>) -> Place {
     let named = layout.named;
     let inside = path.strip_prefix("usr/").unwrap_or(path);
     let Some((top, rest)) = inside.split_once('/') else {

@@ -42,12 +42,12 @@ use recipe_store::{BlobId, Entry, Session, StoreError, TreeBuilder, TreeId, walk
 use thiserror::Error;
 
 use patch::FilePatch;
-pub use patch::PatchError;
-pub use patches::library_patches;
+pub(crate) use patch::PatchError;
+pub(crate) use patches::library_patches;
 
 /// What relocating needs to know beside the tree.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct RelocateFacts<'a> {
+pub(crate) struct RelocateFacts<'a> {
     /// `3.13`: the closure's Python, if it has one.
     pub python: Option<&'a str>,
     /// What [`library_patches`] made of that Python's source package. Needed by trees that hold
@@ -72,7 +72,7 @@ pub enum RelocateError {
     /// A text that an edit replaces is not there.
     #[error("{file}: expected to find \"{text}\", to replace it")]
     #[diagnostic(
-        code(closure::relocate_absent),
+        code(build::relocate_absent),
         help(
             "this version of the package is built differently from those we know: lock another version, or report it"
         )
@@ -85,7 +85,7 @@ pub enum RelocateError {
     },
     /// A text is left that must not be.
     #[error("{file}: \"{text}\" is left after all edits")]
-    #[diagnostic(code(closure::relocate_left), help("{}", layer.help()))]
+    #[diagnostic(code(build::relocate_left), help("{}", layer.help()))]
     Left {
         /// The file, as a closure path or below Python's library.
         file: String,
@@ -96,7 +96,7 @@ pub enum RelocateError {
     },
     /// A patch of the distribution cannot be undone.
     #[error("{file}: a patch of the distribution cannot be undone")]
-    #[diagnostic(code(closure::relocate_patch))]
+    #[diagnostic(code(build::relocate_patch))]
     Patch {
         /// The file below Python's library.
         file: String,
@@ -108,7 +108,7 @@ pub enum RelocateError {
     /// The source package is not what it should be.
     #[error("the packaging part of Python's source package cannot be used: {what}")]
     #[diagnostic(
-        code(closure::relocate_packaging),
+        code(build::relocate_packaging),
         help("lock again; if the error stays, the suite's packaging has a new form: report it")
     )]
     Packaging {
@@ -122,7 +122,7 @@ pub enum RelocateError {
     /// A file of Python's library is not UTF-8.
     #[error("{file} is not UTF-8, as a file of Python's library is")]
     #[diagnostic(
-        code(closure::relocate_text),
+        code(build::relocate_text),
         help("the package is damaged or not what its name says")
     )]
     NotText {
@@ -131,7 +131,7 @@ pub enum RelocateError {
     },
     /// A program or library cannot be edited.
     #[error("{file} cannot be made relocatable")]
-    #[diagnostic(code(closure::relocate_elf))]
+    #[diagnostic(code(build::relocate_elf))]
     Elf {
         /// The file.
         file: String,
@@ -142,7 +142,7 @@ pub enum RelocateError {
     /// pip's wheel is not a zip archive as wheels are.
     #[error("{file} is not a sound wheel")]
     #[diagnostic(
-        code(closure::relocate_wheel),
+        code(build::relocate_wheel),
         help("the package is damaged or not what its name says: lock another version")
     )]
     Wheel {
@@ -151,7 +151,7 @@ pub enum RelocateError {
     },
     /// The store failed.
     #[error("cannot read or keep a file while relocating")]
-    #[diagnostic(code(closure::relocate_store))]
+    #[diagnostic(code(build::relocate_store))]
     Store(#[from] StoreError),
 }
 
@@ -177,7 +177,7 @@ struct File {
 }
 
 /// Relocates everything in `tree`, which is in closure layout: one package's or a whole closure's.
-pub fn tree(
+pub(crate) fn tree(
     session: &Session,
     tree: &TreeId,
     facts: &RelocateFacts<'_>,

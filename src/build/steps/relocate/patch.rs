@@ -14,7 +14,7 @@ pub enum PatchError {
     /// The text is not a unified diff.
     #[error("line {line} of the patch is not what a unified diff has there: {text:?}")]
     #[diagnostic(
-        code(closure::patch_malformed),
+        code(build::patch_malformed),
         help("the distribution's source package has a patch in a form we do not know; report it")
     )]
     Malformed {
@@ -28,7 +28,7 @@ pub enum PatchError {
         "hunk {hunk} (line {line} of the patched file) is not in the file, so it cannot be undone"
     )]
     #[diagnostic(
-        code(closure::patch_does_not_reverse),
+        code(build::patch_does_not_reverse),
         help(
             "the binary package and the source package are of different versions: lock again, so that both move together"
         )

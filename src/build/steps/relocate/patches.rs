@@ -8,32 +8,46 @@ use recipe_store::{BlobId, Session};
 
 use super::patch::{self, FilePatch};
 use super::{RelocateError, python};
-use crate::archive::{self, ArchiveError, Compression, Limits, Sink};
+use crate::archive::{self, ArchiveError, Compression, Limits, OnlyFiles};
 
 const FOLDER: &str = "debian/patches/";
 
 /// Reads `packaging`, a `.debian.tar.xz`, and keeps one text: the patches of its series, in order,
 /// that add what Python's library in a closure must not have. A new version of the source package
 /// with the same such patches gives the same blob.
-pub fn library_patches(session: &Session, packaging: &BlobId) -> Result<BlobId, RelocateError> {
-    let mut files = PatchFiles::default();
+pub(crate) fn library_patches(
+    session: &Session,
+    packaging: &BlobId,
+) -> Result<BlobId, RelocateError> {
+    // File name → text. Patches are small; what is not UTF-8 cannot be one that we undo.
+    let mut files: BTreeMap<String, String> = BTreeMap::new();
+    let mut keep = OnlyFiles(|path: &str, _: u64, content: &mut dyn Read| {
+        if let Some(name) = path.strip_prefix(FOLDER) {
+            let mut bytes = Vec::new();
+            content
+                .read_to_end(&mut bytes)
+                .map_err(ArchiveError::sink)?;
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            files.insert(name.to_owned(), text);
+        }
+        Ok(())
+    });
     let file = session.open_blob(packaging)?;
     archive::unpack_tar(
         file,
         Compression::Xz,
         "the packaging of Python",
         &Limits::default(),
-        &mut files,
+        &mut keep,
     )?;
     let series = files
-        .0
         .get("series")
         .ok_or_else(|| RelocateError::Packaging {
             what: format!("it has no {FOLDER}series"),
         })?;
     let mut text = String::new();
     for name in names(series) {
-        let patch = files.0.get(name).ok_or_else(|| RelocateError::Packaging {
+        let patch = files.get(name).ok_or_else(|| RelocateError::Packaging {
             what: format!("{FOLDER}{name} is missing"),
         })?;
         if python::is_undone_by(patch) {
@@ -67,44 +81,6 @@ fn names(series: &str) -> impl Iterator<Item = &str> {
     series
         .lines()
         .filter_map(|line| line.split('#').next()?.split_whitespace().next())
-}
-
-/// File name → text. Patches are small; what is not UTF-8 cannot be one that we undo.
-#[derive(Default)]
-struct PatchFiles(BTreeMap<String, String>);
-
-impl Sink for PatchFiles {
-    fn directory(&mut self, _path: &str) -> Result<(), ArchiveError> {
-        Ok(())
-    }
-
-    fn file(
-        &mut self,
-        path: &str,
-        _executable: bool,
-        _size: u64,
-        content: &mut dyn Read,
-    ) -> Result<(), ArchiveError> {
-        if let Some(name) = path.strip_prefix(FOLDER) {
-            let mut bytes = Vec::new();
-            content
-                .read_to_end(&mut bytes)
-                .map_err(ArchiveError::sink)?;
-            self.0.insert(
-                name.to_owned(),
-                String::from_utf8_lossy(&bytes).into_owned(),
-            );
-        }
-        Ok(())
-    }
-
-    fn symlink(&mut self, _path: &str, _target: &str) -> Result<(), ArchiveError> {
-        Ok(())
-    }
-
-    fn hard_link(&mut self, _path: &str, _to: &str) -> Result<(), ArchiveError> {
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub(super) fn relocate(path: &str, mut bytes: Vec<u8>) -> Result<Option<Vec<u8>>
 }
 
 /// How the program at `path` starts. A host's preloads and the data of bare hosts concern all; that
-/// argv[0] must lead to the program concerns Python, which finds its library by it.
+/// `argv[0]` must lead to the program concerns Python, which finds its library by it.
 fn stub(path: &str) -> EntryStub {
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
     let up = "../".repeat(path.matches('/').count());

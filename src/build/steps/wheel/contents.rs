@@ -1,5 +1,5 @@
 //! The entries of a wheel, as they stream by: blobs in the store, and the few texts that say how
-//! the rest is meant. [`Contents`] is the [`Sink`] of this room.
+//! the rest is meant. [`Contents`] is the [`Sink`] of this step.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -7,10 +7,8 @@ use std::io::{self, Read};
 use recipe_store::{BlobId, Session};
 use sha2::{Digest as _, Sha256};
 
-use crate::archive::{ArchiveError, Sink};
+use crate::archive::{ArchiveError, Sink, put_content};
 
-/// Files up to this size go to the store in one piece.
-const IN_MEMORY: u64 = 1 << 20;
 /// Most bytes of a text that is kept: METADATA, RECORD and their kin.
 const LARGEST_TEXT: u64 = 64 << 20;
 /// Enough of a script to see its first line.
@@ -106,14 +104,7 @@ impl Sink for Contents<'_> {
             text: Vec::new(),
             limit,
         };
-        let blob = if size <= IN_MEMORY {
-            let mut bytes = Vec::with_capacity(size as usize);
-            reader.read_to_end(&mut bytes).map_err(ArchiveError::sink)?;
-            self.session.put_blob(&bytes, executable)
-        } else {
-            self.session.put_reader(&mut reader, executable, size)
-        };
-        let blob = blob.map_err(ArchiveError::sink)?;
+        let blob = put_content(self.session, executable, size, &mut reader)?;
         let Tee { sha256, text, .. } = reader;
         let file = File {
             blob,

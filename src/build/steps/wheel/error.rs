@@ -15,7 +15,7 @@ pub enum WheelError {
     /// Its tags do not fit the closure.
     #[error("{wheel} does not run on {target}")]
     #[diagnostic(
-        code(wheel::does_not_run),
+        code(build::wheel_does_not_run),
         help("it is for {}; `recipe lock` chooses one that fits", offered.join(", "))
     )]
     DoesNotRun {
@@ -29,7 +29,7 @@ pub enum WheelError {
     /// A text in it cannot be read.
     #[error("{wheel}: {cause}")]
     #[diagnostic(
-        code(wheel::bad),
+        code(build::wheel_bad),
         help("the file is as its author made it: use another version, or tell the author")
     )]
     Bad {
@@ -41,7 +41,7 @@ pub enum WheelError {
     /// It contradicts itself, or wants a place that is not its own.
     #[error("{wheel}: {reason}")]
     #[diagnostic(
-        code(wheel::layout),
+        code(build::wheel_layout),
         help("the file is as its author made it: use another version, or tell the author")
     )]
     Layout {
@@ -77,7 +77,7 @@ impl WheelError {
 
 /// What a person may want to know of a wheel that was unpacked. Paths are those in the wheel.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum WheelNote {
+pub(crate) enum WheelNote {
     /// RECORD has another hash or size for this file.
     RecordDiffers {
         /// Which file.

@@ -115,14 +115,8 @@ impl<'a> Layout<'a> {
         )?;
         let mut notes = facts.notes;
         notes.append(&mut self.notes);
-        self.scripts.sort();
         let tree = builder.finish(self.session)?;
-        Ok(UnpackedWheel {
-            tree,
-            scripts: self.scripts,
-            metadata: facts.metadata,
-            notes,
-        })
+        Ok(UnpackedWheel { tree, notes })
     }
 
     /// A file of `X.data/`: its first folder says what it is.

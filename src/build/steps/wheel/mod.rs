@@ -8,7 +8,7 @@
 //! ```
 //!
 //! pip is not run. Every byte goes from the zip into the store once and is hashed on the way;
-//! [`contents`] collects, [`layout`] says where each file goes, [`check`] compares the wheel with
+//! `contents.rs` collects, `layout.rs` says where each file goes, `check.rs` compares the wheel with
 //! what it says of itself. Nothing depends on time, place or order, so a wheel and the options
 //! give one tree everywhere. Specification: PEP 427 and its successor, the binary distribution
 //! format of the Python packaging guide.
@@ -23,14 +23,13 @@ mod tests;
 use recipe_store::{BlobId, Session, TreeId};
 
 use crate::archive::{Limits, unpack_zip};
-use crate::python::metadata::Metadata;
 use crate::python::{Target, WheelName};
 
-pub use error::{WheelError, WheelNote};
+pub(crate) use error::{WheelError, WheelNote};
 
 /// What besides its bytes decides how a wheel is unpacked.
 #[derive(Debug, Clone, Copy)]
-pub struct WheelOptions<'a> {
+pub(crate) struct WheelOptions<'a> {
     /// The wheel's file name: it says project, version and where the wheel runs.
     pub file_name: &'a str,
     /// The Python and libc inside the closure.
@@ -43,13 +42,9 @@ pub struct WheelOptions<'a> {
 
 /// A wheel, unpacked.
 #[derive(Debug, Clone)]
-pub struct UnpackedWheel {
+pub(crate) struct UnpackedWheel {
     /// Its files in the closure's layout.
     pub tree: TreeId,
-    /// Programs under `bin/`, sorted.
-    pub scripts: Vec<String>,
-    /// What METADATA says.
-    pub metadata: Metadata,
     /// What a person may want to know.
     pub notes: Vec<WheelNote>,
 }
@@ -59,7 +54,7 @@ pub struct UnpackedWheel {
 /// # Errors
 /// When the wheel does not run on the target, breaks a rule of its format, or wants a place that
 /// is not its own. Nothing is visible in the store then but loose blobs.
-pub fn unpack_wheel(
+pub(crate) fn unpack_wheel(
     session: &Session,
     wheel: &BlobId,
     options: &WheelOptions<'_>,
