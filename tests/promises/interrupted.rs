@@ -1,6 +1,9 @@
-use std::process::Command;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{Fault, MAIN_JOB, Scratch, Server, is_root, skip, sources};
 
@@ -29,24 +32,112 @@ fn kill_9_at_any_moment_leaves_a_sound_store_and_the_next_build_succeeds() {
 }
 
 #[test]
-fn nothing_that_was_started_outlives_kill_9() {
+fn every_signal_ends_a_build_and_all_it_started_within_a_second() {
     let Some(sources) = sources() else { return };
     let scratch = Scratch::new().local(sources);
-    let mut child = scratch.start(["build", MAIN_JOB, "--locked"]);
-    thread::sleep(Duration::from_millis(1200));
-    // See above.
-    let _ = child.kill();
-    child.wait().expect("ended");
-    thread::sleep(Duration::from_secs(1));
-    let store = scratch.store();
-    let alive = Command::new("pgrep").args(["-f", store.as_str()]).output();
-    if let Ok(alive) = alive {
-        assert!(
-            alive.stdout.is_empty(),
-            "{}",
-            String::from_utf8_lossy(&alive.stdout)
-        );
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::KILL] {
+        let mut build = hearing(&scratch.command(["build", MAIN_JOB, "--locked"]));
+        let mut build = build.spawn().expect("started");
+        let number = build.id();
+        let started = wait_for_descendants(number, 3);
+        // Stopped, it starts no more of them while we write them down.
+        send(number, Signal::STOP);
+        let started = [started, descendants(number)].concat();
+        send(number, signal);
+        send(number, Signal::CONT);
+        let since = Instant::now();
+        let status = build.wait().expect("ended");
+        assert_eq!(status.signal(), Some(signal.as_raw()), "{status}");
+        while started.iter().any(Process::is_alive) {
+            assert!(since.elapsed() < Duration::from_secs(1), "{started:?}");
+            thread::sleep(Duration::from_millis(5));
+        }
+        scratch.store_verifies();
     }
+    scratch.run(["build", MAIN_JOB, "--locked"]).ok();
+}
+
+/// The same command, deaf to no signal: a shell's background jobs ignore SIGINT, and what they
+/// start inherits that.
+fn hearing(command: &Command) -> Command {
+    let mut hearing = Command::new("env");
+    hearing
+        .arg("--default-signal=INT,TERM,HUP")
+        .arg(command.get_program())
+        .args(command.get_args())
+        .current_dir(command.get_current_dir().expect("a folder"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => hearing.env(name, value),
+            None => hearing.env_remove(name),
+        };
+    }
+    hearing
+}
+
+/// A process, not to be confused with a later one of the same number.
+#[derive(Debug, Clone)]
+struct Process {
+    number: u32,
+    parent: u32,
+    since: String,
+}
+
+impl Process {
+    fn find(number: u32) -> Option<Process> {
+        let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
+        // The name before it may hold anything.
+        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+        (*fields.first()? != "Z").then_some(Process {
+            number,
+            parent: fields.get(1)?.parse().ok()?,
+            since: (*fields.get(19)?).to_owned(),
+        })
+    }
+
+    fn is_alive(&self) -> bool {
+        Process::find(self.number).is_some_and(|now| now.since == self.since)
+    }
+}
+
+fn descendants(of: u32) -> Vec<Process> {
+    let names = std::fs::read_dir("/proc").expect("/proc").flatten();
+    let mut all: Vec<Process> = names
+        .filter_map(|entry| Process::find(entry.file_name().to_str()?.parse().ok()?))
+        .collect();
+    let mut family = Vec::new();
+    let mut parents = vec![of];
+    while let Some(parent) = parents.pop() {
+        let (children, others) = all
+            .into_iter()
+            .partition(|process| process.parent == parent);
+        let children: Vec<Process> = children;
+        parents.extend(children.iter().map(|child| child.number));
+        family.extend(children);
+        all = others;
+    }
+    family
+}
+
+/// Helper, first process and program: the build is in the middle of a step that runs something.
+fn wait_for_descendants(of: u32, count: usize) -> Vec<Process> {
+    let since = Instant::now();
+    loop {
+        let found = descendants(of);
+        if found.len() >= count {
+            return found;
+        }
+        assert!(since.elapsed() < Duration::from_secs(60), "{found:?}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn send(number: u32, signal: Signal) {
+    let process = i32::try_from(number).ok().and_then(Pid::from_raw);
+    kill_process(process.expect("a process"), signal).expect("sent");
 }
 
 #[test]
