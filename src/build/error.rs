@@ -182,7 +182,9 @@ impl StepError {
         match (self.store(), self.net()) {
             (Some(error), _) if error.is_full() => "full".into(),
             (_, Some(NetError::Offline { .. })) => "offline".into(),
-            (_, Some(NetError::NoMirror { archive })) => format!("no mirror of {archive}"),
+            (_, Some(NetError::NoMirror { archive })) => {
+                format!("no mirror of {}", archive.trim_end_matches("-security"))
+            }
             (_, Some(NetError::Unreachable { .. })) => "unreachable".into(),
             _ => self.to_string(),
         }

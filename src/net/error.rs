@@ -69,14 +69,7 @@ pub enum NetError {
     },
     /// Nothing on this machine says where the archive is.
     #[error("no mirror of the {archive} archive is configured")]
-    #[diagnostic(
-        code(net::no_mirror),
-        help(
-            "name one: add `--{} URL` to the command, or set {}=URL",
-            flag_of(archive),
-            variable_of(archive)
-        )
-    )]
+    #[diagnostic(code(net::no_mirror), help("name one: {}", setting_of(archive)))]
     NoMirror {
         /// `debian`, `debian-security`, `python`.
         archive: String,
@@ -123,21 +116,20 @@ impl NetError {
     }
 }
 
-/// The flag that names a mirror of `archive`.
-fn flag_of(archive: &str) -> String {
-    if archive == "python" {
-        "python-index".into()
-    } else {
-        format!("{archive}-mirror")
+/// What to set where an archive has no mirror: one setting, as a flag and as a variable.
+fn setting_of(archive: &str) -> String {
+    let setting = |flag: &str| {
+        let variable = flag.to_uppercase().replace('-', "_");
+        format!("add `--{flag} URL` to the command, or set RECIPE_{variable}=URL")
+    };
+    match archive {
+        "python" => setting("python-index"),
+        "debian" => setting("debian-mirror"),
+        _ => format!(
+            "{}; the security archive is looked for beside it (`--debian-security-mirror URL` names another)",
+            setting("debian-mirror")
+        ),
     }
-}
-
-/// The environment variable that does.
-fn variable_of(archive: &str) -> String {
-    format!(
-        "RECIPE_{}",
-        flag_of(archive).to_uppercase().replace('-', "_")
-    )
 }
 
 /// What was tried, one line each.
