@@ -7,7 +7,9 @@
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use rustix::net::Shutdown;
@@ -27,6 +29,8 @@ pub struct Running {
     program: Utf8PathBuf,
     pid: u32,
     control: Arc<OwnedFd>,
+    /// Closes when the keeper is done; nothing is ever sent.
+    ended: Receiver<()>,
     keeper: Option<JoinHandle<Result<Outcome, SandboxError>>>,
 }
 
@@ -47,9 +51,13 @@ impl Running {
             },
         )?;
         let (pid, control) = (started.pid, Arc::clone(&started.control));
+        let (open, ended) = channel();
         let keeper = std::thread::Builder::new()
             .name("sandbox".into())
-            .spawn(move || keep(started, said))
+            .spawn(move || {
+                let _open = open;
+                keep(started, said)
+            })
             .map_err(|e| SandboxError::system(&spec.program, "starting a thread", e))?;
         Ok(Running {
             stdin: Some(File::from(to_program)),
@@ -57,6 +65,7 @@ impl Running {
             program: spec.program.clone(),
             pid,
             control,
+            ended,
             keeper: Some(keeper),
         })
     }
@@ -64,6 +73,11 @@ impl Running {
     /// The program's process id on this machine, good for reading `/proc/<pid>/maps` while it runs.
     pub fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// Waits at most so long for the end. Tells whether it has come.
+    pub fn ends_within(&self, time: Duration) -> bool {
+        self.ended.recv_timeout(time) != Err(RecvTimeoutError::Timeout)
     }
 
     /// Kills the program and all that it started. [`Running::wait`] then tells

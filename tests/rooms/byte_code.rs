@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use recipe::build::steps::bytecode::{BytecodeError, Compilers, compile_tree};
@@ -313,4 +314,36 @@ fn an_interpreter_that_breaks_is_told_with_its_last_words() {
     let compilers = Compilers::new(sandbox, Utf8Path::new("/"), "/bin/sh", "3.13");
     let error = compile_tree(&scratch.session, &tree, &compilers).unwrap_err();
     assert!(matches!(&error, BytecodeError::Worker { .. }), "{error}");
+}
+
+/// What is told of a program of `tests/data/` that is no interpreter.
+fn told(program: &str) -> String {
+    let scratch = Scratch::new();
+    // More than a pipe takes.
+    let tree = scratch.tree(&[("lib/python3.13/x.py".to_owned(), vec![b'\n'; 4 << 20])]);
+    let sandbox = Sandbox::new(env!("CARGO_BIN_EXE_recipe"));
+    let program = Utf8Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data")
+        .join(program);
+    let compilers = Compilers::new(sandbox, Utf8Path::new("/"), program, "3.13");
+    let error = compile_tree(&scratch.session, &tree, &compilers).unwrap_err();
+    error.to_string()
+}
+
+#[test]
+fn an_interpreter_that_falls_silent_and_never_ends_does_not_hold_us_up() {
+    let since = Instant::now();
+    for program in ["mute.sh", "mute-after-hello.sh"] {
+        let told = told(program);
+        assert!(told.contains("closed its output"), "{told}");
+    }
+    assert!(since.elapsed() < Duration::from_secs(60));
+}
+
+#[test]
+fn an_interpreter_that_dies_at_work_is_told_with_its_signal() {
+    for _ in 0..20 {
+        let told = told("dies-after-hello.sh");
+        assert!(told.contains("ended by signal 9"), "{told}");
+    }
 }

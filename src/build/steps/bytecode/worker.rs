@@ -9,6 +9,7 @@
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -21,6 +22,8 @@ const WORKER: &str = include_str!("worker.py");
 const LARGEST_ANSWER: u32 = 256 << 20;
 /// Address space of a worker: far more than the largest real source needs.
 const MEMORY: u64 = 4 << 30;
+/// How long a worker that has closed its output may take to end.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// One source.
 pub(super) struct Source {
@@ -181,9 +184,9 @@ impl Worker {
                     answer(read_answer(stdout).map_err(fail)?).map_err(fail)
                 })
                 .collect();
-            if answers.is_err() {
+            if let Err(failure) = &answers {
                 // Its end of the pipe must close, or the feeder would wait for ever.
-                running.kill();
+                end(running, &failure.error);
             }
             let fed = feeder
                 .join()
@@ -201,6 +204,7 @@ impl Worker {
     fn post_mortem(self, failure: Failure) -> BytecodeError {
         let Failure { path, error } = failure;
         drop((self.stdin, self.stdout));
+        end(&self.running, &error);
         let outcome = match self.running.wait() {
             Ok(outcome) => outcome,
             Err(error) => return error.into(),
@@ -209,6 +213,7 @@ impl Worker {
             Status::Exited(code) => format!("it ended with code {code}"),
             Status::Signalled(signal) => format!("it was ended by signal {signal}"),
             Status::TimedOut => "it took too long".into(),
+            Status::Stopped if is_end(&error) => "it closed its output and went on".into(),
             Status::TooMuchOutput | Status::Stopped => error.to_string(),
         };
         let said = String::from_utf8_lossy(&outcome.stderr);
@@ -218,6 +223,19 @@ impl Worker {
         });
         BytecodeError::Worker { path, reason }
     }
+}
+
+/// Sees to it that a worker which gave no good answer ends. One that said nothing more is about to,
+/// and is waited for, because how it ends is the reason that people want to read.
+fn end(running: &Running, error: &io::Error) {
+    if !(is_end(error) && running.ends_within(GRACE)) {
+        running.kill();
+    }
+}
+
+/// Whether an answer broke off because its output was closed.
+fn is_end(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::UnexpectedEof
 }
 
 fn feed(stdin: &mut BufWriter<File>, sources: &[Source]) -> io::Result<()> {

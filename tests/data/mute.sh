@@ -1,0 +1,3 @@
+#!/bin/sh
+# Closes its output and never ends.
+exec >&- sleep 1000
