@@ -26,7 +26,8 @@ const FORBIDDEN: &str = "SANDBOX_TEST_FORBIDDEN";
 /// Set in a copy of this program that has made a mount below this folder.
 const INPUT: &str = "SANDBOX_TEST_INPUT";
 
-/// The folder with `recipe` (the helper) and `probe`, both executable by everybody.
+/// The folder with `recipe` (the helper), `deaf` (the same, deaf to deaths) and `probe`, executable
+/// by everybody.
 fn folder() -> &'static Utf8Path {
     static FOLDER_ONCE: OnceLock<Utf8PathBuf> = OnceLock::new();
     FOLDER_ONCE.get_or_init(|| match std::env::var(FOLDER) {
@@ -685,7 +686,7 @@ fn all_of_this_holds_for_an_ordinary_user_too() {
     let public = Scratch::new();
     let everybody = std::fs::Permissions::from_mode(0o755);
     std::fs::set_permissions(public.path(), everybody).unwrap();
-    for name in ["recipe", "probe"] {
+    for name in ["recipe", "probe", "deaf"] {
         std::fs::copy(folder().join(name), public.path().join(name)).unwrap();
     }
     let copy = public.path().join("tests");
