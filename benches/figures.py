@@ -205,10 +205,32 @@ class Run:
         self.pairs("export", "`tar \\| zstd -9`", ours, lambda: plain(1))
         self.pairs("export", f"`tar \\| zstd -9 -T{cores}`", ours, lambda: plain(cores))
         self.row("size, exported", "absolute", f"{size / 1e6:.1f} MB")
+        took = self.command("export", NAME, "--level", "19")[0]
+        slow = next(self.work.glob("*.tar.zst")).stat().st_size
+        self.row("size, exported at the slowest level", "absolute", f"{slow / 1e6:.1f} MB in {took:.0f} s")
+
+    def without_byte_code(self):
+        recipe = self.work / f"recipes/app/{NAME}.kdl"
+        kept = recipe.read_text()
+        recipe.write_text(kept.replace("closure {", "closure {\n        byte-code #false\n"))
+        self.command("build", NAME, "--locked", "-o", "sources only")
+        total = self.bytes_in((self.work / "sources only").resolve())
+        sizes = []
+        for level in ("9", "19"):
+            self.command("export", NAME, "--level", level)
+            sizes.append(next(self.work.glob("*.tar.zst")).stat().st_size / 1e6)
+        recipe.write_text(kept)
+        self.command("build", NAME, "--locked")
+        self.row("sizes without byte code: unpacked, exported, at the slowest level", "absolute",
+                 f"{total / 1e6:.1f}, {sizes[0]:.1f}, {sizes[1]:.1f} MB")
+
+    @staticmethod
+    def bytes_in(folder):
+        files = [p for p in folder.rglob("*") if p.is_file() and not p.is_symlink()]
+        return sum(p.stat().st_size for p in files)
 
     def sizes(self):
-        files = [p for p in self.closure.rglob("*") if p.is_file() and not p.is_symlink()]
-        total = sum(p.stat().st_size for p in files)
+        total = self.bytes_in(self.closure)
         self.row("size, unpacked, with byte code", "absolute", f"{total / 1e6:.1f} MB")
         self.row("memory, the most of any command above", "absolute", f"{self.memory / 1000:.0f} MB")
 
@@ -246,7 +268,7 @@ def main():
         run.prepare()
         print("| what | held against | figure |\n| --- | --- | --- |")
         for figure in (run.from_nothing, run.requirement_changed, run.nothing_changed, run.tree_missing,
-                       run.export, run.sizes, run.starts):
+                       run.export, run.sizes, run.without_byte_code, run.starts):
             figure()
     finally:
         subprocess.run(["chmod", "-R", "u+w", run.place])
