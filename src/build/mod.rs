@@ -12,10 +12,13 @@ pub mod steps;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use petgraph::graph::NodeIndex;
-use recipe_store::{Isolation, ObjectId, Recorded, Session, StepKey, Trace, TreeId};
+use recipe_store::{
+    Committed, Isolation, ObjectId, Recorded, Session, StepKey, StoreError, Trace, TreeId,
+};
 
 pub use error::{BuildError, Failure, StepError};
 pub use event::{Deaf, Ear, Event};
@@ -85,6 +88,7 @@ pub fn build(plan: &Plan, shop: &Workshop<'_>, ear: &dyn Ear) -> Result<Built, B
         guarded: None,
     };
     let (report, reports) = channel();
+    let broken = Mutex::new(None);
     let driven = work.in_place_scope(|work| {
         downloads.in_place_scope(|downloads| {
             run.drive(
@@ -94,16 +98,19 @@ pub fn build(plan: &Plan, shop: &Workshop<'_>, ear: &dyn Ear) -> Result<Built, B
                     work,
                     downloads,
                     report: &report,
+                    broken: &broken,
                 },
                 &reports,
             )
         })
     });
     // What was made is kept, whatever became of the rest: the next build goes on from here.
-    let committed = shop.session.commit().map_err(BuildError::Store);
+    keep_first(&broken, shop.session.commit());
     driven?;
-    committed?;
-    run.finish()
+    match broken.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(error) => Err(BuildError::Store(error)),
+        None => run.finish(),
+    }
 }
 
 fn pool(threads: usize) -> Result<rayon::ThreadPool, BuildError> {
@@ -159,6 +166,15 @@ struct Crew<'c, 's> {
     work: &'c rayon::Scope<'s>,
     downloads: &'c rayon::Scope<'s>,
     report: &'s Sender<Report>,
+    /// Why an early commit failed: what comes after it only says that one did.
+    broken: &'s Mutex<Option<StoreError>>,
+}
+
+fn keep_first(broken: &Mutex<Option<StoreError>>, commit: recipe_store::Result<Committed>) {
+    if let Err(error) = commit {
+        let mut broken = broken.lock().unwrap_or_else(PoisonError::into_inner);
+        broken.get_or_insert(error);
+    }
 }
 
 struct Run<'p> {
@@ -212,8 +228,9 @@ impl<'p> Run<'p> {
             self.take(report, shop.keep_going, ear);
             if committed.elapsed() > COMMIT_EVERY {
                 committed = Instant::now();
-                // Nobody waits for it: what fails here fails again in the last commit, and is told.
-                crew.downloads.spawn(|_| drop(shop.session.commit()));
+                // Nobody waits for it; the last commit tells what failed here.
+                crew.downloads
+                    .spawn(|_| keep_first(crew.broken, shop.session.commit()));
             }
         }
     }

@@ -162,7 +162,7 @@ fn everything_holds_on_musl_with_busybox() {
     )
     .expect("written");
     fs::write(place.path().join("etc/hosts"), "127.0.0.1 localhost\n").expect("written");
-    let mounts = "mount -t proc proc \"$root/proc\"; mount --bind /dev \"$root/dev\"";
+    let mounts = "mount -t proc proc \"$root/proc\"; mount --rbind /dev \"$root/dev\"";
     let words = [
         "/opt/c/bin/python3",
         "-B",
@@ -199,7 +199,7 @@ fn everything_holds_on_an_older_distribution() {
         r#"mount -t tmpfs t "$root/tmp"; cd "$root/tmp"; mkdir up work all
 mount -t overlay o -o lowerdir='{root}',upperdir=up,workdir=work all
 mkdir -p all/opt/c; cp "$root/probe.py" all/; mount --bind "$root/opt/c" all/opt/c
-mount -t proc proc all/proc; mount --bind /dev all/dev; root=$root/tmp/all"#
+mount -t proc proc all/proc; mount --rbind /dev all/dev; root=$root/tmp/all"#
     );
     let words = [
         "/opt/c/bin/python3",
