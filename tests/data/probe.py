@@ -359,7 +359,11 @@ def host_names():
 @check
 def locales():
     code = "import locale; print(locale.setlocale(locale.LC_ALL, ''), locale.setlocale(locale.LC_ALL, 'C.UTF-8'))"
-    seen = [python(code, env={**os.environ, "LC_ALL": value}).strip() for value in ("C.UTF-8", "C.utf8", "C")]
+    values = ["C.UTF-8", "C"]
+    # The host's locales come first; before glibc 2.35 they have one spelling of this name.
+    if not os.path.isdir("/usr/lib/locale/C.UTF-8"):
+        values.append("C.utf8")
+    seen = [python(code, env={**os.environ, "LC_ALL": value}).strip() for value in values]
     python("import locale; locale.setlocale(locale.LC_ALL, '')", env={**os.environ, "LC_ALL": "", "LANG": "C.UTF-8"})
     return seen
 
