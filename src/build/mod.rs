@@ -32,7 +32,7 @@ use schedule::Schedule;
 const DOWNLOADS: usize = 12;
 
 /// How often finished steps are made durable while others still run: what a power cut can cost.
-const COMMIT_EVERY: Duration = Duration::from_secs(1);
+const COMMIT_EVERY: Duration = Duration::from_secs(2);
 
 /// What a build works with.
 pub struct Workshop<'a> {
