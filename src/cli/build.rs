@@ -92,6 +92,12 @@ pub(super) fn make(name: &str, app: &App, options: &Options) -> Result<Made, Fai
         version: recipe.version.clone(),
         closure: built.closure,
         date,
+        formats: recipe
+            .package
+            .formats
+            .iter()
+            .map(|format| format.value.name().to_owned())
+            .collect(),
         files: recipe
             .files_read()
             .iter()

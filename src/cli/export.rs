@@ -10,7 +10,7 @@ use super::build::{Made, Options, make};
 use super::config::here;
 use super::exit::Failed;
 use super::render::{bytes, report};
-use crate::package;
+use crate::package::{self, Format};
 
 /// What `recipe export` takes.
 #[derive(Debug, clap::Args)]
@@ -18,35 +18,27 @@ pub(super) struct Args {
     /// The recipe, by name or path
     #[arg(value_name = "NAME")]
     name: String,
-    /// Format of the archive
-    #[arg(long, value_name = "FORMAT", value_enum, default_value = "tar.zst")]
-    format: Format,
+    /// Format of the archive: tar.zst or tar.gz [default: those that the recipe's `package` names,
+    /// else tar.zst]
+    #[arg(long, value_name = "FORMAT", value_parser = format)]
+    format: Option<Format>,
     /// Folder the archive is written to, under its usual name
     #[arg(long, short, value_name = "DIR", default_value = ".")]
     output: Utf8PathBuf,
-    /// How hard to compress: 1 to 19 for tar.zst [default: 9], 1 to 9 for tar.gz [default: 6]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=19))]
+    /// How hard to compress: 1 to 20 for tar.zst [default: 9], 1 to 9 for tar.gz [default: 6]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=20))]
     level: Option<i32>,
+    /// The smallest archive, however long it takes: the highest level
+    #[arg(long, conflicts_with = "level")]
+    best: bool,
     /// Fail rather than change the lock
     #[arg(long)]
     locked: bool,
 }
 
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Format {
-    #[value(name = "tar.zst")]
-    TarZst,
-    #[value(name = "tar.gz")]
-    TarGz,
-}
-
-impl Format {
-    fn package(self) -> (package::Format, &'static str) {
-        match self {
-            Format::TarZst => (package::Format::TarZst, "tar.zst"),
-            Format::TarGz => (package::Format::TarGz, "tar.gz"),
-        }
-    }
+/// A format by its name, for clap.
+fn format(name: &str) -> Result<Format, String> {
+    Format::of_name(name).ok_or_else(|| "wanted tar.zst or tar.gz".into())
 }
 
 pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
@@ -65,17 +57,49 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
             keep_going: false,
         },
     )?;
-    let (format, ending) = args.format.package();
+    let formats = match args.format {
+        Some(format) => vec![format],
+        None => named(&made.memo.formats),
+    };
+    for format in formats {
+        export(&made, args, app, format, &folder)?;
+    }
+    Ok(())
+}
+
+/// The formats of these names; tar.zst where there is none.
+fn named(names: &[String]) -> Vec<Format> {
+    let formats: Vec<_> = names
+        .iter()
+        .filter_map(|name| Format::of_name(name))
+        .collect();
+    if formats.is_empty() {
+        return vec![Format::TarZst];
+    }
+    formats
+}
+
+fn export(
+    made: &Made,
+    args: &Args,
+    app: &App,
+    format: Format,
+    folder: &Utf8Path,
+) -> Result<(), Failed> {
     let stem = format!("{}-{}-x86_64-linux", made.memo.name, made.memo.version);
-    let path = folder.join(format!("{stem}.{ending}"));
+    let path = folder.join(format!("{stem}.{}", format.extension()));
     let options = package::Options {
         format,
-        level: args.level,
+        level: if args.best {
+            Some(*format.levels().end())
+        } else {
+            args.level
+        },
         top: stem,
         epoch: made.memo.date,
         threads: u32::try_from(app.config.jobs).unwrap_or(u32::MAX),
     };
-    let written = write(&made, &options, &path)?;
+    let written = write(made, &options, &path)?;
     let name = path.strip_prefix(here()).unwrap_or(&path);
     app.say(&format!(
         "{name}\n  {}, blake3:{}",

@@ -17,6 +17,8 @@ pub(super) struct Memo {
     pub(super) closure: TreeId,
     /// SOURCE_DATE_EPOCH, seconds since 1970.
     pub(super) date: u64,
+    /// Formats of its archives, as the recipe names them.
+    pub(super) formats: Vec<String>,
     /// Further files that were read: requirements, includes.
     pub(super) files: Vec<(Utf8PathBuf, Digest)>,
     /// Size and host contract, in words.
@@ -24,7 +26,7 @@ pub(super) struct Memo {
 }
 
 /// Raised when what a build does with the same files changes.
-const VERSION: &str = "recipe-memo 1";
+const VERSION: &str = "recipe-memo 2";
 
 /// The name of the record for these bytes, as this program would build them.
 pub(super) fn key(recipe: &[u8], lock: &[u8]) -> Digest {
@@ -61,12 +63,14 @@ impl Memo {
             version,
             closure,
             date,
+            formats,
             files,
             about,
         } = self;
         let mut text = format!(
-            "{VERSION}\nname {name}\nversion {version}\nclosure {}\ndate {date}\n",
-            ObjectId::Tree(*closure)
+            "{VERSION}\nname {name}\nversion {version}\nclosure {}\ndate {date}\nformats {}\n",
+            ObjectId::Tree(*closure),
+            formats.join(" ")
         );
         for (path, digest) in files {
             text.push_str(&format!("file {digest} {path}\n"));
@@ -88,6 +92,10 @@ impl Memo {
             return None;
         };
         let date = field("date")?.parse().ok()?;
+        let formats = field("formats")?
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect();
         let files = lines
             .map(|line| {
                 let (digest, path) = line.strip_prefix("file ")?.split_once(' ')?;
@@ -99,6 +107,7 @@ impl Memo {
             version,
             closure,
             date,
+            formats,
             files,
             about: about.to_owned(),
         })

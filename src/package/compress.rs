@@ -7,6 +7,12 @@ use flate2::GzBuilder;
 use flate2::write::GzEncoder;
 use recipe_store::Digest;
 
+/// zstd's level for the smallest package; those above it need more than 300 MB of memory.
+const BEST: i32 = 20;
+
+/// 64 MiB, about a closure: what is alike is found wherever it lies. Any `zstd -d` accepts it.
+const WINDOW_LOG: u32 = 26;
+
 /// The kind of file a package is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -35,12 +41,12 @@ impl Format {
     /// The levels there are, from fast to small.
     pub fn levels(self) -> RangeInclusive<i32> {
         match self {
-            Format::TarZst => 1..=19,
+            Format::TarZst => 1..=BEST,
             Format::TarGz => 1..=9,
         }
     }
 
-    /// The level when none is asked for: 9 of zstd's 19, 6 of gzip's 9 as gzip itself has it.
+    /// The level when none is asked for: 9 of zstd's 20, 6 of gzip's 9 as gzip itself has it.
     pub fn default_level(self) -> i32 {
         match self {
             Format::TarZst => 9,
@@ -60,8 +66,14 @@ impl<W: Write> Compressor<W> {
         match format {
             Format::TarZst => {
                 let mut encoder = zstd::stream::write::Encoder::new(out, level)?;
-                // Never 0: without a worker the bytes are others.
-                encoder.multithread(threads.max(1))?;
+                if level == BEST {
+                    // One thread: workers would each need a window and tables of their own.
+                    encoder.long_distance_matching(true)?;
+                    encoder.window_log(WINDOW_LOG)?;
+                } else {
+                    // Never 0: without a worker the bytes are others.
+                    encoder.multithread(threads.max(1))?;
+                }
                 encoder.include_checksum(true)?;
                 Ok(Compressor::Zstd(encoder))
             }

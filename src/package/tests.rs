@@ -348,10 +348,10 @@ fn options_that_cannot_be_are_refused() {
     for (bad, reason) in [
         (
             Options {
-                level: Some(20),
+                level: Some(21),
                 ..good.clone()
             },
-            "the compression level is 20, 1 to 19 was wanted",
+            "the compression level is 21, 1 to 20 was wanted",
         ),
         (
             Options {

@@ -20,9 +20,9 @@ pub const VERSIONS: [(&str, u32); 12] = [
     ("scan", 1),
     ("interpreter", 1),
     ("compile", 1),
-    ("compose", 1),
+    ("compose", 2),
     ("manifest", 1),
-    ("proof", 1),
+    ("proof", 2),
     ("check", 1),
 ];
 

@@ -188,7 +188,7 @@ fn keys_are_pinned() {
         .iter()
         .map(|step| format!("{}\n", step.key()))
         .collect();
-    insta::assert_snapshot!(Digest::of(all.as_bytes()).to_string(), @"0f99b4cda087d832cb67a74f11a71efd4e27ba59326c3bf4143267c2a9525ad9");
+    insta::assert_snapshot!(Digest::of(all.as_bytes()).to_string(), @"4420d55f51909cb0c7793c90ff2a449b3124cf883934140ca5288a34e9c63319");
 }
 
 #[test]

@@ -187,7 +187,7 @@ pub enum Trim {
     Docs,
     /// `static-libs`: `.a`, `.la`, headers and pkg-config files of static libraries.
     StaticLibs,
-    /// `sources`: C, C++ and Cython sources that wheels carry beside their compiled modules.
+    /// `sources`: C, C++, Cython and Python sources beside the modules compiled from them.
     Sources,
     /// `idle`: idlelib, turtledemo, tkinter without its library, lib2to3.
     Idle,
@@ -218,6 +218,16 @@ pub enum PackageFormat {
     TarZst,
     /// `tar.gz`
     TarGz,
+}
+
+impl PackageFormat {
+    /// The format's name: how its files end.
+    pub fn name(self) -> &'static str {
+        match self {
+            PackageFormat::TarZst => "tar.zst",
+            PackageFormat::TarGz => "tar.gz",
+        }
+    }
 }
 
 /// `lock "exact"` or `lock "follow"`.

@@ -9,13 +9,13 @@
 //! It is built aside and moved into place when it is complete and durable, so a tree under
 //! `trees/` is whole. Two who build the same one at once do no harm: the second throws its own away.
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use rayon::prelude::*;
 use rustix::io::Errno;
 
 use crate::digest::{BlobId, TreeId};
 use crate::disk::{Dir, Placed};
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use crate::layout::{Key, Kind, Store};
 use crate::lease::locked;
 use crate::objects::clone_or_copy;
@@ -38,11 +38,9 @@ impl Session {
         if let Some(path) = self.store.checked_out(id)? {
             return Ok(path);
         }
-        let name = format!("t{}", self.fresh());
         // Opened before building: it hears of every write error since, and takes none from a commit.
         let syncing = self.folders().root.again()?;
-        self.build(id, &name)
-            .inspect_err(|_| drop(self.staging.remove_all(name.as_bytes())))?;
+        let name = self.build_aside(id)?;
         // Afterwards, as building may have added files in the other mode.
         self.commit()?;
         syncing.sync_all()?;
@@ -67,12 +65,32 @@ impl Session {
         if let Some(name) = locked(&self.private).get(id) {
             return Ok(self.staging.path().join(name));
         }
-        let name = format!("t{}", self.fresh());
-        self.build(id, &name)
-            .inspect_err(|_| drop(self.staging.remove_all(name.as_bytes())))?;
+        let name = self.build_aside(id)?;
         let path = self.staging.path().join(&name);
         locked(&self.private).insert(*id, name);
         Ok(path)
+    }
+
+    /// The tree as files that can be moved about, gone when the session ends. The files are still
+    /// the store's: for reading only.
+    pub fn checkout_movable(&self, id: &TreeId) -> Result<Movable> {
+        self.pin(&(*id).into())?;
+        let tree = self.build_aside(id)?;
+        let folder = format!("t{}", self.fresh());
+        self.make_dir(&self.staging, &folder)?;
+        let folder = self.staging.path().join(folder);
+        Ok(Movable {
+            path: self.staging.path().join(tree),
+            folder,
+        })
+    }
+
+    /// The tree in the staging folder, under a new name.
+    fn build_aside(&self, id: &TreeId) -> Result<String> {
+        let name = format!("t{}", self.fresh());
+        self.build(id, &name)
+            .inspect_err(|_| drop(self.staging.remove_all(name.as_bytes())))?;
+        Ok(name)
     }
 
     /// Builds the tree in the staging folder, level by level.
@@ -177,6 +195,30 @@ impl Session {
         }
         let copied = clone_or_copy(&self.open_blob(blob)?, &to);
         copied.map_err(|e| dir.error("write", name, e))
+    }
+}
+
+/// A checked-out tree without a fixed place.
+#[derive(Debug)]
+pub struct Movable {
+    folder: Utf8PathBuf,
+    path: Utf8PathBuf,
+}
+
+impl Movable {
+    /// Where it is now.
+    pub fn path(&self) -> &Utf8Path {
+        &self.path
+    }
+
+    /// Renames it to `below`, a relative path that nothing has yet, inside a folder of its own.
+    pub fn move_to(&mut self, below: &str) -> Result<()> {
+        let to = self.folder.join(below);
+        let moved = std::fs::create_dir_all(to.parent().unwrap_or(&self.folder))
+            .and_then(|()| std::fs::rename(&self.path, &to));
+        moved.map_err(|e| StoreError::io("move a tree to", to.clone(), e))?;
+        self.path = to;
+        Ok(())
     }
 }
 

@@ -1,4 +1,5 @@
-//! A closure is run, before it counts, from two places that did not exist while it was built.
+//! A closure is run, before it counts, from two places that did not exist while it was built; it is
+//! moved from one to the other in between.
 //!
 //! The root is empty but for the closure: a file of the host cannot be found by accident. One
 //! place has a blank in its name and no `/proc`, the other is longer than the 127 bytes at which
@@ -23,17 +24,12 @@ pub(super) fn prove(bench: &Bench<'_>, closure: &TreeId) -> Result<Made, StepErr
     let session = bench.session();
     let files = leaves(session, closure)?;
     check_links(&files)?;
-    let ((first, second), contents) = rayon::join(
-        || {
-            rayon::join(
-                || prove_at(bench, closure, &files, &first_place()),
-                || prove_at(bench, closure, &files, &second_place()),
-            )
-        },
+    let (level, contents) = rayon::join(
+        || prove_moving(bench, closure, &files),
         || check_contents(session, &files),
     );
     contents?;
-    let level = first?.min(second?);
+    let level = level?;
     let report = format!("proved {closure:?} in two places\n");
     let output = session.put_blob(report.as_bytes(), false)?.into();
     Ok(Made {
@@ -46,26 +42,36 @@ pub(super) fn prove(bench: &Bench<'_>, closure: &TreeId) -> Result<Made, StepErr
     })
 }
 
-/// Where a closure is put, and what else there is.
+/// Runs the closure at one place, moves it to the other, and runs it again.
+fn prove_moving(
+    bench: &Bench<'_>,
+    closure: &TreeId,
+    files: &[(String, Entry)],
+) -> Result<Level, StepError> {
+    let session = bench.session();
+    let mut tree = session.checkout_movable(closure)?;
+    let programs = programs(session, files)?;
+    let mut level = Level::Namespaces;
+    for (path, proc) in [
+        (format!("/{:016x}/a place", random()), false),
+        (format!("/{:016x}{}", random(), "/long".repeat(32)), true),
+    ] {
+        tree.move_to(path.trim_start_matches('/'))?;
+        let place = Place {
+            path: path.into(),
+            host: tree.path().to_owned(),
+            proc,
+        };
+        level = level.min(prove_at(bench, files, &programs, &place)?);
+    }
+    Ok(level)
+}
+
+/// Where the closure is, in the root of the sandbox and on the host, and what else there is.
 struct Place {
     path: Utf8PathBuf,
+    host: Utf8PathBuf,
     proc: bool,
-}
-
-fn first_place() -> Place {
-    Place {
-        path: format!("/{:016x}/a place", random()).into(),
-        proc: false,
-    }
-}
-
-fn second_place() -> Place {
-    Place {
-        path: format!("/{:016x}/{}", random(), "long/".repeat(32))
-            .trim_end_matches('/')
-            .into(),
-        proc: true,
-    }
 }
 
 /// Nothing depends on its value; that nobody knows it beforehand is the point.
@@ -77,22 +83,21 @@ fn random() -> u64 {
 
 fn prove_at(
     bench: &Bench<'_>,
-    closure: &TreeId,
     files: &[(String, Entry)],
+    programs: &[String],
     place: &Place,
 ) -> Result<Level, StepError> {
-    let host = bench.session().checkout(closure)?;
     let mut level = Level::Namespaces;
-    for path in programs(bench.session(), files)? {
-        let spec = |at: &Utf8Path| Spec::new(at.join(&path)).env("LD_TRACE_LOADED_OBJECTS", "1");
-        let (outcome, at) = run(bench, &host, place, spec, &mut level)?;
-        check_listing(&path, &outcome, &at)?;
+    for path in programs {
+        let spec = |at: &Utf8Path| Spec::new(at.join(path)).env("LD_TRACE_LOADED_OBJECTS", "1");
+        let (outcome, at) = run(bench, place, spec, &mut level)?;
+        check_listing(path, &outcome, &at)?;
     }
     if files.iter().any(|(path, _)| path == "bin/python3") {
         let spec = |at: &Utf8Path| {
             Spec::new(at.join("bin/python3")).args(["-I", "-B", "-c", PROBE, at.as_str()])
         };
-        let (outcome, _) = run(bench, &host, place, spec, &mut level)?;
+        let (outcome, _) = run(bench, place, spec, &mut level)?;
         check_probe(&outcome, place)?;
     }
     Ok(level)
@@ -101,12 +106,11 @@ fn prove_at(
 /// Runs in an empty root; where the kernel forbids that, in place, and says so.
 fn run(
     bench: &Bench<'_>,
-    host: &Utf8Path,
     place: &Place,
     spec: impl Fn(&Utf8Path) -> Spec,
     level: &mut Level,
 ) -> Result<(Outcome, Utf8PathBuf), StepError> {
-    let mut inside = spec(&place.path).input(host, &place.path);
+    let mut inside = spec(&place.path).input(&place.host, &place.path);
     (inside.proc, inside.dev, inside.tmp) = (place.proc, place.proc, place.proc);
     match bench.shop.sandbox.run(&inside, Stdin::Empty) {
         Ok(outcome) => {
@@ -117,12 +121,12 @@ fn run(
             bench.note(&format!(
                 "the proof runs in place, not in an empty root: {error}"
             ));
-            let mut open = spec(host);
+            let mut open = spec(&place.host);
             open.root = Root::Host;
             *level = Level::None;
             Ok((
                 bench.shop.sandbox.run(&open, Stdin::Empty)?,
-                host.to_owned(),
+                place.host.clone(),
             ))
         }
         Err(error) => Err(error.into()),

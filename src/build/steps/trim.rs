@@ -8,7 +8,7 @@
 //! | `tests` | `lib/python3.X/test`, folders `tests` and `idle_test`, modules such as `_testcapi`; in folders `test` the files `test_*.py`, `*_test.py` | `unittest`, `doctest`, `numpy.testing`, `django.test`; `__init__.py` and `_*.py` of a folder `tests`, which other modules import |
 //! | `docs` | `pydoc_data`, `share/doc`, `share/man`, `share/info`; `.rst` and `.md` in folders `doc` and `docs` | modules in such folders (`botocore.docs`), licences, metadata |
 //! | `static-libs` | `.a`, `.la`, `.pc`, `lib/python3.X/config-*` | headers: building extensions on top needs them |
-//! | `sources` | `x.c`, `x.cpp`, `x.pyx`, `x.pxd` … beside a compiled `x.*.so` | what has no compiled module beside it: it may be read or compiled at run time |
+//! | `sources` | `x.c`, `x.cpp`, `x.pyx`, `x.pxd` … beside a compiled `x.*.so`; `x.py` beside an `x.*.so` for this Python or for the stable ABI, which is what an import takes | what has no compiled module beside it: it may be read or compiled at run time; `__init__.py`, by which other tools know a package |
 //! | `idle` | `idlelib`, `turtledemo`, `lib2to3`; `tkinter` and `turtle.py` where `_tkinter` is missing | |
 
 use std::collections::BTreeSet;
@@ -21,6 +21,8 @@ pub(super) struct Trimmer {
     rules: BTreeSet<Trim>,
     /// `site-packages/a/b` for each `site-packages/a/b.*.so` or `….so`.
     compiled: BTreeSet<String>,
+    /// Those of them that this Python imports, whatever else is beside them.
+    imported: BTreeSet<String>,
     has_tkinter: bool,
 }
 
@@ -30,13 +32,18 @@ impl Trimmer {
         let mut trimmer = Trimmer {
             rules: rules.iter().copied().collect(),
             compiled: BTreeSet::new(),
+            imported: BTreeSet::new(),
             has_tkinter: false,
         };
         for path in paths.into_iter().filter(|path| path.ends_with(".so")) {
             let (folder, name) = split(path);
-            let module = name.split('.').next().unwrap_or(name);
+            let (module, ending) = name.split_once('.').unwrap_or((name, ""));
             trimmer.has_tkinter |= module == "_tkinter";
-            trimmer.compiled.insert(format!("{folder}/{module}"));
+            let path_of_module = format!("{folder}/{module}");
+            if is_imported(path, ending) {
+                trimmer.imported.insert(path_of_module.clone());
+            }
+            trimmer.compiled.insert(path_of_module);
         }
         trimmer
     }
@@ -64,7 +71,11 @@ impl Trimmer {
         let Some((module, ending)) = name.split_once('.') else {
             return false;
         };
-        SOURCES.contains(&ending) && self.compiled.contains(&format!("{folder}/{module}"))
+        let beside = format!("{folder}/{module}");
+        match ending {
+            "py" => module != "__init__" && self.imported.contains(&beside),
+            _ => SOURCES.contains(&ending) && self.compiled.contains(&beside),
+        }
     }
 
     fn is_idle(&self, path: &str) -> bool {
@@ -77,6 +88,18 @@ impl Trimmer {
             _ => false,
         }
     }
+}
+
+/// Whether the compiled module at `path` is one that its Python imports before any `.py`: tagged
+/// with that Python's version, or `abi3`.
+fn is_imported(path: &str, ending: &str) -> bool {
+    let version = path
+        .strip_prefix("lib/python3.")
+        .and_then(|rest| rest.split('/').next());
+    let tag = ending
+        .strip_prefix("cpython-3")
+        .and_then(|rest| rest.split('-').next());
+    ending == "abi3.so" || (tag.is_some() && tag == version)
 }
 
 fn is_test(path: &str) -> bool {
@@ -254,11 +277,20 @@ mod tests {
             "site-packages/cassandra/bytesio.abi3.so",
             "site-packages/triton/driver.c",
             "site-packages/cffi/_cffi_include.h",
+            "site-packages/black/__init__.py",
+            "site-packages/black/__init__.cpython-313-x86_64-linux-gnu.so",
+            "site-packages/other/python.py",
+            "site-packages/other/python.cpython-312-x86_64-linux-gnu.so",
+            "site-packages/by_ctypes/it.py",
+            "site-packages/by_ctypes/it.so",
+            "site-packages/cassandra/__pycache__/cluster.cpython-313.pyc",
         ];
         let gone = [
             "site-packages/cassandra/cluster.c",
+            "site-packages/cassandra/cluster.py",
             "site-packages/cassandra/bytesio.pyx",
             "site-packages/cassandra/bytesio.pxd",
+            "site-packages/cassandra/__pycache__/cluster.cpython-313.pyc",
         ];
         assert_eq!(taken(&[Trim::Sources], &paths), gone);
     }

@@ -188,6 +188,29 @@ fn a_tree_that_names_what_is_not_there_is_refused() {
 }
 
 #[test]
+fn a_movable_checkout_moves_whole_and_is_gone_with_the_session() {
+    let scratch = Scratch::new();
+    let session = scratch.session();
+    let id = tree(&session, &[("bin/run*", "#!x"), ("lib/data", "d")]);
+    let kept = session.checkout(&id).unwrap();
+    let mut movable = session.checkout_movable(&id).unwrap();
+    for place in ["a place", "long/long/long"] {
+        let before = movable.path().to_owned();
+        movable.move_to(place).unwrap();
+        assert!(movable.path().ends_with(place));
+        assert!(!before.exists());
+        assert_eq!(
+            std::fs::read(movable.path().join("bin/run")).unwrap(),
+            b"#!x"
+        );
+    }
+    let last = movable.path().to_owned();
+    drop(session);
+    assert!(!last.exists());
+    assert!(kept.join("lib/data").exists());
+}
+
+#[test]
 fn a_checkout_is_the_tree_as_files() {
     let scratch = Scratch::new();
     let session = scratch.session();
