@@ -185,7 +185,11 @@ fn build_following(
         Err(failure) => failure,
     };
     let gone = gone(&failure, &lock);
-    if gone.is_empty() || recipe.lock != LockPolicy::Follow || options.locked {
+    if gone.is_empty() {
+        return Err(failure);
+    }
+    if recipe.lock != LockPolicy::Follow || options.locked {
+        tell_newest(recipe, &lock, &gone, session, app)?;
         return Err(failure);
     }
     app.tell(&format!(
@@ -210,6 +214,30 @@ fn build_following(
     app.tell(&format!("Wrote {}", found.lock_path));
     let built = build_once(recipe, &lock, session, app, options)?;
     Ok((built, lock.date))
+}
+
+/// Says which versions the suite has instead of those that are gone, as far as it can be asked.
+fn tell_newest(
+    recipe: &Recipe,
+    lock: &Lock,
+    gone: &[Locked],
+    session: &Session,
+    app: &App,
+) -> Result<(), Failed> {
+    let progress = app.progress();
+    let (net, sandbox) = (app.net(progress.clone())?, app.sandbox()?);
+    let context = lock::Context::new(&net, session, &sandbox, now());
+    let newest = lock::newest(lock, recipe, gone, &context);
+    progress.finish();
+    // What failed first is what is told: the signed index may be gone as well.
+    for there in newest.unwrap_or_default() {
+        let locked = there.from.as_deref().unwrap_or_default();
+        app.tell(&format!(
+            "{} {locked} is gone from every mirror; the suite has {}",
+            there.name, there.to
+        ));
+    }
+    Ok(())
 }
 
 fn build_once(

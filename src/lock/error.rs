@@ -113,6 +113,14 @@ pub enum LockError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     UnknownPackage(Box<UnknownPackage>),
+    /// A package that has to stay.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Needed(Box<Needed>),
+    /// A project whose start-up files are asked for, and which is not in the closure.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    NoWheel(Box<NoWheel>),
     /// Packages that cannot be together.
     #[error("the packages of {suite} do not fit together: {cause}")]
     #[diagnostic(code(lock::unmet))]
@@ -206,6 +214,50 @@ impl LockError {
             LockError::Inconsistent { .. } | LockError::Index { .. } | LockError::Unpack(_) => true,
             _ => false,
         }
+    }
+}
+
+/// A package that has to stay.
+#[derive(Debug, Error, Diagnostic)]
+#[error("{name} cannot be excluded: nothing in the closure runs without it")]
+#[diagnostic(
+    code(lock::needed),
+    help(
+        "remove it from `exclude`; parts of it can stay out by their paths: `exclude \"lib/gconv/*\"`"
+    )
+)]
+pub struct Needed {
+    /// What was to stay out.
+    pub name: String,
+    /// The recipe.
+    #[source_code]
+    pub text: NamedSource<Arc<str>>,
+    /// Where it says so.
+    #[label("excluded here")]
+    pub at: SourceSpan,
+}
+
+/// A project that no locked wheel is of.
+#[derive(Debug, Error, Diagnostic)]
+#[error("no wheel of {name} is in the closure")]
+#[diagnostic(code(lock::no_wheel), help("{}", wheels_there(near)))]
+pub struct NoWheel {
+    /// What was asked for.
+    pub name: String,
+    /// Names that look like it.
+    pub near: Vec<String>,
+    /// The recipe.
+    #[source_code]
+    pub text: NamedSource<Arc<str>>,
+    /// Where it asks.
+    #[label("asked for here")]
+    pub at: SourceSpan,
+}
+
+fn wheels_there(near: &[String]) -> String {
+    match near {
+        [] => "name a project that `pip` requires, or remove it from `pth`".to_owned(),
+        [one, ..] => format!("did you mean `{one}`?"),
     }
 }
 

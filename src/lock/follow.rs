@@ -79,6 +79,34 @@ pub fn follow(
     Ok((settle(new, Some(lock)), moved))
 }
 
+/// The version that the recipe's suite has now of each Debian package in `gone`; without those that
+/// it has no other version of.
+pub fn newest(
+    lock: &Lock,
+    recipe: &Recipe,
+    gone: &[Locked],
+    context: &Context<'_>,
+) -> Result<Vec<Moved>, LockError> {
+    let Some(interpreter) = &recipe.interpreter else {
+        return Err(LockError::NoRelease);
+    };
+    let (architecture, _) = processor(&lock.platform)?;
+    let suite = &interpreter.value.suite;
+    let suites = Suites::load(context, suite, architecture, &lock.suites, false)?;
+    let debs = gone.iter().filter(|file| file.kind == FileKind::Deb);
+    Ok(debs
+        .filter_map(|file| {
+            let version = &suites.universe.newest(&file.name)?.package.version;
+            (**version != *file.version).then(|| Moved {
+                kind: file.kind,
+                name: file.name.clone(),
+                from: Some(file.version.clone()),
+                to: version.to_string(),
+            })
+        })
+        .collect())
+}
+
 fn cannot(file: &Locked, reason: String) -> LockError {
     LockError::CannotFollow {
         name: file.name.clone(),

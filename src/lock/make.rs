@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::error::LockError;
+use super::error::{LockError, NoWheel};
 use super::file::order;
 use super::options::Options;
 use super::suites::Suites;
@@ -53,6 +53,7 @@ pub fn lock(
     system.add_wheels(context, &wheels.unpacked)?;
     let mut files = system.files();
     files.extend(wheels.files);
+    check_pth(recipe, &files)?;
     files.extend(patches(
         context,
         &suites,
@@ -71,6 +72,27 @@ pub fn lock(
     };
     context.keep_fetched()?;
     Ok(settle(lock, previous))
+}
+
+/// Start-up files can be kept of what is there only.
+fn check_pth(recipe: &Recipe, files: &[Locked]) -> Result<(), LockError> {
+    let wheels = || {
+        let wheels = files.iter().filter(|file| file.kind == FileKind::Wheel);
+        wheels.map(|file| file.name.as_str())
+    };
+    let asked = &recipe.pip.keep_pth;
+    match asked
+        .iter()
+        .find(|name| wheels().all(|it| it != name.value))
+    {
+        None => Ok(()),
+        Some(name) => Err(LockError::NoWheel(Box::new(NoWheel {
+            name: name.value.clone(),
+            near: super::near::nearest(&name.value, wheels()),
+            text: recipe.text.clone(),
+            at: name.span,
+        }))),
+    }
 }
 
 /// The packaging part of the interpreter's source package: Debian's patches are undone with it.

@@ -32,7 +32,7 @@ use crate::net::Net;
 use crate::sandbox::Sandbox;
 
 pub use self::error::{FileError, LockError, Refusal};
-pub use self::follow::{Moved, follow};
+pub use self::follow::{Moved, follow, newest};
 pub use self::make::{lock, out_of_date};
 pub use self::options::{Options, Upgrade};
 pub(crate) use self::pip::{PIP, glibc, is_wheel_of_pip};

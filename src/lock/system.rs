@@ -11,16 +11,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use recipe_store::{TreeBuilder, TreeId};
 
 use super::candidates::{Candidates, Libraries, Unpacked};
-use super::error::{LockError, MissingLibrary, NoInterpreter, UnknownPackage};
+use super::error::{LockError, MissingLibrary, Needed, NoInterpreter, UnknownPackage};
 use super::suites::Suites;
 use super::universe::{Chosen, Offer, Unmet};
 use super::{Context, FileKind, Locked};
 use crate::elf::{self, Answer, Facts, Machine};
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, Spanned};
 
+/// Its loader and C library run everything else.
+const LIBC: &str = "libc6";
 /// Data that every closure has: C library, its `C.utf8` locale, zones, terminals, certificates, media types.
 const BASE: [&str; 6] = [
-    "libc6",
+    LIBC,
     "libc-bin",
     "tzdata",
     "ncurses-base",
@@ -357,22 +359,24 @@ fn roots(suites: &Suites, recipe: &Recipe) -> Result<BTreeMap<String, String>, L
             .chain(optional.into_iter().filter(|name| exists(name)));
         roots.extend(all.map(|name| (name, "interpreter".to_owned())));
     }
-    for package in &recipe.system.packages {
+    let excluded = recipe.system.exclude.iter();
+    let names = excluded.filter(|name| !name.value.contains(['/', '*']));
+    for package in names {
         if !exists(&package.value) {
-            return Err(LockError::UnknownPackage(Box::new(UnknownPackage {
+            return Err(unknown(suites, recipe, package));
+        }
+        let needed = roots.get(&package.value);
+        if package.value == LIBC || needed.is_some_and(|why| why == "interpreter") {
+            return Err(LockError::Needed(Box::new(Needed {
                 name: package.value.clone(),
-                suite: suites.release().to_owned(),
-                near: super::near::nearest(&package.value, suites.universe.names()),
-                providers: suites
-                    .universe
-                    .providers(&package.value)
-                    .into_iter()
-                    .take(5)
-                    .map(str::to_owned)
-                    .collect(),
                 text: recipe.text.clone(),
                 at: package.span,
             })));
+        }
+    }
+    for package in &recipe.system.packages {
+        if !exists(&package.value) {
+            return Err(unknown(suites, recipe, package));
         }
         roots.insert(package.value.clone(), "recipe".to_owned());
     }
@@ -442,4 +446,17 @@ impl Suites {
             reason: String::new(),
         }
     }
+}
+
+fn unknown(suites: &Suites, recipe: &Recipe, package: &Spanned<String>) -> LockError {
+    let universe = &suites.universe;
+    let providers = universe.providers(&package.value).into_iter().take(5);
+    LockError::UnknownPackage(Box::new(UnknownPackage {
+        name: package.value.clone(),
+        suite: suites.release().to_owned(),
+        near: super::near::nearest(&package.value, universe.names()),
+        providers: providers.map(str::to_owned).collect(),
+        text: recipe.text.clone(),
+        at: package.span,
+    }))
 }

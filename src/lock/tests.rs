@@ -403,6 +403,12 @@ fn what_a_recipe_asks_in_vain_is_shown_in_the_recipe() {
         "unknown_package",
         fail(&RECIPE.replace("libudev1", "libudev"))
     );
+    let excluding = |name: &str| {
+        let both = format!("exclude \"{name}\"; package \"libudev1\"");
+        fail(&RECIPE.replace("package \"libudev1\"", &both))
+    };
+    insta::assert_snapshot!("excluded_unknown", excluding("zlib1h"));
+    insta::assert_snapshot!("excluded_needed", excluding("libc6"));
     insta::assert_snapshot!(
         "no_interpreter",
         fail(&RECIPE.replace("\"python\" \"3.13\"", "\"python\" \"3.12\""))
