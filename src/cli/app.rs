@@ -126,7 +126,7 @@ impl App {
                 if differences.is_empty() {
                     return Ok(lock);
                 }
-                format!("its lock is out of date\n  {}", differences.join("\n  "))
+                format!("its lock is out of date\n  {}", first_lines(&differences))
             }
             None => "it has no lock yet".to_owned(),
         };
@@ -184,6 +184,16 @@ impl App {
         progress.finish();
         Ok(lock?)
     }
+}
+
+/// As many as one can take in, and how many more there are.
+fn first_lines(lines: &[String]) -> String {
+    const SHOWN: usize = 12;
+    let mut text = lines[..lines.len().min(SHOWN)].join("\n  ");
+    if lines.len() > SHOWN {
+        text.push_str(&format!("\n  and {} more", lines.len() - SHOWN));
+    }
+    text
 }
 
 /// Seconds since 1970: whether an index has expired is a question to the clock.
