@@ -22,6 +22,11 @@ use thiserror::Error;
 
 use super::GlobalArgs;
 use crate::net::Said;
+use file::File;
+
+mod file;
+
+pub use file::FileError;
 
 /// What the person at the terminal set, all sources joined.
 #[derive(Debug, Clone)]
@@ -51,15 +56,10 @@ pub struct Network {
 /// Why the configuration is not usable.
 #[derive(Debug, Error, Diagnostic)]
 pub enum ConfigError {
-    /// The file could not be read or parsed.
-    #[error("the configuration file {path} is not usable: {why}")]
-    #[diagnostic(help("its keys are listed in the book, under \"Settings\""))]
-    File {
-        /// Which file.
-        path: Utf8PathBuf,
-        /// Why not.
-        why: String,
-    },
+    /// The configuration file is not usable.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    File(#[from] FileError),
     /// No place for the store.
     #[error("there is no place for the store: neither HOME nor XDG_DATA_HOME is set")]
     #[diagnostic(help("name one: `--store DIR`, or set RECIPE_STORE"))]
@@ -94,10 +94,10 @@ impl Config {
             .store
             .clone()
             .or_else(|| get("RECIPE_STORE").map(Utf8PathBuf::from))
-            .or_else(|| file.one("store").map(|path| file.folder().join(path)))
+            .or_else(|| file.word("store").map(|path| file.folder().join(path)))
             .or_else(|| data_home(&get).map(|home| home.join("recipe/store")))
             .ok_or(ConfigError::NoHome)?;
-        let jobs = match (flags.jobs, get("RECIPE_JOBS"), file.number("jobs")?) {
+        let jobs = match (flags.jobs, get("RECIPE_JOBS"), file.number("jobs")) {
             (Some(jobs), _, _) => jobs,
             (None, Some(text), _) => {
                 text.parse()
@@ -114,7 +114,7 @@ impl Config {
         };
         let offline = flags.offline
             || get("RECIPE_OFFLINE").is_some_and(|value| value != "0")
-            || file.truth("offline")?;
+            || file.truth("offline");
         let mut recipes: Vec<Utf8PathBuf> = get("RECIPE_PATH")
             .map(|text| {
                 text.split(':')
@@ -123,7 +123,7 @@ impl Config {
                     .collect()
             })
             .unwrap_or_default();
-        recipes.extend(file.all("recipes").into_iter().map(Utf8PathBuf::from));
+        recipes.extend(file.words("recipes").into_iter().map(Utf8PathBuf::from));
         Ok(Config {
             store: absolute(store),
             recipes,
@@ -137,11 +137,11 @@ impl Config {
                     archive_keys: None,
                 },
                 file: Said {
-                    debian: file.all("debian-mirror"),
-                    debian_security: file.all("debian-security-mirror"),
-                    python_index: file.all("python-index"),
+                    debian: file.words("debian-mirror"),
+                    debian_security: file.words("debian-security-mirror"),
+                    python_index: file.words("python-index"),
                     offline: false,
-                    archive_keys: file.one("archive-keys").map(Utf8PathBuf::from),
+                    archive_keys: file.word("archive-keys").map(Utf8PathBuf::from),
                 },
                 environment,
             },
@@ -159,120 +159,6 @@ fn data_home(get: &impl Fn(&str) -> Option<String>) -> Option<Utf8PathBuf> {
             .filter(|home| home.starts_with('/'))
             .map(|home| Utf8PathBuf::from(home).join(".local/share"))
     })
-}
-
-/// The configuration file's nodes: name, then arguments.
-#[derive(Default)]
-struct File {
-    path: Utf8PathBuf,
-    nodes: Vec<(String, Vec<kdl::KdlValue>)>,
-}
-
-/// The keys of the configuration file.
-const KEYS: [&str; 8] = [
-    "store",
-    "recipes",
-    "jobs",
-    "offline",
-    "debian-mirror",
-    "debian-security-mirror",
-    "python-index",
-    "archive-keys",
-];
-
-impl File {
-    fn read(get: &impl Fn(&str) -> Option<String>) -> Result<File, ConfigError> {
-        let folder = get("XDG_CONFIG_HOME")
-            .map(Utf8PathBuf::from)
-            .or_else(|| get("HOME").map(|home| Utf8PathBuf::from(home).join(".config")));
-        let Some(path) = folder.map(|folder| folder.join("recipe/config.kdl")) else {
-            return Ok(File::default());
-        };
-        match std::fs::read_to_string(&path) {
-            Ok(text) => File::parse(path, &text),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(File::default()),
-            Err(error) => Err(ConfigError::File {
-                path,
-                why: error.to_string(),
-            }),
-        }
-    }
-
-    fn parse(path: Utf8PathBuf, text: &str) -> Result<File, ConfigError> {
-        let wrong = |why: String| ConfigError::File {
-            path: path.clone(),
-            why,
-        };
-        let document: kdl::KdlDocument = text
-            .parse()
-            .map_err(|error: kdl::KdlError| wrong(error.to_string()))?;
-        let mut nodes = Vec::new();
-        for node in document.nodes() {
-            let name = node.name().value().to_owned();
-            if !KEYS.contains(&name.as_str()) {
-                return Err(wrong(format!(
-                    "there is no setting `{name}`; there are {}",
-                    KEYS.join(", ")
-                )));
-            }
-            nodes.push((
-                name,
-                node.entries()
-                    .iter()
-                    .map(|entry| entry.value().clone())
-                    .collect(),
-            ));
-        }
-        Ok(File { path, nodes })
-    }
-
-    fn values<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a kdl::KdlValue> {
-        self.nodes
-            .iter()
-            .filter(move |(name, _)| name == key)
-            .flat_map(|(_, values)| values)
-    }
-
-    fn all(&self, key: &str) -> Vec<String> {
-        self.values(key)
-            .filter_map(|value| value.as_string().map(str::to_owned))
-            .collect()
-    }
-
-    /// Relative paths in the file start where the file lies.
-    fn folder(&self) -> &Utf8Path {
-        self.path.parent().unwrap_or(Utf8Path::new("/"))
-    }
-
-    fn one(&self, key: &str) -> Option<String> {
-        self.all(key).pop()
-    }
-
-    fn number(&self, key: &str) -> Result<Option<usize>, ConfigError> {
-        let Some(value) = self.values(key).last() else {
-            return Ok(None);
-        };
-        let number = value
-            .as_integer()
-            .and_then(|number| usize::try_from(number).ok());
-        number
-            .filter(|number| *number > 0)
-            .map(Some)
-            .ok_or_else(|| ConfigError::File {
-                path: self.path.clone(),
-                why: format!("`{key}` takes a number above 0"),
-            })
-    }
-
-    fn truth(&self, key: &str) -> Result<bool, ConfigError> {
-        let Some(value) = self.values(key).last() else {
-            return Ok(false);
-        };
-        value.as_bool().ok_or_else(|| ConfigError::File {
-            path: self.path.clone(),
-            why: format!("`{key}` takes #true or #false"),
-        })
-    }
 }
 
 /// Where a relative path of the command line starts.

@@ -12,9 +12,12 @@ pub(super) struct Args {
     /// The recipe, by name or path
     #[arg(value_name = "NAME")]
     name: String,
-    /// Take the newest versions: of everything, or of the packages named (after NAME)
-    #[arg(long, value_name = "PACKAGE", num_args = 0..)]
-    upgrade: Option<Vec<String>>,
+    /// With --upgrade: only these, by the name of a package, of its source package, or of a project
+    #[arg(value_name = "PACKAGE", requires = "upgrade")]
+    packages: Vec<String>,
+    /// Take the newest versions: of everything, or of the packages named
+    #[arg(long)]
+    upgrade: bool,
     /// Change nothing: fail when the lock is absent or out of date. Needs no network
     #[arg(long, alias = "check", conflicts_with = "upgrade")]
     locked: bool,
@@ -30,12 +33,12 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
         return app.say(&format!("{} is up to date", found.lock_path));
     }
     let previous = previous(&found, app)?;
-    let upgrade = match &args.upgrade {
-        None => Upgrade::Nothing,
-        Some(names) if names.is_empty() => Upgrade::Everything,
-        Some(names) => {
+    let upgrade = match args.packages.as_slice() {
+        _ if !args.upgrade => Upgrade::Nothing,
+        [] => Upgrade::Everything,
+        names => {
             known(names, previous.as_ref())?;
-            Upgrade::These(names.clone())
+            Upgrade::These(names.to_vec())
         }
     };
     let lock = app.make_lock(&recipe, previous.as_ref(), &session, upgrade)?;

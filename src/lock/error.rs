@@ -324,15 +324,12 @@ pub struct MissingLibrary {
 /// A lock file that says what a lock cannot say.
 #[derive(Debug, Error, Diagnostic)]
 #[error("the lock file cannot be used: {what}")]
-#[diagnostic(
-    code(lock::file),
-    help(
-        "it is not meant to be written by hand: restore it from version control, or let `recipe lock RECIPE` write it anew"
-    )
-)]
+#[diagnostic(code(lock::file), help("{help}"))]
 pub struct FileError {
     /// What is wrong.
     pub what: String,
+    /// What to do next.
+    pub help: &'static str,
     /// The file.
     #[source_code]
     pub text: NamedSource<Arc<str>>,

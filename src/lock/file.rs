@@ -22,6 +22,10 @@ use crate::recipe::{Limits, document};
 /// The newest format, and the only one so far.
 pub const FORMAT: u64 = 1;
 
+/// What to do with a file that cannot be right.
+const RESTORE: &str = "it is not meant to be written by hand: restore it from version control, or \
+                       let `recipe lock RECIPE` write it anew";
+
 const HEADER: &str = "// What `recipe lock` found; every build reads exactly this. Commit it beside its recipe.\n\
                       // `recipe lock RECIPE` brings it up to date, with `--upgrade` to newer versions.\n";
 
@@ -198,9 +202,12 @@ impl Reader<'_> {
     fn head(&self, node: &KdlNode) -> Read<Lock> {
         let format = self.number(node, node.get(0), "the number of the format")?;
         if format != FORMAT {
-            return self.fail(
-                span(node),
-                format!("this lock has format {format}, and this version of recipe reads format {FORMAT}"),
+            let at = node.name().span();
+            return self.fail_with(
+                at.offset()..at.offset() + at.len(),
+                format!("it has format {format}, and this version of recipe reads format {FORMAT}"),
+                "a later version of recipe wrote it: use that one, or let `recipe lock RECIPE` of \
+                 this one write it anew after deleting it",
             );
         }
         let values = self.arguments(node, 1, &[])?;
@@ -407,8 +414,18 @@ impl Reader<'_> {
     }
 
     fn fail<T>(&self, at: Range<usize>, what: impl Into<String>) -> Read<T> {
+        self.fail_with(at, what, RESTORE)
+    }
+
+    fn fail_with<T>(
+        &self,
+        at: Range<usize>,
+        what: impl Into<String>,
+        help: &'static str,
+    ) -> Read<T> {
         Err(LockError::File(Box::new(FileError {
             what: what.into(),
+            help,
             text: self.text.clone(),
             at: SourceSpan::from(at),
         })))

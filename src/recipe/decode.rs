@@ -221,6 +221,11 @@ impl<'t> Decoder<'t> {
     fn argument(&mut self, entry: &KdlEntry, count: usize, item: &mut Item) {
         let rule = item.rule;
         let span = value_span(entry);
+        if count > 1
+            && let Some(node) = unquoted(entry).and_then(|word| sibling(rule, word))
+        {
+            return self.wrong(Wrong::TwoNodes { node }, span, "the second begins here");
+        }
         if count > rule.arguments.1 {
             if count == rule.arguments.1 + 1 {
                 let wrong = Wrong::TooManyArguments {
@@ -321,6 +326,21 @@ impl<'t> Decoder<'t> {
         }
         Some(value.clone())
     }
+}
+
+/// The argument, if it is a word without quotes.
+fn unquoted(entry: &KdlEntry) -> Option<&str> {
+    let bare = entry
+        .format()
+        .is_some_and(|format| format.value_repr == entry.value().as_string().unwrap_or_default());
+    entry.value().as_string().filter(|_| bare)
+}
+
+/// The node of this name that could stand beside `rule`.
+fn sibling(rule: &Rule, word: &str) -> Option<&'static str> {
+    children_of(rule.inside)
+        .map(|sibling| sibling.node)
+        .find(|node| *node == word)
 }
 
 fn known_anchor(parent: &'static str) -> &'static str {

@@ -1,10 +1,12 @@
 //! KDL text → [`KdlDocument`], bounded in time and stack whatever the text. Begin at [`document`].
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use kdl::{KdlDocument, KdlError};
+use kdl::{KdlDiagnostic, KdlDocument, KdlError};
 use miette::{NamedSource, SourceSpan};
 
+use super::characters::{is_newline, is_space};
 use super::error::Mistake;
 use super::guard::{self, Limits};
 use super::wrong::Wrong;
@@ -32,23 +34,119 @@ pub fn document(
 }
 
 fn mistakes(text: &NamedSource<Arc<str>>, error: KdlError) -> Vec<Mistake> {
-    let mut seen = Vec::new();
-    for diagnostic in error.diagnostics {
-        if seen.len() == SHOWN {
-            break;
+    // The guard found every brace closed: what kdl says of braces follows from something else.
+    let original = |it: &&KdlDiagnostic| !follows(text.inner(), it);
+    let (first, all) = (error.diagnostics.iter().find(original), &error.diagnostics);
+    let told = all
+        .iter()
+        .filter(|it| first.is_none() || !follows(text.inner(), it));
+    let mut lines = BTreeSet::new();
+    let line = |it: &KdlDiagnostic| {
+        let before = text
+            .inner()
+            .get(..last_line(text.inner(), it.span).offset());
+        before.unwrap_or_default().matches('\n').count()
+    };
+    told.filter(|it| lines.insert(line(it)))
+        .take(SHOWN)
+        .map(|it| mistake(text, it))
+        .collect()
+}
+
+/// Whether kdl says this only because of what it says elsewhere.
+fn follows(text: &str, diagnostic: &KdlDiagnostic) -> bool {
+    let closing = || text[diagnostic.span.offset()..].starts_with('}');
+    match diagnostic.message.as_deref() {
+        Some("Expected end of document") => {
+            text.is_char_boundary(diagnostic.span.offset()) && closing()
         }
-        let message = diagnostic
-            .message
-            .unwrap_or_else(|| "this is not KDL".to_owned());
-        let label = diagnostic.label.unwrap_or_else(|| "here".to_owned());
-        let span = last_line(text.inner(), diagnostic.span);
-        let wrong = older_version(text.inner(), span).unwrap_or_else(|| Wrong::Syntax {
-            message: decapitalised(&message),
-            help: diagnostic.help.map(|help| decapitalised(&help)),
-        });
-        seen.push(Mistake::new(wrong, text, span, label));
+        Some(message) => {
+            message.starts_with("No closing '}'") || message.starts_with("Closing '}'")
+        }
+        None => false,
     }
-    seen
+}
+
+fn mistake(text: &NamedSource<Arc<str>>, diagnostic: &KdlDiagnostic) -> Mistake {
+    let message = diagnostic.message.as_deref().unwrap_or("this is not KDL");
+    let span = last_line(text.inner(), diagnostic.span);
+    if let Some((wrong, at, label)) = known(text.inner(), message, span) {
+        return Mistake::new(wrong, text, at, label);
+    }
+    let wrong = older_version(text.inner(), span).unwrap_or_else(|| Wrong::Syntax {
+        message: decapitalised(message),
+        help: diagnostic.help.as_deref().map(decapitalised),
+    });
+    let label = diagnostic.label.clone();
+    Mistake::new(
+        wrong,
+        text,
+        span,
+        label.unwrap_or_else(|| "here".to_owned()),
+    )
+}
+
+/// Slips that kdl has no words for: it only says that a node, or the file, should have ended.
+fn known(text: &str, message: &str, span: SourceSpan) -> Option<(Wrong, SourceSpan, &'static str)> {
+    let at = span.offset();
+    let (before, after) = (text.get(..at)?, text.get(at..)?);
+    let first = after.chars().next()?;
+    let here: SourceSpan = (at, first.len_utf8()).into();
+    let syntax = |message: String, help: &str| Wrong::Syntax {
+        message,
+        help: Some(help.to_owned()),
+    };
+    if message == "Found child block instead of node name" {
+        let help = "`{` stands on the line of the node whose block it opens";
+        return Some((
+            syntax("a block without a node".to_owned(), help),
+            here,
+            "opened here",
+        ));
+    }
+    if message == "Found invalid node name" && first == '#' {
+        let help = "a comment begins with `//`, and #true is a value";
+        return Some((
+            syntax("a line that begins with `#`".to_owned(), help),
+            here,
+            "here",
+        ));
+    }
+    if message == "Expected quoted string" {
+        let help = "write a blank between values, and no comma";
+        return Some((
+            syntax(
+                "a string that does not end with its quotes".to_owned(),
+                help,
+            ),
+            span,
+            "this one",
+        ));
+    }
+    if message != "Expected end of document" {
+        return None;
+    }
+    if before.trim_end_matches(is_space).ends_with('}') && !"{}=".contains(first) {
+        let end = after.find(|c: char| is_space(c) || is_newline(c) || "{;=".contains(c));
+        let help = "begin a new line after `}`, or write `;` there";
+        let wrong = syntax("two nodes on one line".to_owned(), help);
+        let whole = (at, end.unwrap_or(after.len())).into();
+        return Some((wrong, whole, "the second begins here"));
+    }
+    let (message, help) = match first {
+        '=' => (
+            "a `=` that joins no name and value".to_owned(),
+            "an argument follows its node without `=`, as in lock \"follow\"; a property has no \
+             blanks around it, as in suite=\"trixie\"",
+        ),
+        ',' | '[' | ']' | '(' | ')' => (
+            format!("`{first}` means nothing here"),
+            "values follow each other with blanks between them, as in \
+             package \"tar.zst\" \"tar.gz\"",
+        ),
+        _ => return None,
+    };
+    Some((syntax(message, help), here, "this one"))
 }
 
 /// Where kdl points at everything since the beginning of the file, what is wrong is the end.

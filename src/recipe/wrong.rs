@@ -12,7 +12,7 @@ const REFERENCE: &str = "book/src/reference/language.md";
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[allow(missing_docs, reason = "each variant's message says what it means")]
 pub enum Wrong {
-    #[error("the file is too large: {size} bytes, and a recipe may have {limit}")]
+    #[error("the file is too large: {size} bytes, and it may have {limit}")]
     TooLarge { size: usize, limit: usize },
     #[error("the file is not UTF-8")]
     NotUtf8,
@@ -22,7 +22,7 @@ pub enum Wrong {
     CommentTooDeep { limit: usize },
     #[error("more than {limit} blocks inside one another are commented out by `/-`")]
     SlashdashTooDeep { limit: usize },
-    #[error("more than {limit} `/-` {place}")]
+    #[error("{}", too_many_slashdashes(*limit, place))]
     TooManySlashdashes { limit: usize, place: &'static str },
     #[error("the character {character} is not allowed here")]
     Character { character: String },
@@ -71,6 +71,8 @@ pub enum Wrong {
         wanted: String,
         anchor: &'static str,
     },
+    #[error("two nodes on one line")]
+    TwoNodes { node: &'static str },
     #[error("`{node}` takes no block")]
     NoBlock {
         node: &'static str,
@@ -125,6 +127,13 @@ pub enum Wrong {
     SeveralRecipes,
 }
 
+fn too_many_slashdashes(limit: usize, place: &str) -> String {
+    match limit {
+        0 => "nothing is commented out by `/-` in a lock".to_owned(),
+        limit => format!("more than {limit} `/-` {place}"),
+    }
+}
+
 fn inside(parent: &str) -> String {
     match parent {
         "" => " of a recipe file".to_owned(),
@@ -156,6 +165,7 @@ impl Wrong {
             Wrong::NotYet { .. } => "recipe::not_yet",
             Wrong::UnknownProperty { .. } => "recipe::unknown_property",
             Wrong::TooManyArguments { .. } => "recipe::too_many_arguments",
+            Wrong::TwoNodes { .. } => "recipe::two_nodes",
             Wrong::NoBlock { .. } => "recipe::no_block",
             Wrong::TypeAnnotation => "recipe::type_annotation",
             Wrong::Missing { .. } => "recipe::missing",
@@ -178,7 +188,7 @@ impl Wrong {
     /// What to do next.
     pub(super) fn help(&self) -> Option<String> {
         let help = match self {
-            Wrong::TooDeep { .. } => "a recipe needs three levels at most".to_owned(),
+            Wrong::TooDeep { .. } => "real files need four levels at most".to_owned(),
             Wrong::SlashdashTooDeep { .. } | Wrong::TooManySlashdashes { .. } => {
                 "delete what is commented out, or use // for each line".to_owned()
             }
@@ -228,6 +238,10 @@ impl Wrong {
                 found: "a number",
             } => "write it in quotes".to_owned(),
             Wrong::TooManyArguments { anchor, .. } | Wrong::NoBlock { anchor, .. } => see(anchor),
+            Wrong::TwoNodes { node } => format!(
+                "begin a new line before `{node}`, or write `;` there; if it is a value, write \
+                 it in quotes"
+            ),
             Wrong::Missing {
                 example, anchor, ..
             } => format!("such as: {example}; {}", see(anchor)),

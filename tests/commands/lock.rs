@@ -77,3 +77,16 @@ fn a_package_that_is_misspelt_after_upgrade_is_refused_with_a_suggestion() {
         .fails_with(2);
     assert!(ran.err.contains("did you mean requests?"), "{}", ran.err);
 }
+
+#[test]
+fn the_recipe_is_the_first_name_wherever_upgrade_stands() {
+    let scratch = Scratch::new();
+    for words in [
+        ["lock", "--upgrade", MAIN_JOB, "requets"],
+        ["lock", MAIN_JOB, "requets", "--upgrade"],
+    ] {
+        let ran = scratch.run(words).fails_with(2);
+        assert!(ran.err.contains("did you mean requests?"), "{}", ran.err);
+    }
+    scratch.run(["lock", MAIN_JOB, "requests"]).fails_with(2);
+}

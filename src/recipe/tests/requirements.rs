@@ -102,7 +102,6 @@ fn one_project_may_be_asked_for_by_markers_that_exclude_each_other() {
 
 #[test]
 fn messages_about_requirements_files() {
-    let mut shown = String::new();
     for (title, files) in [
         ("missing", &[][..]),
         (
@@ -152,9 +151,8 @@ fn messages_about_requirements_files() {
         ),
         ("continued", &[("requirements.txt", "six \\\n  >> 2\n")]),
     ] {
-        shown += &format!("--- {title}\n{}\n", Folder::with(files).refused());
+        super::broken::says("requirements", title, &Folder::with(files).refused());
     }
-    insta::assert_snapshot!("requirements_files", shown);
 }
 
 #[test]
@@ -237,11 +235,12 @@ fn requirements_that_upset_the_parser_are_refused() {
 fn the_place_inside_a_requirement_is_shown_only_where_it_is_sure() {
     let message =
         |text: &str| message(&read(&WHOLE.replace("\"psutil>=5.9\"", text)).expect_err("bad"));
-    let shown = [
-        message("\"psutil>=5.9,=>1\""),
-        message("#\"psutil [x y]\"#"),
-        message("\"\\u{70}sutil=>5\""),
-        message("\"日本\""),
-    ];
-    insta::assert_snapshot!("places", shown.join("\n"));
+    for (title, text) in [
+        ("in the middle", "\"psutil>=5.9,=>1\""),
+        ("in a raw string", "#\"psutil [x y]\"#"),
+        ("behind an escape", "\"\\u{70}sutil=>5\""),
+        ("other scripts", "\"日本\""),
+    ] {
+        super::broken::says("place", title, &message(text));
+    }
 }
