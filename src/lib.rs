@@ -5,6 +5,8 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod platform;
+
 pub mod archive;
 pub mod elf;
 pub mod net;

@@ -28,7 +28,7 @@ fn plan() -> Plan {
     let lock = Lock {
         serial: 1,
         recipe: Digest::of(b""),
-        platform: "x86_64-linux".into(),
+        platform: crate::platform::Platform::X86_64,
         date: 0,
         python: None,
         asked: Vec::new(),

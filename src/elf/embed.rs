@@ -14,6 +14,8 @@ use super::stub::MARK;
 use super::{Class, ElfError, EntryStub, Facts, Kind, Machine, PrivateVariable, read};
 
 const X86_64: &[u8] = include_bytes!("stub/x86_64.bin");
+const AARCH64: &[u8] = include_bytes!("stub/aarch64.bin");
+/// What the new segment is aligned to in the file.
 const PAGE: u64 = 4096;
 const PARAMETERS_SIZE: usize = 64;
 const FLAG_PYTHON: u64 = 1;
@@ -29,9 +31,9 @@ const MOST_VARIABLES: usize = 8;
 /// programs that already hold a stub are refused.
 pub fn embed(bytes: &[u8], stub: &EntryStub) -> Result<Vec<u8>, ElfError> {
     let facts = read(bytes)?.ok_or(ElfError::NotElf)?;
-    let code = code_for(&facts)?;
+    let (code, page) = code_for(&facts)?;
     let segments = image::segments(bytes)?;
-    let plan = Plan::of(bytes, &facts, &segments, stub)?;
+    let plan = Plan::of(bytes, &facts, &segments, page, stub)?;
     let appended = plan.segment(bytes, code, stub)?;
 
     let mut out = bytes[..plan.kept].to_vec();
@@ -61,7 +63,8 @@ pub fn embed(bytes: &[u8], stub: &EntryStub) -> Result<Vec<u8>, ElfError> {
     }
 }
 
-fn code_for(facts: &Facts) -> Result<&'static [u8], ElfError> {
+/// The stub for this program, and the largest page of a kernel that may run it.
+fn code_for(facts: &Facts) -> Result<(&'static [u8], u64), ElfError> {
     if facts.entry_stub {
         return Err(ElfError::AlreadyEmbedded);
     }
@@ -72,7 +75,8 @@ fn code_for(facts: &Facts) -> Result<&'static [u8], ElfError> {
         return Err(ElfError::NoLoader);
     }
     match (facts.machine, facts.class, facts.little_endian) {
-        (Machine::X86_64, Class::Bits64, true) => Ok(X86_64),
+        (Machine::X86_64, Class::Bits64, true) => Ok((X86_64, 4096)),
+        (Machine::Aarch64, Class::Bits64, true) => Ok((AARCH64, 0x1_0000)),
         (machine, class, little) => Err(ElfError::NoStubFor {
             machine: format!(
                 "{machine} ({}, {} endian)",
@@ -98,6 +102,8 @@ struct Plan {
     /// Where the new segment lies: in the file, and in memory.
     offset: u64,
     address: u64,
+    /// What both are congruent by.
+    page: u64,
     entry: u64,
     /// PT_DYNAMIC: its address, its place in the file, its entries with a free one for DT_RPATH.
     dynamic: u64,
@@ -123,6 +129,7 @@ impl Plan {
         bytes: &[u8],
         facts: &Facts,
         segments: &[Segment],
+        page: u64,
         stub: &EntryStub,
     ) -> Result<Plan, ElfError> {
         if !matches!(facts.kind, Kind::Program | Kind::Shared) {
@@ -137,11 +144,14 @@ impl Plan {
         }
         let end = loads.iter().map(|s| s.end()).max().flatten();
         let end = end.ok_or_else(|| damaged("it has no segment to load"))?;
-        let address = end.checked_next_multiple_of(PAGE).filter(|a| *a < 1 << 46);
-        let address =
-            address.ok_or_else(|| damaged("its segments end outside the address space"))?;
-
         let kept = without_payload(bytes, segments)?;
+        let offset = (kept as u64).next_multiple_of(PAGE);
+        // A page of its own; where pages are large it begins inside that page, as in the file.
+        let address = end.checked_next_multiple_of(page);
+        let address = address
+            .filter(|address| *address < 1 << 46)
+            .map(|address| address + offset % page)
+            .ok_or_else(|| damaged("its segments end outside the address space"))?;
         let segment = segments.iter().find(|s| s.kind == PT_DYNAMIC);
         let segment = segment.ok_or_else(|| layout("it has no PT_DYNAMIC"))?;
         let writable = loads.iter().any(|s| {
@@ -167,9 +177,10 @@ impl Plan {
         let strings_size = value(DT_STRSZ).ok_or_else(|| missing("DT_STRSZ"))?;
         let (entries, search_path_index) = room_for_search_path(&entries)?;
         Ok(Plan {
-            offset: (kept as u64).next_multiple_of(PAGE),
+            offset,
             kept,
             address,
+            page,
             entry: image::entry(bytes)?,
             dynamic: segment.address,
             dynamic_at,
@@ -244,7 +255,7 @@ impl Plan {
             address: self.address,
             file_size: size,
             memory_size: size,
-            align: PAGE,
+            align: self.page,
         };
         let last = segments.iter().rposition(|s| s.kind == PT_LOAD);
         let mut out = Vec::new();

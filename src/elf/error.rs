@@ -23,7 +23,9 @@ pub enum ElfError {
     NotElf,
 
     /// There is no stub or launcher for its processor.
-    #[error("no entry stub exists for {machine}, only for 64-bit little-endian x86_64")]
+    #[error(
+        "no entry stub exists for {machine}, only for x86_64 and aarch64 (64 bits, little endian)"
+    )]
     #[diagnostic(code(elf::machine))]
     NoStubFor {
         /// Machine, word size and byte order of the file.

@@ -24,17 +24,23 @@ pub struct Launcher {
 }
 
 const X86_64: &[u8] = include_bytes!("launcher/x86_64.bin");
+const AARCH64: &[u8] = include_bytes!("launcher/aarch64.bin");
 const ADDRESS: u64 = 0x40_0000;
 /// ELF header and two program headers.
 const CODE_AT: usize = image::HEADER_SIZE + 2 * image::SEGMENT_SIZE;
 
 /// The launcher as a file. The same for every script, as it looks up its own name.
 pub fn launcher(machine: Machine, launcher: &Launcher) -> Result<Vec<u8>, ElfError> {
-    let Machine::X86_64 = machine else {
-        let machine = machine.to_string();
-        return Err(ElfError::NoStubFor { machine });
+    let (number, page, code) = match machine {
+        Machine::X86_64 => (62, 4096, X86_64),
+        // Its kernels have pages of up to 64 kB.
+        Machine::Aarch64 => (183, 0x1_0000, AARCH64),
+        Machine::Other(_) => {
+            let machine = machine.to_string();
+            return Err(ElfError::NoStubFor { machine });
+        }
     };
-    let mut image = X86_64.to_vec();
+    let mut image = code.to_vec();
     let parameters = image.len();
     image.resize(parameters + 16, 0);
     let program = add(&mut image, parameters, &launcher.program)?;
@@ -44,7 +50,7 @@ pub fn launcher(machine: Machine, launcher: &Launcher) -> Result<Vec<u8>, ElfErr
         let scripts = add(&mut image, parameters, &folder)?;
         image::put(&mut image, parameters + 4, &scripts.to_le_bytes())?;
     }
-    Ok(program_of(&image))
+    Ok(program_of(&image, number, page))
 }
 
 fn add(image: &mut Vec<u8>, parameters: usize, value: &str) -> Result<u32, ElfError> {
@@ -68,12 +74,12 @@ fn add(image: &mut Vec<u8>, parameters: usize, value: &str) -> Result<u32, ElfEr
 }
 
 /// A static program of one read-only segment, its code first.
-fn program_of(code: &[u8]) -> Vec<u8> {
+fn program_of(code: &[u8], machine: u16, page: u64) -> Vec<u8> {
     let size = (CODE_AT + code.len()) as u64;
     let mut out = Vec::with_capacity(CODE_AT + code.len());
     out.extend([0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     out.extend(2u16.to_le_bytes()); // ET_EXEC
-    out.extend(62u16.to_le_bytes()); // EM_X86_64
+    out.extend(machine.to_le_bytes());
     out.extend(1u32.to_le_bytes());
     for word in [ADDRESS + CODE_AT as u64, image::HEADER_SIZE as u64, 0] {
         out.extend(word.to_le_bytes()); // entry, program headers, no section headers
@@ -90,7 +96,7 @@ fn program_of(code: &[u8]) -> Vec<u8> {
         address: ADDRESS,
         file_size: size,
         memory_size: size,
-        align: 4096,
+        align: page,
     };
     all.write(&mut out);
     let stack = Segment {

@@ -1,5 +1,7 @@
 //! [`EntryStub`]: what the stub of one program is told, and the variables it may set.
 
+use crate::platform::Platform;
+
 /// The first bytes of the appended segment: how a program that was done is known.
 pub(super) const MARK: &[u8] = b"recipe stub 0001";
 
@@ -23,12 +25,12 @@ pub struct EntryStub {
 
 impl EntryStub {
     /// The stub of a program in `folder` (`bin`) whose loader and libraries are in `libraries`
-    /// (`lib`), both relative to the closure. All else is off.
-    pub fn of(folder: &str, libraries: &str) -> EntryStub {
+    /// (`lib`), both relative to the closure, on `platform`. All else is off.
+    pub fn of(folder: &str, libraries: &str, platform: Platform) -> EntryStub {
         let depth = folder.split('/').filter(|part| !part.is_empty()).count();
         let up = "../".repeat(depth);
         EntryStub {
-            loader: format!("{up}{libraries}/ld-linux-x86-64.so.2"),
+            loader: format!("{up}{libraries}/{}", platform.loader()),
             library_path: format!("$ORIGIN/{up}{libraries}"),
             python: false,
             hide_host_preloads: false,

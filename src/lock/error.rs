@@ -95,16 +95,6 @@ pub enum LockError {
         help("write `interpreter \"python\" \"3.13\" from=\"debian\" suite=\"trixie\"`")
     )]
     NoRelease,
-    /// A platform that cannot be locked for.
-    #[error("cannot lock for {platform}")]
-    #[diagnostic(
-        code(lock::platform),
-        help("x86_64-linux and aarch64-linux can be locked for")
-    )]
-    Platform {
-        /// What was asked for.
-        platform: String,
-    },
     /// The suite has no such Python.
     #[error(transparent)]
     #[diagnostic(transparent)]

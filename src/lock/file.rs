@@ -17,6 +17,7 @@ use miette::{NamedSource, SourceSpan};
 use super::error::{FileError, LockError};
 use super::release::is_sha256;
 use super::{FileKind, Lock, Locked, Suite, relation, version};
+use crate::platform::Platform;
 use crate::recipe::{Limits, document};
 
 /// The newest format, and the only one so far.
@@ -38,7 +39,7 @@ pub fn write(lock: &Lock) -> String {
     line(0, format!("lock {FORMAT} {{"));
     line(1, format!("serial {}", lock.serial));
     line(1, format!("recipe {}", quoted(&lock.recipe.to_string())));
-    line(1, format!("platform {}", quoted(&lock.platform)));
+    line(1, format!("platform {}", quoted(lock.platform.name())));
     line(1, format!("date {}", lock.date));
     if let Some(python) = &lock.python {
         line(1, format!("python {}", quoted(python)));
@@ -183,7 +184,7 @@ impl Reader<'_> {
                             format!("`{}` is nothing that a lock holds", word.escape_debug()),
                         );
                     };
-                    let file = self.file(node, kind, &lock.platform)?;
+                    let file = self.file(node, kind, lock.platform)?;
                     let id = format!("{kind} {}", file.name);
                     lock.files.push(file);
                     id
@@ -222,10 +223,15 @@ impl Reader<'_> {
         let Ok(digest) = recipe_store::Digest::from_str(digest) else {
             return self.fail(span(recipe), "this is no digest of 64 hex digits");
         };
+        let platform = fields.one("platform")?;
+        let Ok(platform) = self.text_of(platform)?.parse() else {
+            let known = Platform::ALL.map(Platform::name).join(" or ");
+            return self.fail(span(platform), format!("this platform is not {known}"));
+        };
         Ok(Lock {
             serial: self.number_of(fields.one("serial")?)?,
             recipe: digest,
-            platform: self.text_of(fields.one("platform")?)?.to_owned(),
+            platform,
             date: self.number_of(fields.one("date")?)?,
             python: fields
                 .optional("python")
@@ -256,7 +262,7 @@ impl Reader<'_> {
         })
     }
 
-    fn file(&self, node: &KdlNode, kind: FileKind, platform: &str) -> Read<Locked> {
+    fn file(&self, node: &KdlNode, kind: FileKind, platform: Platform) -> Read<Locked> {
         let values = self.arguments(node, 2, &["architecture", "source"])?;
         let mut fields = Fields::of(self, node, &["for", "from", "sha256"])?;
         let from = fields.one("from")?;
@@ -485,7 +491,7 @@ impl<'r, 'n> Fields<'r, 'n> {
 }
 
 /// What is wrong with a file, and if it is about where it comes from.
-fn wrong(file: &Locked, platform: &str) -> Option<(bool, String)> {
+fn wrong(file: &Locked, platform: Platform) -> Option<(bool, String)> {
     let plain = |part: &str| !matches!(part, "" | "." | "..");
     if !file.path.split('/').all(plain) || file.path.contains(char::is_control) {
         return Some((true, "this is no plain relative path".into()));
@@ -506,8 +512,7 @@ fn wrong(file: &Locked, platform: &str) -> Option<(bool, String)> {
             "this is no name and version of a Debian package".into(),
         ));
     }
-    let debian = super::debian_architecture(platform)?;
-    let fits = file.architecture == debian || file.architecture == "all";
+    let fits = file.architecture == platform.debian() || file.architecture == "all";
     (file.kind == FileKind::Deb && !fits).then(|| {
         (
             false,

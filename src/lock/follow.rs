@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::candidates::{Candidates, Unpacked};
 use super::error::{LockError, MissingLibrary};
-use super::make::{processor, settle};
+use super::make::settle;
 use super::relation;
 use super::suites::Suites;
 use super::universe::{Offer, Unmet};
@@ -47,11 +47,10 @@ pub fn follow(
     let Some(interpreter) = &recipe.interpreter else {
         return Err(LockError::NoRelease);
     };
-    let (architecture, _) = processor(&lock.platform)?;
     let suites = Suites::load(
         context,
         &interpreter.value.suite,
-        architecture,
+        lock.platform,
         &lock.suites,
         false,
     )?;
@@ -90,9 +89,8 @@ pub fn newest(
     let Some(interpreter) = &recipe.interpreter else {
         return Err(LockError::NoRelease);
     };
-    let (architecture, _) = processor(&lock.platform)?;
     let suite = &interpreter.value.suite;
-    let suites = Suites::load(context, suite, architecture, &lock.suites, false)?;
+    let suites = Suites::load(context, suite, lock.platform, &lock.suites, false)?;
     let debs = gone.iter().filter(|file| file.kind == FileKind::Deb);
     Ok(debs
         .filter_map(|file| {
@@ -193,7 +191,7 @@ impl Moving<'_> {
 
     /// A new version may need a newer version of something that would stay: then that moves as well.
     fn settle_dependencies(&mut self) -> Result<(), LockError> {
-        let (architecture, _) = processor(&self.lock.platform)?;
+        let architecture = self.lock.platform.debian();
         loop {
             let mut more = BTreeSet::new();
             for offer in self.offers()? {
@@ -231,7 +229,8 @@ impl Moving<'_> {
 
     /// A new version may need a library that nothing locked has: then its package is added.
     fn settle_libraries(&mut self, context: &Context<'_>) -> Result<(), LockError> {
-        let (architecture, machine) = processor(&self.lock.platform)?;
+        let platform = self.lock.platform;
+        let (architecture, machine) = (platform.debian(), platform.machine());
         let mut candidates = Candidates::default();
         loop {
             let new: Vec<Locked> = self

@@ -11,8 +11,8 @@ use super::suites::Suites;
 use super::system::System;
 use super::tests::{RECIPE, recipe};
 use super::*;
-use crate::elf::Machine;
 use crate::net::{Machine as Computer, Said, Silence};
+use crate::platform::Platform;
 
 /// A store that all live tests of this process share, so that indexes come once.
 fn live_store() -> MutexGuard<'static, (tempfile::TempDir, Store)> {
@@ -64,16 +64,9 @@ fn the_python_of_a_release_and_what_it_needs_come_from_the_live_mirror() {
     let session = store.1.session().unwrap();
     let context = Context::without_sandbox(&net, &session, now());
     let begin = std::time::Instant::now();
-    let suites = Suites::load(&context, "trixie", "amd64", &[], false).unwrap();
+    let suites = Suites::load(&context, "trixie", Platform::X86_64, &[], false).unwrap();
     println!("suites {:?}", begin.elapsed());
-    let system = System::resolve(
-        &context,
-        &suites,
-        &recipe(RECIPE),
-        &BTreeMap::new(),
-        Machine::X86_64,
-    )
-    .unwrap();
+    let system = System::resolve(&context, &suites, &recipe(RECIPE), &BTreeMap::new()).unwrap();
     println!("system {:?}", begin.elapsed());
     let files = system.files();
     for file in &files {
@@ -197,7 +190,7 @@ fn the_closure_is_the_one_that_apt_would_install_from_the_live_mirror() {
     let store = live_store();
     let session = store.1.session().unwrap();
     let context = Context::without_sandbox(&net, &session, now());
-    let suites = Suites::load(&context, "trixie", "amd64", &[], false).unwrap();
+    let suites = Suites::load(&context, "trixie", Platform::X86_64, &[], false).unwrap();
     context.keep_fetched().unwrap();
     let questions: [&[&str]; 3] = [
         &[

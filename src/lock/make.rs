@@ -7,8 +7,7 @@ use super::file::order;
 use super::options::Options;
 use super::suites::Suites;
 use super::system::System;
-use super::{Context, FileKind, Lock, Locked, debian_architecture};
-use crate::elf::Machine;
+use super::{Context, FileKind, Lock, Locked};
 use crate::recipe::Recipe;
 
 /// Asks the world what a recipe needs today. The same recipe, lock and indexes give the same lock.
@@ -21,7 +20,6 @@ pub fn lock(
     context: &Context<'_>,
     options: &Options,
 ) -> Result<Lock, LockError> {
-    let (architecture, machine) = processor(&options.platform)?;
     let Some(interpreter) = &recipe.interpreter else {
         return Err(LockError::NoRelease);
     };
@@ -31,7 +29,7 @@ pub fn lock(
     let suites = Suites::load(
         context,
         &interpreter.value.suite,
-        architecture,
+        options.platform,
         known,
         options.allow_expired,
     )?;
@@ -48,7 +46,7 @@ pub fn lock(
         .map(|file| (file.name.clone(), file.version.clone()))
         .collect();
     let python = &interpreter.value.version;
-    let mut system = System::resolve(context, &suites, recipe, &prefer, machine)?;
+    let mut system = System::resolve(context, &suites, recipe, &prefer)?;
     let wheels = super::pip::wheels(recipe, previous, context, options, &system, python)?;
     system.add_wheels(context, &wheels.unpacked)?;
     let mut files = system.files();
@@ -63,7 +61,7 @@ pub fn lock(
     let lock = Lock {
         serial: previous.map_or(0, |lock| lock.serial) + 1,
         recipe: recipe.lock_digest(),
-        platform: options.platform.clone(),
+        platform: options.platform,
         date: suites.date(),
         python: Some(interpreter.value.version.clone()),
         asked: recipe.lock_facts(),
@@ -173,20 +171,6 @@ pub(super) fn settle(mut lock: Lock, previous: Option<&Lock>) -> Lock {
         Some(before) => before.clone(),
         None => lock,
     }
-}
-
-/// Debian's name and ELF's name of a platform's processor.
-pub(super) fn processor(platform: &str) -> Result<(&'static str, Machine), LockError> {
-    let machine = match platform {
-        "x86_64-linux" => Some(Machine::X86_64),
-        "aarch64-linux" => Some(Machine::Aarch64),
-        _ => None,
-    };
-    debian_architecture(platform)
-        .zip(machine)
-        .ok_or_else(|| LockError::Platform {
-            platform: platform.to_owned(),
-        })
 }
 
 /// What differs between what a lock was made for and what the recipe asks now; empty when nothing does.

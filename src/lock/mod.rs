@@ -29,6 +29,7 @@ use std::sync::Mutex;
 use recipe_store::{BlobId, Session};
 
 use crate::net::Net;
+use crate::platform::Platform;
 use crate::sandbox::Sandbox;
 
 pub use self::error::{FileError, LockError, Refusal};
@@ -103,8 +104,8 @@ pub struct Lock {
     pub serial: u64,
     /// Digest of what the recipe asks of a lock; differs when the lock is out of date.
     pub recipe: recipe_store::Digest,
-    /// `x86_64-linux`.
-    pub platform: String,
+    /// What the closure runs on.
+    pub platform: Platform,
     /// The newest index date in seconds since 1970: SOURCE_DATE_EPOCH of what is built.
     pub date: u64,
     /// `3.13`, or `None` for a closure without Python.
@@ -141,7 +142,7 @@ pub struct Locked {
     pub name: String,
     /// Its version.
     pub version: String,
-    /// `amd64` or `all` for debs; empty otherwise.
+    /// Debian's name of its processor (`amd64`) or `all` for debs; empty otherwise.
     pub architecture: String,
     /// Source package a deb was built from (`follow` moves all of one source together); empty otherwise.
     pub source: String,
@@ -180,15 +181,6 @@ impl fmt::Display for FileKind {
             FileKind::DebianPatches => "debian-patches",
             FileKind::Wheel => "wheel",
         })
-    }
-}
-
-/// Debian's name for the processor of a platform: `x86_64-linux` is `amd64`.
-pub(crate) fn debian_architecture(platform: &str) -> Option<&'static str> {
-    match platform {
-        "x86_64-linux" => Some("amd64"),
-        "aarch64-linux" => Some("arm64"),
-        _ => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! [`Options`]: how to lock, and which locked versions may move.
 
 use super::Locked;
+use crate::platform::Platform;
 
 /// Which locked versions may move.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -15,24 +16,14 @@ pub enum Upgrade {
 }
 
 /// How to lock.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Options {
     /// Which locked versions may move.
     pub upgrade: Upgrade,
     /// Believe indexes whose `Valid-Until` is past.
     pub allow_expired: bool,
-    /// What the closure is for: `x86_64-linux`.
-    pub platform: String,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Options {
-            upgrade: Upgrade::Nothing,
-            allow_expired: false,
-            platform: "x86_64-linux".into(),
-        }
-    }
+    /// What the closure is for.
+    pub platform: Platform,
 }
 
 impl Upgrade {

@@ -15,6 +15,7 @@ use super::options::{Options, Upgrade};
 use super::system::System;
 use super::wheels::{self, WheelsError, fetch};
 use super::{Context, Lock, Locked};
+use crate::platform::Platform;
 use crate::python::{ProjectName, Requirement, Target};
 use crate::recipe::Recipe;
 
@@ -53,7 +54,7 @@ pub(super) fn wheels(
         .collect();
     let told = |error: WheelsError| LockError::Wheels(error.shown(&recipe.text, &asked));
     let requirements = requirements(recipe).map_err(told)?;
-    let target = target(system, python, &options.platform).map_err(told)?;
+    let target = target(system, python, options.platform).map_err(told)?;
     let indexes = indexes(context, system)?;
     let root = system.root(context)?;
     let root = context.session.checkout_private(&root)?;
@@ -133,11 +134,10 @@ fn requirements(recipe: &Recipe) -> Result<Vec<Requirement>, WheelsError> {
 }
 
 /// What wheels have to fit: this Python, and the C library that was chosen.
-fn target(system: &System<'_>, python: &str, platform: &str) -> Result<Target, WheelsError> {
+fn target(system: &System<'_>, python: &str, platform: Platform) -> Result<Target, WheelsError> {
     let libc = system.package("libc6");
     let glibc = libc.map_or((0, 0), |(file, _)| glibc(&file.version));
-    let architecture = platform.split('-').next().unwrap_or(platform);
-    Ok(Target::new(python, glibc, architecture)?)
+    Ok(Target::new(python, glibc, platform)?)
 }
 
 /// The glibc of a Debian version: `2.41` of `2.41-12+deb13u4`.

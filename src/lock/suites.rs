@@ -18,6 +18,7 @@ use super::release::Release;
 use super::universe::Universe;
 use super::{Context, Suite};
 use crate::net::{NetError, Wanted, hex, shown};
+use crate::platform::Platform;
 
 /// The largest `InRelease` that is read (bytes); real ones have up to 200 kB.
 const MOST_IN_RELEASE: u64 = 8 << 20;
@@ -32,8 +33,7 @@ const ALONE: [&str; 4] = ["sid", "unstable", "experimental", "rc-buggy"];
 
 /// The verified indexes of a release.
 pub(super) struct Suites {
-    /// `amd64`
-    architecture: String,
+    pub(super) platform: Platform,
     /// What goes into the lock, one for each suite.
     pub suites: Vec<Suite>,
     /// All packages.
@@ -55,7 +55,7 @@ impl Suites {
     pub(super) fn load(
         context: &Context<'_>,
         release: &str,
-        architecture: &str,
+        platform: Platform,
         known: &[Suite],
         allow_expired: bool,
     ) -> Result<Suites, LockError> {
@@ -63,7 +63,7 @@ impl Suites {
         let loader = Loader {
             context,
             keyring: &keyring,
-            architecture,
+            platform,
             known,
             allow_expired,
         };
@@ -82,7 +82,7 @@ impl Suites {
                 .map(|(name, thread)| thread.join().unwrap_or_else(|_| Err(stopped(name))))
                 .collect()
         });
-        let mut universe = Universe::new(architecture);
+        let mut universe = Universe::new(platform.debian());
         let (mut suites, mut releases) = (Vec::new(), Vec::new());
         for result in loaded {
             let (Believed { suite, release }, indexes) = result?;
@@ -106,7 +106,7 @@ impl Suites {
         };
         universe.finish().map_err(named)?;
         Ok(Suites {
-            architecture: architecture.to_owned(),
+            platform,
             suites,
             universe,
             releases,
@@ -169,7 +169,7 @@ impl Suites {
     ) -> Result<Vec<String>, LockError> {
         let mut found = std::collections::BTreeSet::new();
         for (suite, release) in self.suites.iter().zip(&self.releases) {
-            let path = format!("main/Contents-{}", self.architecture);
+            let path = format!("main/Contents-{}", self.platform.debian());
             let Some((path, blob)) = fetch_index(context, suite, release, &path)? else {
                 continue;
             };
@@ -211,7 +211,7 @@ fn keyring(context: &Context<'_>) -> Result<Keyring, LockError> {
 struct Loader<'a> {
     context: &'a Context<'a>,
     keyring: &'a Keyring,
-    architecture: &'a str,
+    platform: Platform,
     known: &'a [Suite],
     allow_expired: bool,
 }
@@ -244,7 +244,7 @@ impl Loader<'_> {
 
     fn indexes(&self, believed: &Believed) -> Result<Vec<(String, BlobId)>, LockError> {
         let (suite, release) = (&believed.suite, &believed.release);
-        let mut paths = vec![format!("main/binary-{}/Packages", self.architecture)];
+        let mut paths = vec![format!("main/binary-{}/Packages", self.platform.debian())];
         if release.separate_all {
             paths.push("main/binary-all/Packages".into());
         }

@@ -60,7 +60,6 @@ impl<'s> System<'s> {
         suites: &'s Suites,
         recipe: &Recipe,
         prefer: &BTreeMap<String, String>,
-        machine: Machine,
     ) -> Result<System<'s>, LockError> {
         let release = suites.release();
         let roots = roots(suites, recipe)?;
@@ -93,7 +92,7 @@ impl<'s> System<'s> {
             roots,
             excluded,
             reached: BTreeMap::new(),
-            machine,
+            machine: suites.platform.machine(),
         };
         let wanted: Vec<String> = system
             .roots

@@ -10,9 +10,9 @@ use super::suites::Suites;
 use super::system::System;
 use super::testing::{Archive, Package};
 use super::*;
-use crate::elf::Machine;
 use crate::net::Silence;
 use crate::net::testing::Server;
+use crate::platform::Platform;
 use crate::recipe::Recipe;
 
 pub(super) const RECIPE: &str = r#"
@@ -663,17 +663,8 @@ fn a_wheel_brings_in_the_libraries_that_its_tag_may_expect_and_no_others() {
     let bench = Bench::of(&Archive::new(packages));
     let (net, session) = (bench.net(), bench.store.session().unwrap());
     let context = Context::without_sandbox(&net, &session, NOW);
-    let suites = Suites::load(&context, "trixie", "amd64", &[], false).unwrap();
-    let system = || {
-        System::resolve(
-            &context,
-            &suites,
-            &recipe(RECIPE),
-            &BTreeMap::new(),
-            Machine::X86_64,
-        )
-        .unwrap()
-    };
+    let suites = Suites::load(&context, "trixie", Platform::X86_64, &[], false).unwrap();
+    let system = || System::resolve(&context, &suites, &recipe(RECIPE), &BTreeMap::new()).unwrap();
 
     let mut with = system();
     assert!(with.files().iter().all(|file| file.name != "libstdc++6"));

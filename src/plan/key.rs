@@ -8,6 +8,7 @@
 use recipe_store::{Digest, ObjectId, StepKey};
 
 use super::step::{Keep, Resolved, Step};
+use crate::platform::Platform;
 use crate::recipe::{Check, Trim};
 
 /// What each kind of step does has a number, raised when the same inputs come to something else.
@@ -105,6 +106,7 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
         Step::UnpackWheel {
             wheel,
             file_name,
+            platform,
             python,
             glibc,
             keep_pth,
@@ -112,6 +114,7 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
             ear.kind("unpack-wheel");
             ear.object("wheel", wheel);
             ear.fact("file-name", file_name);
+            tell_platform(*platform, ear);
             ear.fact("python", python);
             ear.fact("glibc", &format!("{}.{}", glibc.0, glibc.1));
             ear.fact("keep-pth", yes(*keep_pth));
@@ -196,6 +199,13 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
             ear.fact("isolation", "namespaces");
             checks.iter().for_each(|check| tell_check(check, ear));
         }
+    }
+}
+
+/// The first platform there was is the one that goes without saying: its keys are older than the word.
+fn tell_platform(platform: Platform, ear: &mut impl Listener) {
+    if platform != Platform::X86_64 {
+        ear.fact("platform", platform.name());
     }
 }
 

@@ -241,6 +241,7 @@ impl Drawing {
             Step::UnpackWheel {
                 wheel,
                 file_name: file.path.clone(),
+                platform: lock.platform,
                 python: lock.python.clone().unwrap_or_default(),
                 glibc: glibc(lock),
                 keep_pth,

@@ -3,6 +3,7 @@
 use recipe_store::ObjectId;
 
 use crate::lock::FileKind;
+use crate::platform::Platform;
 use crate::recipe::{Check, EntryPoint, Trim};
 
 /// One thing a build can do. The list is closed, and short, on purpose.
@@ -29,6 +30,8 @@ pub enum Step<I> {
         wheel: I,
         /// Its file name, which holds its version and tags (PEP 427).
         file_name: String,
+        /// What the closure runs on.
+        platform: Platform,
         /// Version of the interpreter it is installed for, such as `3.13`.
         python: String,
         /// Version of the closure's glibc, major and minor.
@@ -184,12 +187,14 @@ impl<I> Step<I> {
             Step::UnpackWheel {
                 wheel,
                 file_name,
+                platform,
                 python,
                 glibc,
                 keep_pth,
             } => Step::UnpackWheel {
                 wheel: to(wheel)?,
                 file_name: file_name.clone(),
+                platform: *platform,
                 python: python.clone(),
                 glibc: *glibc,
                 keep_pth: *keep_pth,

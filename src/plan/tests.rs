@@ -37,7 +37,7 @@ fn lock() -> Lock {
         serial: 1,
         recipe: Digest::of(b""),
         asked: Vec::new(),
-        platform: "x86_64-linux".into(),
+        platform: crate::platform::Platform::X86_64,
         date: 0,
         python: Some("3.13".into()),
         suites: Vec::new(),
@@ -119,6 +119,7 @@ fn samples() -> Vec<Resolved> {
             exclude: vec![],
         },
         Step::UnpackWheel {
+            platform: crate::platform::Platform::X86_64,
             wheel: tree("a"),
             file_name: "w.whl".into(),
             python: "3.13".into(),

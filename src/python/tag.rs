@@ -7,6 +7,7 @@
 //! asked about is the one inside it, and `musllinux` never fits.
 
 use super::PythonError;
+use crate::platform::Platform;
 
 /// One `python-abi-platform` triple of a wheel's name, such as `cp313-cp313-manylinux_2_17_x86_64`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,8 +33,7 @@ pub struct Target {
     minor: u16,
     /// glibc's major and minor version.
     glibc: (u16, u16),
-    /// `x86_64`, `aarch64`.
-    architecture: String,
+    platform: Platform,
 }
 
 /// How well a tag fits; smaller is better.
@@ -45,8 +45,8 @@ pub struct Rank {
 }
 
 impl Target {
-    /// `python` is major and minor (`3.13`), `architecture` as the kernel says it (`x86_64`).
-    pub fn new(python: &str, glibc: (u16, u16), architecture: &str) -> Result<Self, PythonError> {
+    /// `python` is major and minor (`3.13`).
+    pub fn new(python: &str, glibc: (u16, u16), platform: Platform) -> Result<Self, PythonError> {
         let wrong = |text: &str, wanted| PythonError::Target {
             text: text.to_owned(),
             wanted,
@@ -56,16 +56,10 @@ impl Target {
             .and_then(number)
             .filter(|minor| (2..1000).contains(minor))
             .ok_or_else(|| wrong(python, "Python version such as 3.13"))?;
-        if !["x86_64", "aarch64"].contains(&architecture) {
-            return Err(wrong(
-                architecture,
-                "architecture that closures are built for",
-            ));
-        }
         Ok(Target {
             minor,
             glibc,
-            architecture: architecture.to_owned(),
+            platform,
         })
     }
 
@@ -79,14 +73,14 @@ impl Target {
         self.glibc
     }
 
-    /// `x86_64`
-    pub fn architecture(&self) -> &str {
-        &self.architecture
+    /// What its closure runs on.
+    pub fn platform(&self) -> Platform {
+        self.platform
     }
 
     /// How well `tag` fits, or `None` if it does not run here.
     pub fn rank(&self, tag: &Tag) -> Option<Rank> {
-        let platform = self.platform(&tag.platform)?;
+        let platform = self.platform_rank(&tag.platform)?;
         let any = tag.platform == "any";
         let (interpreter, minor) = split_python(&tag.python)?;
         let age = self.minor.checked_sub(minor.unwrap_or(self.minor))?;
@@ -119,16 +113,18 @@ impl Target {
 
     /// Whether a wheel with this tag runs on the platform, if not with this Python.
     pub fn fits_platform(&self, tag: &Tag) -> bool {
-        self.platform(&tag.platform).is_some()
+        self.platform_rank(&tag.platform).is_some()
     }
 
     /// Smaller is better: distance of the glibc, then spelling (PEP 600 before legacy names).
-    fn platform(&self, text: &str) -> Option<(u16, u8)> {
+    fn platform_rank(&self, text: &str) -> Option<(u16, u8)> {
         const PLAIN_LINUX: (u16, u8) = (u16::MAX, 0);
         if text == "any" {
             return Some((0, 0));
         }
-        let rest = text.strip_suffix(&self.architecture)?.strip_suffix('_')?;
+        let rest = text
+            .strip_suffix(self.platform.processor())?
+            .strip_suffix('_')?;
         let (major, minor, legacy) = match rest {
             "linux" => return Some(PLAIN_LINUX),
             "manylinux1" => (2, 5, 1),
@@ -139,7 +135,10 @@ impl Target {
                 (number(major)?, number(minor)?, 0)
             }
         };
-        let oldest = if self.architecture == "x86_64" { 5 } else { 17 };
+        let oldest = match self.platform {
+            Platform::X86_64 => 5,
+            Platform::Aarch64 => 17,
+        };
         let fits = major == self.glibc.0 && (oldest..=self.glibc.1).contains(&minor);
         fits.then(|| (self.glibc.1 - minor, legacy))
     }
@@ -150,12 +149,14 @@ impl std::fmt::Display for Target {
         let Target {
             minor,
             glibc,
-            architecture,
+            platform,
         } = self;
         write!(
             f,
-            "CPython 3.{minor} on {architecture} Linux with glibc {}.{}",
-            glibc.0, glibc.1
+            "CPython 3.{minor} on {} Linux with glibc {}.{}",
+            platform.processor(),
+            glibc.0,
+            glibc.1
         )
     }
 }
@@ -190,7 +191,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn trixie() -> Target {
-        Target::new("3.13", (2, 41), "x86_64").unwrap()
+        Target::new("3.13", (2, 41), Platform::X86_64).unwrap()
     }
 
     fn tag(text: &str) -> Tag {

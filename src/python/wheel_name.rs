@@ -117,11 +117,11 @@ mod tests {
         assert_eq!(wheel.version.to_string(), "6.0.3");
         assert_eq!(wheel.build, Some((1, "x".to_owned())));
         assert_eq!(wheel.tags.len(), 2);
-        let trixie = Target::new("3.13", (2, 41), "x86_64").unwrap();
+        let trixie = Target::new("3.13", (2, 41), crate::platform::Platform::X86_64).unwrap();
         assert!(wheel.rank(&trixie).is_some());
         assert!(
             wheel
-                .rank(&Target::new("3.12", (2, 41), "x86_64").unwrap())
+                .rank(&Target::new("3.12", (2, 41), crate::platform::Platform::X86_64).unwrap())
                 .is_none()
         );
     }

@@ -6,6 +6,7 @@
 use recipe_store::{Session, TreeBuilder, TreeId};
 
 use super::{StepError, leaves};
+use crate::platform::Platform;
 
 /// The folder it lies in: Python does not find its own files when they lie at `/`.
 pub(super) const FOLDER: &str = "python";
@@ -30,8 +31,7 @@ pub(super) fn interpreter(
 /// With `-I -S` the interpreter starts from its frozen modules and these: its codecs, its own
 /// program, and the libraries that Debian links it with.
 fn needed(path: &str, python: &str) -> bool {
-    const LIBRARIES: [&str; 7] = [
-        "lib/ld-linux-x86-64.so.2",
+    const LIBRARIES: [&str; 6] = [
         "lib/libc.so.6",
         "lib/libm.so.6",
         "lib/libdl.so.2",
@@ -40,8 +40,10 @@ fn needed(path: &str, python: &str) -> bool {
         "lib/libexpat.so.1",
     ];
     let encodings = format!("lib/python{python}/encodings/");
+    let loader = |platform: Platform| path == format!("lib/{}", platform.loader());
     path == format!("bin/python{python}")
         || path == format!("lib/python{python}/os.py")
         || path.starts_with(&encodings)
         || LIBRARIES.contains(&path)
+        || Platform::ALL.into_iter().any(loader)
 }

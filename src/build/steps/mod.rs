@@ -24,6 +24,7 @@ pub use fetch::PythonIndexes;
 use super::{Ear, Event, StepError, Workshop};
 use crate::elf;
 use crate::plan::{Resolved, Step};
+use crate::platform::Platform;
 use crate::python::Target;
 
 /// What one step has to work with.
@@ -105,13 +106,14 @@ pub fn run(step: &Resolved, bench: &Bench<'_>) -> Result<Made, StepError> {
         Step::UnpackWheel {
             wheel,
             file_name,
+            platform,
             python,
             glibc,
             keep_pth,
         } => {
             let wheel = blob(wheel, "a wheel")?;
-            let target = target(python, *glibc)?;
-            let launcher = launcher()?;
+            let target = target(python, *glibc, *platform)?;
+            let launcher = launcher(*platform)?;
             let options = wheel::WheelOptions {
                 file_name,
                 target: &target,
@@ -209,20 +211,20 @@ pub fn run(step: &Resolved, bench: &Bench<'_>) -> Result<Made, StepError> {
     })
 }
 
-fn target(python: &str, glibc: (u16, u16)) -> Result<Target, StepError> {
-    Target::new(python, glibc, "x86_64").map_err(|error| StepError::Unexpected {
+fn target(python: &str, glibc: (u16, u16), platform: Platform) -> Result<Target, StepError> {
+    Target::new(python, glibc, platform).map_err(|error| StepError::Unexpected {
         what: "the interpreter that wheels are unpacked for".into(),
         found: error.to_string(),
     })
 }
 
 /// What starts a script of a wheel: found by its own name, with no shell.
-fn launcher() -> Result<Vec<u8>, StepError> {
+fn launcher(platform: Platform) -> Result<Vec<u8>, StepError> {
     let words = elf::Launcher {
         program: "python3".into(),
         scripts: Some("../libexec/scripts".into()),
     };
-    elf::launcher(elf::Machine::X86_64, &words).map_err(|error| StepError::Elf {
+    elf::launcher(platform.machine(), &words).map_err(|error| StepError::Elf {
         path: "the launcher of scripts".into(),
         error,
     })

@@ -2,6 +2,8 @@
    Finds the folder of the running program, and joins paths. */
 #if defined __x86_64__
 #include "arch_x86_64.h"
+#elif defined __aarch64__
+#include "arch_aarch64.h"
 #else
 #error "no arch_*.h for this processor"
 #endif

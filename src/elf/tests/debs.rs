@@ -178,7 +178,7 @@ fn assemble(unpacked: &Path, to: &Path, python: &str) {
                 PrivateVariable::locale("../lib/locale"),
                 PrivateVariable::time_zones("../share/zoneinfo"),
             ],
-            ..EntryStub::of("bin", "lib")
+            ..EntryStub::of("bin", "lib", crate::platform::Platform::X86_64)
         };
         write_program(&to.join("bin").join(name), &embed(&bytes, &stub).unwrap());
     }

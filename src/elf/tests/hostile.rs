@@ -38,7 +38,10 @@ fn seeds() -> &'static [Vec<u8>; 2] {
 /// Everything this room does with foreign bytes.
 fn use_all(bytes: &[u8]) {
     let facts = read(bytes);
-    let embedded = embed(bytes, &EntryStub::of("bin", "lib"));
+    let embedded = embed(
+        bytes,
+        &EntryStub::of("bin", "lib", crate::platform::Platform::X86_64),
+    );
     if let Ok(embedded) = &embedded {
         // What is written is well-formed, whatever it was made of.
         assert!(read(embedded).unwrap().unwrap().entry_stub);

@@ -124,11 +124,14 @@ fn a_launcher_is_a_small_static_program() {
         program: "python3".into(),
         scripts: Some("../libexec/scripts/".into()),
     };
-    let bytes = launcher(Machine::X86_64, &wanted).unwrap();
-    assert!(bytes.len() <= 2200, "{} bytes", bytes.len());
-    assert!(read(&bytes).unwrap().unwrap().is_static_program());
+    for machine in [Machine::X86_64, Machine::Aarch64] {
+        let bytes = launcher(machine, &wanted).unwrap();
+        assert!(bytes.len() <= 2200, "{} bytes", bytes.len());
+        let facts = read(&bytes).unwrap().unwrap();
+        assert!(facts.is_static_program() && facts.machine == machine);
+    }
     assert!(matches!(
-        launcher(Machine::Aarch64, &wanted),
+        launcher(Machine::Other(243), &wanted),
         Err(ElfError::NoStubFor { .. })
     ));
     for program in ["", "/usr/bin/python3", "a\0b"] {

@@ -90,7 +90,7 @@ impl Tree {
     ) {
         let plain = self.outside(&format!("{name}.plain"));
         compile(source, flags, &plain);
-        let mut stub = EntryStub::of("bin", "lib");
+        let mut stub = EntryStub::of("bin", "lib", crate::platform::Platform::X86_64);
         change(&mut stub);
         let bytes = embed(&fs::read(plain).unwrap(), &stub).unwrap();
         write_program(&self.path(&format!("bin/{name}")), &bytes);

@@ -16,7 +16,7 @@ fn what_cannot_be_done_is_refused() {
         compile(REPORT, flags, &folder.path().join(name));
         fs::read(folder.path().join(name)).unwrap()
     };
-    let stub = EntryStub::of("bin", "lib");
+    let stub = EntryStub::of("bin", "lib", crate::platform::Platform::X86_64);
     let program = made("program", &[]);
     let done = embed(&program, &stub).unwrap();
     assert_eq!(embed(&done, &stub), Err(ElfError::AlreadyEmbedded));
@@ -58,7 +58,7 @@ fn a_full_dynamic_section_gives_up_its_count_of_relocations_or_is_refused() {
     for i in used..entries - 1 {
         full[at(i)..at(i) + 8].copy_from_slice(&0x6000_000e_u64.to_le_bytes()); // one nobody knows
     }
-    let stub = EntryStub::of("bin", "lib");
+    let stub = EntryStub::of("bin", "lib", crate::platform::Platform::X86_64);
     write_program(&tree.path("bin/report"), &embed(&full, &stub).unwrap());
     stdout(&mut Command::new(tree.path("bin/report")));
 

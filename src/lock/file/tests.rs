@@ -20,7 +20,7 @@ fn lock() -> Lock {
     Lock {
         serial: 3,
         recipe: recipe_store::Digest::of(b"recipe"),
-        platform: "x86_64-linux".into(),
+        platform: crate::platform::Platform::X86_64,
         date: 1_789_199_741,
         python: Some("3.13".into()),
         asked: vec!["pip PyYAML".into(), "system package libudev1".into()],

@@ -147,7 +147,7 @@ mod tests {
     }
 
     fn chosen(files: &[&str]) -> Result<String, WheelsError> {
-        let target = Target::new("3.13", (2, 41), "x86_64").unwrap();
+        let target = Target::new("3.13", (2, 41), crate::platform::Platform::X86_64).unwrap();
         choose(&package(files), &target, &[]).map(|file| file.name.clone())
     }
 
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn of_many_tags_those_of_this_platform_are_told() {
-        let target = Target::new("3.13", (2, 41), "x86_64").unwrap();
+        let target = Target::new("3.13", (2, 41), crate::platform::Platform::X86_64).unwrap();
         let tag = |python: &str, platform: &str| Tag {
             python: python.into(),
             abi: python.into(),
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_project_without_usable_wheels_is_told_with_what_it_has() {
-        let target = Target::new("3.13", (2, 41), "x86_64").unwrap();
+        let target = Target::new("3.13", (2, 41), crate::platform::Platform::X86_64).unwrap();
         let file = |name: &&str| IndexFile {
             name: (*name).to_owned(),
             url: "https://files.example/x".parse().unwrap(),
@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn hashes_that_were_asked_for_are_the_only_ones_taken() {
-        let target = Target::new("3.13", (2, 41), "x86_64").unwrap();
+        let target = Target::new("3.13", (2, 41), crate::platform::Platform::X86_64).unwrap();
         let files = [
             "six-1.0-cp313-cp313-manylinux_2_17_x86_64.whl",
             "six-1.0-py3-none-any.whl",

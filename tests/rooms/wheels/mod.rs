@@ -101,7 +101,8 @@ impl Machine {
                 session: &self.session,
                 sandbox: &Sandbox::new(env!("CARGO_BIN_EXE_recipe")),
                 indexes: &[index.url.clone(), self.index.clone()],
-                target: &Target::new(&self.python, (2, 31), "x86_64").unwrap(),
+                target: &Target::new(&self.python, (2, 31), recipe::platform::Platform::X86_64)
+                    .unwrap(),
                 python_root: Utf8Path::new("/"),
             },
         )

@@ -25,9 +25,7 @@
 //! `perl*`, `security` (PAM), `systemd`, `udev`.
 
 use super::Layout;
-
-/// The folder of a Debian architecture's libraries.
-pub(crate) const TRIPLET: &str = "x86_64-linux-gnu";
+use crate::platform::Platform;
 
 /// The joined certificates.
 pub(crate) const CA_BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
@@ -72,7 +70,8 @@ fn library_folder(rest: &str, named: bool) -> Place {
         return library(rest);
     };
     match first {
-        TRIPLET => match below.split_once('/') {
+        // The folder of an architecture's libraries: a package has those of its own only.
+        _ if Platform::of_triplet(first).is_some() => match below.split_once('/') {
             None => library(below),
             Some((folder, _)) if named && !is_host_code(folder) => keep(format!("lib/{below}")),
             Some(_) => Place::Drop,

@@ -5,7 +5,8 @@
 //! touch afterwards.
 
 use super::{RelocateError, strings};
-use crate::elf::{self, EntryStub, PrivateVariable};
+use crate::elf::{self, ElfError, EntryStub, PrivateVariable};
+use crate::platform::Platform;
 
 /// Whether the file at `path` has to be looked at.
 pub(super) fn may_be_elf(path: &str, executable: bool) -> bool {
@@ -23,23 +24,32 @@ pub(super) fn relocate(path: &str, mut bytes: Vec<u8>) -> Result<Option<Vec<u8>>
         file: path.to_owned(),
         source,
     };
-    let mut changed = strings::concerns(path);
-    strings::apply(path, &mut bytes)?;
     let Some(facts) = elf::read(&bytes).map_err(failed)? else {
-        return Ok(changed.then_some(bytes));
+        return Ok(None);
     };
+    let platform = || {
+        Platform::of_machine(facts.machine).ok_or_else(|| {
+            let machine = facts.machine.to_string();
+            failed(ElfError::NoStubFor { machine })
+        })
+    };
+    let mut changed = strings::concerns(path);
+    if changed {
+        strings::apply(path, platform()?, &mut bytes)?;
+    }
     if facts.runpath.is_some() {
         changed |= elf::runpath_to_rpath(&mut bytes).map_err(failed)?;
     }
     if facts.is_executable_program() && !facts.entry_stub {
-        return elf::embed(&bytes, &stub(path)).map(Some).map_err(failed);
+        let stub = stub(path, platform()?);
+        return elf::embed(&bytes, &stub).map(Some).map_err(failed);
     }
     Ok(changed.then_some(bytes))
 }
 
 /// How the program at `path` starts. A host's preloads and the data of bare hosts concern all; that
 /// `argv[0]` must lead to the program concerns Python, which finds its library by it.
-fn stub(path: &str) -> EntryStub {
+fn stub(path: &str, platform: Platform) -> EntryStub {
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
     let up = "../".repeat(path.matches('/').count());
     EntryStub {
@@ -50,6 +60,6 @@ fn stub(path: &str) -> EntryStub {
             PrivateVariable::time_zones(format!("{up}share/zoneinfo")),
             PrivateVariable::terminals(format!("{up}share/terminfo")),
         ],
-        ..EntryStub::of(folder, "lib")
+        ..EntryStub::of(folder, "lib", platform)
     }
 }

@@ -7,8 +7,8 @@
 //! update does not break a build. New names lie directly below `/`, where only root could ever
 //! create them, and start with `-`, as nothing does.
 
-use crate::build::steps::layout::place::TRIPLET;
 use crate::elf::PrivateVariable;
+use crate::platform::Platform;
 
 use super::{Layer, RelocateError};
 
@@ -28,12 +28,13 @@ struct Rules {
 
 /// Whether the file at `path` (in the closure) has replacements.
 pub(super) fn concerns(path: &str) -> bool {
-    rules(path).is_some()
+    // Which files these are is the same everywhere.
+    rules(path, Platform::default()).is_some()
 }
 
-/// Replaces in `bytes`, the file at `path`, what its rules say.
-pub(super) fn apply(path: &str, bytes: &mut [u8]) -> Result<(), RelocateError> {
-    let Some(rules) = rules(path) else {
+/// Replaces in `bytes`, the file at `path`, what its rules for `platform` say.
+pub(super) fn apply(path: &str, platform: Platform, bytes: &mut [u8]) -> Result<(), RelocateError> {
+    let Some(rules) = rules(path, platform) else {
         return Ok(());
     };
     for swap in &rules.swaps {
@@ -64,24 +65,25 @@ pub(super) fn apply(path: &str, bytes: &mut [u8]) -> Result<(), RelocateError> {
 }
 
 /// The table.
-fn rules(path: &str) -> Option<Rules> {
+fn rules(path: &str, platform: Platform) -> Option<Rules> {
+    let triplet = platform.triplet();
     match path.strip_prefix("lib/") {
-        Some(name) if name.starts_with("ld-linux-") => Some(loader()),
-        Some("libc.so.6") => Some(libc()),
+        Some(name) if name.starts_with("ld-linux-") => Some(loader(triplet)),
+        Some("libc.so.6") => Some(libc(triplet)),
         Some("libtinfo.so.6" | "libtinfo.so.5") => Some(Rules {
             swaps: vec![private("TERMINFO_DIRS", PrivateVariable::TERMINALS)],
             forbidden: vec![whole("TERMINFO_DIRS")],
         }),
-        Some("libcrypto.so.3" | "libcrypto.so.1.1") => Some(crypto()),
+        Some("libcrypto.so.3" | "libcrypto.so.1.1") => Some(crypto(triplet)),
         Some(_) => None,
         None => is_interpreter(path).then(interpreter),
     }
 }
 
 /// The loader's search path and trusted folders (one run each), its cache and its preload list.
-fn loader() -> Rules {
-    let multiarch = format!("/lib/{TRIPLET}/");
-    let usr_multiarch = format!("/usr/lib/{TRIPLET}/");
+fn loader(triplet: &str) -> Rules {
+    let multiarch = format!("/lib/{triplet}/");
+    let usr_multiarch = format!("/usr/lib/{triplet}/");
     let folders = [multiarch.as_str(), &usr_multiarch, "/lib/", "/usr/lib/"];
     let run = folders.map(|folder| format!("{folder}\0")).concat();
     let gone = folders
@@ -104,8 +106,8 @@ fn loader() -> Rules {
 }
 
 /// Character set modules of the host are code; locale and time zone data get private variables.
-fn libc() -> Rules {
-    let gconv = format!("/usr/lib/{TRIPLET}/gconv");
+fn libc(triplet: &str) -> Rules {
+    let gconv = format!("/usr/lib/{triplet}/gconv");
     Rules {
         swaps: vec![
             swap(&gconv, &absent(&gconv), true),
@@ -117,8 +119,8 @@ fn libc() -> Rules {
 }
 
 /// A host's `openssl.cnf`, engines and providers are made for another version.
-fn crypto() -> Rules {
-    let modules = format!("/usr/lib/{TRIPLET}/");
+fn crypto(triplet: &str) -> Rules {
+    let modules = format!("/usr/lib/{triplet}/");
     Rules {
         swaps: vec![
             swap("/usr/lib/ssl", &absent("/usr/lib/ssl"), true),
@@ -223,6 +225,8 @@ fn shown(text: &[u8]) -> String {
 mod tests {
     use super::*;
 
+    const X86_64: Platform = Platform::X86_64;
+
     fn loader_of(folders: &str) -> Vec<u8> {
         format!(
             "\0{folders}\0x\0/etc/ld.so.cache\0 Do not use /etc/ld.so.cache\0/etc/ld.so.preload\0"
@@ -232,21 +236,26 @@ mod tests {
 
     #[test]
     fn a_loader_forgets_every_folder_of_the_host_and_keeps_its_length() {
-        let run = format!("/lib/{TRIPLET}/\0/usr/lib/{TRIPLET}/\0/lib/\0/usr/lib/");
-        let mut bytes = loader_of(&format!("{run}\0{run}"));
-        let length = bytes.len();
-        apply("lib/ld-linux-x86-64.so.2", &mut bytes).unwrap();
-        let text = String::from_utf8(bytes).unwrap();
-        assert_eq!(text.len(), length);
-        assert!(!text.contains("/lib/") && !text.contains("/etc/"), "{text}");
-        assert_eq!(text.matches("/-relocated-").count(), 7, "{text}");
+        for platform in Platform::ALL {
+            let triplet = platform.triplet();
+            let run = format!("/lib/{triplet}/\0/usr/lib/{triplet}/\0/lib/\0/usr/lib/");
+            let mut bytes = loader_of(&format!("{run}\0{run}"));
+            let length = bytes.len();
+            apply(&format!("lib/{}", platform.loader()), platform, &mut bytes).unwrap();
+            let text = String::from_utf8(bytes).unwrap();
+            assert_eq!(text.len(), length);
+            assert!(!text.contains("/lib/") && !text.contains("/etc/"), "{text}");
+            assert_eq!(text.matches("/-relocated-").count(), 7, "{text}");
+        }
     }
 
     #[test]
     fn a_folder_in_an_unknown_place_is_an_error_that_names_it() {
-        let run = format!("/lib/{TRIPLET}/\0/usr/lib/{TRIPLET}/\0/lib/\0/usr/lib/");
+        let triplet = X86_64.triplet();
+        let run = format!("/lib/{triplet}/\0/usr/lib/{triplet}/\0/lib/\0/usr/lib/");
         let error = apply(
             "lib/ld-linux-x86-64.so.2",
+            X86_64,
             &mut loader_of(&format!("{run}\0y\0/usr/lib/")),
         )
         .unwrap_err();
@@ -256,6 +265,7 @@ mod tests {
         );
         let error = apply(
             "lib/ld-linux-x86-64.so.2",
+            X86_64,
             &mut loader_of("/lib/\0/usr/lib/"),
         )
         .unwrap_err();
@@ -272,7 +282,8 @@ mod tests {
             "bin/python3.13",
         ];
         for file in files {
-            for swap in rules(file).unwrap().swaps {
+            let rules = Platform::ALL.map(|platform| rules(file, platform).unwrap());
+            for swap in rules.into_iter().flat_map(|rules| rules.swaps) {
                 for (find, with) in swap.pairs {
                     assert_eq!(find.len(), with.len(), "{file}: {}", shown(&find));
                 }

@@ -6,7 +6,7 @@
 //! whatever the person has, under its usual name.
 
 use super::{Layer, RelocateError};
-use crate::build::steps::layout::place::TRIPLET;
+use crate::platform::Platform;
 
 /// Whether the file at `path`, below `lib/python3.X/`, is such a table.
 pub(super) fn concerns(path: &str) -> bool {
@@ -35,10 +35,14 @@ pub(super) fn rewrite(path: &str, text: &str, version: &str) -> Result<String, R
                 &format!("{CLOSURE}/lib/python{version}/ensurepip/_bundled"),
             )
             .replace("/usr/bin/install", "install")
-            .replace("/usr/bin/dtrace", "dtrace")
-            .replace(&format!("/usr/lib/{TRIPLET}"), &format!("{CLOSURE}/lib"))
-            .replace(&format!("{TRIPLET}-gcc-"), "")
-            .replace(&format!("{TRIPLET}-g"), "g");
+            .replace("/usr/bin/dtrace", "dtrace");
+        // The table names the architecture that it is for, and no other.
+        for triplet in Platform::ALL.map(Platform::triplet) {
+            line = line
+                .replace(&format!("/usr/lib/{triplet}"), &format!("{CLOSURE}/lib"))
+                .replace(&format!("{triplet}-gcc-"), "")
+                .replace(&format!("{triplet}-g"), "g");
+        }
         line = replace_folder(&line, "/usr", CLOSURE);
         out.push_str(&without_build_folder(&line));
     }

@@ -76,7 +76,7 @@ impl Scratch {
         bytes: &[u8],
         keep_pth: bool,
     ) -> Result<UnpackedWheel, WheelError> {
-        let target = Target::new("3.13", (2, 41), "x86_64").unwrap();
+        let target = Target::new("3.13", (2, 41), crate::platform::Platform::X86_64).unwrap();
         let wheel = self.session.put_blob(bytes, false).unwrap();
         let options = WheelOptions {
             file_name: name,
