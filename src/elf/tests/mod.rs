@@ -3,6 +3,7 @@
 
 mod debs;
 mod edits;
+mod foreign;
 mod hostile;
 mod launched;
 mod reading;
@@ -53,12 +54,19 @@ struct Tree {
 }
 
 impl Tree {
-    /// With the loader and the libc of this machine in `lib`, and no program yet.
-    fn new() -> Tree {
+    /// With nothing in its folders.
+    fn empty() -> Tree {
         let temporary = tempfile::tempdir().unwrap();
         let root = temporary.path().canonicalize().unwrap().join("closure");
         fs::create_dir_all(root.join("bin")).unwrap();
         fs::create_dir_all(root.join("lib")).unwrap();
+        Tree { temporary, root }
+    }
+
+    /// With the loader and the libc of this machine in `lib`, and no program yet.
+    fn new() -> Tree {
+        let tree = Tree::empty();
+        let root = &tree.root;
         let maps = fs::read_to_string("/proc/self/maps").unwrap();
         let path = |name: &str| {
             let line = maps.lines().find(|l| l.contains('/') && l.ends_with(name));
@@ -71,7 +79,7 @@ impl Tree {
             root.join("lib/ld-linux-x86-64.so.2"),
         )
         .unwrap();
-        Tree { temporary, root }
+        tree
     }
 
     /// With [`REPORT`] as `bin/report`, stub inside.
@@ -114,9 +122,13 @@ impl Tree {
 }
 
 fn compile(source: &str, flags: &[&str], to: &Path) {
+    compile_with("cc", source, flags, to);
+}
+
+fn compile_with(compiler: &str, source: &str, flags: &[&str], to: &Path) {
     let file = to.with_extension("c");
     fs::write(&file, source).unwrap();
-    let output = Command::new("cc")
+    let output = Command::new(compiler)
         .arg("-O1")
         .args(["-o".as_ref(), to.as_os_str(), file.as_os_str()])
         .args(flags)
