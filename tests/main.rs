@@ -14,6 +14,7 @@ mod commands {
     mod plan;
     mod run;
     mod store;
+    mod variants;
     mod verify;
 }
 

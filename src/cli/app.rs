@@ -9,6 +9,7 @@ use recipe_store::{Session, Store};
 
 use super::config::{Config, here};
 use super::exit::Failed;
+use super::found::Found;
 use super::render::{self, Progress};
 use crate::lock::Lock;
 use crate::net::{Machine, Net, Watch};
@@ -19,15 +20,6 @@ use crate::sandbox::Sandbox;
 pub(super) struct App {
     pub(super) config: Config,
     pub(super) quiet: bool,
-}
-
-/// A recipe that was found, not yet parsed.
-pub(super) struct Found {
-    pub(super) path: Utf8PathBuf,
-    pub(super) lock_path: Utf8PathBuf,
-    pub(super) text: Vec<u8>,
-    /// Empty when there is no lock yet.
-    pub(super) lock_text: Vec<u8>,
 }
 
 impl App {
@@ -58,32 +50,6 @@ impl App {
                 ))
             })?;
         Ok(Sandbox::new(helper))
-    }
-
-    /// Finds a recipe by path or name and reads it and its lock, as bytes.
-    pub(super) fn find(&self, name: &str) -> Result<Found, Failed> {
-        let path = Recipe::find(name, &self.config.recipes)?;
-        let lock_path = path.with_extension("lock.kdl");
-        // Recipe::read says what is wrong with a file that cannot be read.
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) => {
-                return Err(
-                    Recipe::read(&path).map_or_else(Failed::from, |_| unreadable(&path, &error))
-                );
-            }
-        };
-        let lock_text = match fs::read(&lock_path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(unreadable(&lock_path, &error)),
-        };
-        Ok(Found {
-            path,
-            lock_path,
-            text,
-            lock_text,
-        })
     }
 
     /// Prints a result to standard output.
@@ -132,11 +98,14 @@ impl App {
         };
         if locked {
             return Err(Failed::Stale(render::report(
-                format!("{}: {why}", recipe.name),
-                format!("run `recipe lock {}` and review the change", recipe.name),
+                format!("{}: {why}", recipe.title()),
+                format!(
+                    "run `recipe lock {}` and review the change",
+                    found.typed(recipe)
+                ),
             )));
         }
-        self.tell(&format!("Locking {}: {why}", recipe.name));
+        self.tell(&format!("Locking {}: {why}", recipe.title()));
         let previous = self.read_lock(found)?;
         let lock = self.make_lock(
             recipe,
@@ -178,6 +147,7 @@ impl App {
         let context = crate::lock::Context::new(&net, session, &sandbox, now());
         let options = crate::lock::Options {
             upgrade,
+            platform: recipe.platform,
             ..Default::default()
         };
         let lock = crate::lock::lock(recipe, previous, &context, &options);

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use camino::{Utf8Path, Utf8PathBuf};
 use recipe_store::{Digest, Root, Session, StepKey, Store, TreeId};
 
-use super::app::{App, Found, link_path, now, write_lock};
+use super::app::{App, link_path, now, write_lock};
 use super::exit::Failed;
+use super::found::{Forms, Found};
 use super::memo::{self, Memo};
 use super::render::{bytes, seconds};
 use crate::build::steps::{Compilers, PythonIndexes};
@@ -20,9 +21,14 @@ use crate::recipe::{LockPolicy, Recipe};
 /// What `recipe build` takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Recipes, by name or path
+    /// Recipes, by name or path; a variant as NAME@VARIANT
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
+    #[command(flatten)]
+    forms: Forms,
+    /// Each recipe as it is written, and all its variants
+    #[arg(long)]
+    all_variants: bool,
     /// Link the closure here instead of at result/NAME
     #[arg(long = "out-link", short, value_name = "LINK")]
     out: Option<Utf8PathBuf>,
@@ -35,7 +41,15 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
-    if args.out.is_some() && args.names.len() > 1 {
+    let mut names = args.names.clone();
+    if args.all_variants {
+        let all = args
+            .names
+            .iter()
+            .map(|name| app.all_variants(name, &args.forms));
+        names = all.collect::<Result<Vec<_>, _>>()?.concat();
+    }
+    if args.out.is_some() && names.len() > 1 {
         return Err(Failed::Usage(super::render::report(
             "`--out-link` names one link, and there are several recipes".into(),
             "build them one by one".into(),
@@ -45,9 +59,9 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
         locked: args.locked,
         keep_going: args.keep_going,
     };
-    for name in &args.names {
-        let made = make(name, app, &options)?;
-        let link = link_path(&made.memo.name, args.out.as_deref());
+    for name in &names {
+        let made = make(name, &args.forms, app, &options)?;
+        let link = link_path(&made.memo.title(), args.out.as_deref());
         made.link(&link)?;
         app.say(&format!("{}\n  {}", shown(&link), made.summary))?;
     }
@@ -72,16 +86,22 @@ pub(super) struct Made {
 }
 
 /// Makes the closure of the recipe `name`, or finds it made.
-pub(super) fn make(name: &str, app: &App, options: &Options) -> Result<Made, Failed> {
+pub(super) fn make(
+    name: &str,
+    forms: &Forms,
+    app: &App,
+    options: &Options,
+) -> Result<Made, Failed> {
     let begun = Instant::now();
-    let found = app.find(name)?;
+    let mut found = app.find(name, forms)?;
     let store = app.store()?;
-    if let Some(memo) = Memo::find(&store, &memo::key(&found.text, &found.lock_text))?
+    let key = memo::key(&found.text, &found.lock_text, &found.form());
+    if let Some(memo) = Memo::find(&store, &key, &found.path)?
         && is_there(&store, &memo)?
     {
         return Ok(Made::known(store, memo, begun));
     }
-    let recipe = Recipe::read(&found.path)?;
+    let recipe = found.recipe()?;
     let session = store.session()?;
     let lock = app.lock_for(&recipe, &found, &session, options.locked)?;
     let (built, date) = build_following(&recipe, lock, &found, &session, app, options)?;
@@ -90,6 +110,8 @@ pub(super) fn make(name: &str, app: &App, options: &Options) -> Result<Made, Fai
     let memo = Memo {
         name: recipe.name.clone(),
         version: recipe.version.clone(),
+        variant: recipe.variant.clone().unwrap_or_default(),
+        platform: recipe.platform,
         closure: built.closure,
         date,
         formats: recipe
@@ -102,12 +124,14 @@ pub(super) fn make(name: &str, app: &App, options: &Options) -> Result<Made, Fai
             .files_read()
             .iter()
             .map(|file| (file.path.clone(), Digest::of(&file.bytes)))
+            .chain([lock_used(&found)?])
             .collect(),
         about: about(&closure),
     };
-    keep_durations(&store, &recipe.name, &built.durations)?;
+    keep_durations(&store, &recipe.title(), &built.durations)?;
     // The lock as it lies there now: it may have been written anew.
-    memo.keep(&store, &memo::key(&found.text, &app.find(name)?.lock_text))?;
+    let now = app.find(name, forms)?;
+    memo.keep(&store, &memo::key(&found.text, &now.lock_text, &now.form()))?;
     let summary = format!("{}\n  {}", steps(&built, begun.elapsed()), memo.about);
     Ok(Made {
         memo,
@@ -115,6 +139,12 @@ pub(super) fn make(name: &str, app: &App, options: &Options) -> Result<Made, Fai
         relied: built.relied,
         store,
     })
+}
+
+/// The lock that was used: a name that is typed may stand for the lock of another one.
+fn lock_used(found: &Found) -> Result<(Utf8PathBuf, Digest), Failed> {
+    let digest = Digest::of(&found.lock_now()?);
+    Ok((found.lock_path.clone(), digest))
 }
 
 /// Whether the closure is checked out, or can be: parts of it may be gone from the store.
@@ -250,7 +280,7 @@ fn build_once(
     let plan = Plan::of(recipe, lock);
     let progress = app.progress();
     let (net, sandbox) = (app.net(progress.clone())?, app.sandbox()?);
-    let durations = durations(session, &recipe.name)?;
+    let durations = durations(session, &recipe.title())?;
     let shop = Workshop {
         session,
         net: &net,

@@ -9,15 +9,18 @@ use super::app::App;
 use super::build::{Made, Options, make};
 use super::config::here;
 use super::exit::Failed;
+use super::found::Forms;
 use super::render::{bytes, report};
 use crate::package::{self, Format};
 
 /// What `recipe export` takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The recipe, by name or path
+    /// The recipe, by name or path; a variant as NAME@VARIANT
     #[arg(value_name = "NAME")]
     name: String,
+    #[command(flatten)]
+    forms: Forms,
     /// Format of the archive: tar.zst or tar.gz [default: those that the recipe's `package` names,
     /// else tar.zst]
     #[arg(long, value_name = "FORMAT", value_parser = format)]
@@ -51,6 +54,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     }
     let made = make(
         &args.name,
+        &args.forms,
         app,
         &Options {
             locked: args.locked,
@@ -86,7 +90,7 @@ fn export(
     format: Format,
     folder: &Utf8Path,
 ) -> Result<(), Failed> {
-    let stem = format!("{}-{}-x86_64-linux", made.memo.name, made.memo.version);
+    let stem = made.memo.stem();
     let path = folder.join(format!("{stem}.{}", format.extension()));
     let options = package::Options {
         format,

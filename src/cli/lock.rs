@@ -1,17 +1,19 @@
 //! `recipe lock`: every file a build needs, exact and hashed, written beside the recipe.
 
-use super::app::{App, Found, write_lock};
+use super::app::{App, write_lock};
 use super::exit::Failed;
+use super::found::{Forms, Found};
 use super::render::report;
 use crate::lock::{Lock, Upgrade};
-use crate::recipe::Recipe;
 
 /// What `recipe lock` takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The recipe, by name or path
+    /// The recipe, by name or path; a variant as NAME@VARIANT
     #[arg(value_name = "NAME")]
     name: String,
+    #[command(flatten)]
+    forms: Forms,
     /// With --upgrade: only these, by the name of a package, of its source package, or of a project
     #[arg(value_name = "PACKAGE", requires = "upgrade")]
     packages: Vec<String>,
@@ -21,18 +23,37 @@ pub(super) struct Args {
     /// Change nothing: fail when the lock is absent or out of date. Needs no network
     #[arg(long, alias = "check", conflicts_with = "upgrade")]
     locked: bool,
+    /// The recipe as it is written and all its variants, one after the other
+    #[arg(long)]
+    all_variants: bool,
 }
 
 pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
-    let found = app.find(&args.name)?;
-    let recipe = Recipe::read(&found.path)?;
+    if args.all_variants {
+        return all(args, app);
+    }
+    let mut found = app.find(&args.name, &args.forms)?;
+    one(args, app, &mut found)
+}
+
+/// Each form after the other.
+fn all(args: &Args, app: &App) -> Result<(), Failed> {
+    for word in app.all_variants(&args.name, &args.forms)? {
+        one(args, app, &mut app.find(&word, &args.forms)?)?;
+    }
+    Ok(())
+}
+
+fn one(args: &Args, app: &App, found: &mut Found) -> Result<(), Failed> {
+    let recipe = found.recipe()?;
+    let found = &*found;
     let store = app.store()?;
     let session = store.session()?;
     if args.locked {
-        app.lock_for(&recipe, &found, &session, true)?;
+        app.lock_for(&recipe, found, &session, true)?;
         return app.say(&format!("{} is up to date", found.lock_path));
     }
-    let previous = previous(&found, app)?;
+    let previous = previous(found, app)?;
     let upgrade = match args.packages.as_slice() {
         _ if !args.upgrade => Upgrade::Nothing,
         [] => Upgrade::Everything,

@@ -6,6 +6,8 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use recipe_store::{Digest, ObjectId, Store, StoreError, TreeId};
 
+use crate::platform::Platform;
+
 /// What a build came to, for the next one like it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Memo {
@@ -13,6 +15,10 @@ pub(super) struct Memo {
     pub(super) name: String,
     /// Its version.
     pub(super) version: String,
+    /// Which form of the recipe it is; empty for the recipe as it is written.
+    pub(super) variant: String,
+    /// What the closure runs on.
+    pub(super) platform: Platform,
     /// The closure.
     pub(super) closure: TreeId,
     /// SOURCE_DATE_EPOCH, seconds since 1970.
@@ -26,30 +32,60 @@ pub(super) struct Memo {
 }
 
 /// Raised when what a build does with the same files changes.
-const VERSION: &str = "recipe-memo 2";
+const VERSION: &str = "recipe-memo 3";
 
-/// The name of the record for these bytes, as this program would build them.
-pub(super) fn key(recipe: &[u8], lock: &[u8]) -> Digest {
+/// The name of the record for these bytes, as this program would build them in this form.
+pub(super) fn key(recipe: &[u8], lock: &[u8], form: &str) -> Digest {
     let mut text = format!("{VERSION}\n");
     for (kind, version) in crate::plan::VERSIONS {
         text.push_str(&format!("{kind} {version}\n"));
     }
-    for part in [recipe, lock] {
+    for part in [recipe, lock, form.as_bytes()] {
         text.push_str(&format!("{}\n", Digest::of(part)));
     }
     Digest::of(text.as_bytes())
 }
 
 impl Memo {
-    /// The record of this name, if every file it lists still has the same bytes.
-    pub(super) fn find(store: &Store, key: &Digest) -> Result<Option<Memo>, StoreError> {
+    /// The record of this name, if every file it lists still has the same bytes, the recipe at
+    /// `path` first: elsewhere its text may name other files.
+    pub(super) fn find(
+        store: &Store,
+        key: &Digest,
+        path: &Utf8Path,
+    ) -> Result<Option<Memo>, StoreError> {
         let Some(bytes) = store.memo_get(key)? else {
             return Ok(None);
         };
         let memo = String::from_utf8(bytes)
             .ok()
             .and_then(|text| Memo::decode(&text));
-        Ok(memo.filter(|memo| memo.files.iter().all(|(path, digest)| same(path, digest))))
+        Ok(memo.filter(|memo| {
+            memo.files.first().is_some_and(|(first, _)| first == path)
+                && memo.files.iter().all(|(path, digest)| same(path, digest))
+        }))
+    }
+
+    /// `scylla-python@3.11`: what its link is called.
+    pub(super) fn title(&self) -> String {
+        match self.variant.as_str() {
+            "" => self.name.clone(),
+            variant => format!("{}@{variant}", self.name),
+        }
+    }
+
+    /// `scylla-python-3.11-x86_64-linux`: what its archives are called. What the version or the
+    /// platform says already is not said again.
+    pub(super) fn stem(&self) -> String {
+        let variant = self.variant.strip_suffix(self.platform.processor());
+        let variant = variant.unwrap_or(&self.variant);
+        let variant = variant.trim_end_matches('-');
+        let mut words = vec![self.name.as_str(), &self.version];
+        if !variant.is_empty() && variant != self.version {
+            words.push(variant);
+        }
+        words.push(self.platform.name());
+        words.join("-")
     }
 
     /// Keeps the record.
@@ -61,6 +97,8 @@ impl Memo {
         let Memo {
             name,
             version,
+            variant,
+            platform,
             closure,
             date,
             formats,
@@ -68,7 +106,7 @@ impl Memo {
             about,
         } = self;
         let mut text = format!(
-            "{VERSION}\nname {name}\nversion {version}\nclosure {}\ndate {date}\nformats {}\n",
+            "{VERSION}\nname {name}\nversion {version}\nvariant {variant}\nplatform {platform}\nclosure {}\ndate {date}\nformats {}\n",
             ObjectId::Tree(*closure),
             formats.join(" ")
         );
@@ -88,6 +126,8 @@ impl Memo {
         }
         let mut field = |name: &str| lines.next()?.strip_prefix(name)?.strip_prefix(' ');
         let (name, version) = (field("name")?.to_owned(), field("version")?.to_owned());
+        let variant = field("variant")?.to_owned();
+        let platform = field("platform")?.parse().ok()?;
         let ObjectId::Tree(closure) = field("closure")?.parse().ok()? else {
             return None;
         };
@@ -105,6 +145,8 @@ impl Memo {
         Some(Memo {
             name,
             version,
+            variant,
+            platform,
             closure,
             date,
             formats,

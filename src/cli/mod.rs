@@ -8,6 +8,7 @@ mod build;
 pub mod config;
 mod exit;
 mod export;
+mod found;
 mod gc;
 mod lock;
 mod memo;

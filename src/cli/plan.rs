@@ -8,17 +8,19 @@ use recipe_store::{ObjectId, Session};
 use super::app::App;
 use super::build::durations;
 use super::exit::Failed;
+use super::found::Forms;
 use super::render::bytes;
 use crate::build::Durations;
 use crate::plan::{Node, Plan, Step};
-use crate::recipe::Recipe;
 
 /// What `recipe plan` takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The recipe, by name or path
+    /// The recipe, by name or path; a variant as NAME@VARIANT
     #[arg(value_name = "NAME")]
     name: String,
+    #[command(flatten)]
+    forms: Forms,
     /// Name every step, not only the counts
     #[arg(long, short)]
     verbose: bool,
@@ -33,14 +35,14 @@ enum State {
 }
 
 pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
-    let found = app.find(&args.name)?;
-    let recipe = Recipe::read(&found.path)?;
+    let mut found = app.find(&args.name, &args.forms)?;
+    let recipe = found.recipe()?;
     let store = app.store()?;
     let session = store.session()?;
     let lock = app.lock_for(&recipe, &found, &session, true)?;
     let plan = Plan::of(&recipe, &lock);
     let states = states(&plan, &session)?;
-    let last = durations(&session, &recipe.name)?;
+    let last = durations(&session, &recipe.title())?;
     if args.verbose {
         for (node, state) in &states {
             app.say(&line(&plan.graph()[*node], *state, &last))?;

@@ -5,14 +5,17 @@ use std::ffi::OsString;
 use super::app::App;
 use super::build::{Options, make};
 use super::exit::Failed;
+use super::found::Forms;
 use super::render::report;
 
 /// What `recipe run` takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The recipe, by name or path
+    /// The recipe, by name or path; a variant as NAME@VARIANT
     #[arg(value_name = "NAME")]
     name: String,
+    #[command(flatten)]
+    forms: Forms,
     /// A program in the closure's bin folder, and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -24,6 +27,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     let made = make(
         &args.name,
+        &args.forms,
         app,
         &Options {
             locked: args.locked,

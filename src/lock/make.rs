@@ -87,7 +87,7 @@ fn check_pth(recipe: &Recipe, files: &[Locked]) -> Result<(), LockError> {
         Some(name) => Err(LockError::NoWheel(Box::new(NoWheel {
             name: name.value.clone(),
             near: super::near::nearest(&name.value, wheels()),
-            text: recipe.text.clone(),
+            text: miette::NamedSource::clone(&name.text),
             at: name.span,
         }))),
     }

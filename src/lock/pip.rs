@@ -50,9 +50,9 @@ pub(super) fn wheels(
     let asked: Vec<_> = recipe
         .requirements()
         .iter()
-        .filter_map(|asked| Some((asked.name.parse::<ProjectName>().ok()?, asked.origin.span)))
+        .filter_map(|asked| Some((asked.name.parse::<ProjectName>().ok()?, &asked.origin)))
         .collect();
-    let told = |error: WheelsError| LockError::Wheels(error.shown(&recipe.text, &asked));
+    let told = |error: WheelsError| LockError::Wheels(error.shown(&asked));
     let requirements = requirements(recipe).map_err(told)?;
     let target = target(system, python, options.platform).map_err(told)?;
     let indexes = indexes(context, system)?;

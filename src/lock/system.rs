@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use miette::NamedSource;
 use recipe_store::{TreeBuilder, TreeId};
 
 use super::candidates::{Candidates, Libraries, Unpacked};
@@ -349,7 +350,7 @@ fn roots(suites: &Suites, recipe: &Recipe) -> Result<BTreeMap<String, String>, L
                 version: version.clone(),
                 suite: suites.release().to_owned(),
                 offered: pythons(suites),
-                text: recipe.text.clone(),
+                text: NamedSource::clone(&interpreter.text),
                 at: interpreter.span,
             })));
         }
@@ -362,20 +363,20 @@ fn roots(suites: &Suites, recipe: &Recipe) -> Result<BTreeMap<String, String>, L
     let names = excluded.filter(|name| !name.value.contains(['/', '*']));
     for package in names {
         if !exists(&package.value) {
-            return Err(unknown(suites, recipe, package));
+            return Err(unknown(suites, package));
         }
         let needed = roots.get(&package.value);
         if package.value == LIBC || needed.is_some_and(|why| why == "interpreter") {
             return Err(LockError::Needed(Box::new(Needed {
                 name: package.value.clone(),
-                text: recipe.text.clone(),
+                text: NamedSource::clone(&package.text),
                 at: package.span,
             })));
         }
     }
     for package in &recipe.system.packages {
         if !exists(&package.value) {
-            return Err(unknown(suites, recipe, package));
+            return Err(unknown(suites, package));
         }
         roots.insert(package.value.clone(), "recipe".to_owned());
     }
@@ -447,7 +448,7 @@ impl Suites {
     }
 }
 
-fn unknown(suites: &Suites, recipe: &Recipe, package: &Spanned<String>) -> LockError {
+fn unknown(suites: &Suites, package: &Spanned<String>) -> LockError {
     let universe = &suites.universe;
     let providers = universe.providers(&package.value).into_iter().take(5);
     LockError::UnknownPackage(Box::new(UnknownPackage {
@@ -455,7 +456,7 @@ fn unknown(suites: &Suites, recipe: &Recipe, package: &Spanned<String>) -> LockE
         suite: suites.release().to_owned(),
         near: super::near::nearest(&package.value, universe.names()),
         providers: providers.map(str::to_owned).collect(),
-        text: recipe.text.clone(),
+        text: NamedSource::clone(&package.text),
         at: package.span,
     }))
 }

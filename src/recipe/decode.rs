@@ -2,31 +2,30 @@
 //! [`Decoder::items`].
 //!
 //! What an item holds was checked against its rule: known name, right number of arguments, known
-//! properties, each of the right type. Everything that was wrong is in [`Decoder::mistakes`],
-//! with its place; the items that remain let `parse.rs` find more mistakes in the same reading.
+//! properties, each of the right type. Everything that was wrong is in the
+//! [`Notes`], with its place; the items that remain let `parse.rs` find more mistakes in the same reading.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kdl::{KdlEntry, KdlNode, KdlValue};
-use miette::{NamedSource, SourceSpan};
+use miette::SourceSpan;
 
-use super::Spanned;
 use super::characters::{describe, is_forbidden, is_hidden};
-use super::error::Mistake;
 use super::grammar::{Kind, PLANNED, RULES, Rule, children_of};
 use super::near::nearest;
+use super::notes::Notes;
 use super::wrong::Wrong;
-
-/// More than this is not read by anybody.
-const ENOUGH: usize = 20;
+use super::{File, Spanned};
 
 /// A node whose shape is right.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Item {
     pub rule: &'static Rule,
     /// The node's name, or where its mistakes are shown.
-    pub name: SourceSpan,
+    pub name: Spanned<()>,
+    /// The file it stands in.
+    pub file: Arc<File>,
     /// Arguments of [`Kind::Text`].
     pub words: Vec<Spanned<String>>,
     /// Arguments of [`Kind::Flag`].
@@ -44,58 +43,36 @@ impl Item {
     }
 }
 
-/// Turns nodes into items and collects what is wrong.
-pub(super) struct Decoder<'t> {
-    text: &'t NamedSource<Arc<str>>,
-    mistakes: Vec<Mistake>,
-    /// Nodes that were probably meant by unknown ones: they are not missing as well.
-    meant: Vec<String>,
+/// Turns the nodes of one file into items.
+pub(super) struct Decoder<'n> {
+    file: Arc<File>,
+    notes: &'n mut Notes,
 }
 
-impl<'t> Decoder<'t> {
-    pub(super) fn new(text: &'t NamedSource<Arc<str>>) -> Decoder<'t> {
+impl<'n> Decoder<'n> {
+    pub(super) fn new(file: &Arc<File>, notes: &'n mut Notes) -> Decoder<'n> {
         Decoder {
-            text,
-            mistakes: Vec::new(),
-            meant: Vec::new(),
+            file: file.clone(),
+            notes,
         }
     }
 
-    /// Whether an unknown node looked like `node`.
-    pub(super) fn was_meant(&self, node: &str) -> bool {
-        self.meant.iter().any(|meant| meant == node)
-    }
-
-    /// Everything wrong so far.
-    pub(super) fn into_mistakes(self) -> Vec<Mistake> {
-        self.mistakes
-    }
-
-    /// Notes a mistake.
-    pub(super) fn wrong(&mut self, wrong: Wrong, at: SourceSpan, label: impl Into<String>) {
-        let mistake = Mistake::new(wrong, self.text, at, label);
-        self.add(mistake);
-    }
-
-    /// Notes that something is said again.
-    pub(super) fn twice(&mut self, wrong: Wrong, again: SourceSpan, first: SourceSpan) {
-        let mistake = Mistake::new(wrong, self.text, again, "again here").and(first, "first here");
-        self.add(mistake);
-    }
-
-    /// Notes that a package is kept out at one place and asked for at another.
-    pub(super) fn contradiction(&mut self, name: String, out: SourceSpan, wanted: SourceSpan) {
-        let wrong = Wrong::Contradiction { name };
-        let mistake =
-            Mistake::new(wrong, self.text, out, "excluded here").and(wanted, "wanted here");
-        self.add(mistake);
-    }
-
-    /// Notes mistakes that were made elsewhere.
-    pub(super) fn add(&mut self, mistake: Mistake) {
-        if self.mistakes.len() < ENOUGH {
-            self.mistakes.push(mistake);
+    fn at(&self, span: SourceSpan) -> Spanned<()> {
+        Spanned {
+            value: (),
+            span,
+            text: self.file.text.clone(),
         }
+    }
+
+    fn wrong(&mut self, wrong: Wrong, span: SourceSpan, label: &str) {
+        let at = self.at(span);
+        self.notes.wrong(wrong, &at, label);
+    }
+
+    fn twice(&mut self, wrong: Wrong, again: SourceSpan, first: SourceSpan) {
+        let (again, first) = (self.at(again), self.at(first));
+        self.notes.twice(wrong, &again, &first);
     }
 
     /// The items that stand inside `parent`.
@@ -108,8 +85,8 @@ impl<'t> Decoder<'t> {
                 continue;
             };
             if let (Some(first), false) = (first.get(rule.node), rule.repeats) {
-                let wrong = match parent {
-                    "" => Wrong::SeveralRecipes,
+                let wrong = match rule.node {
+                    "recipe" => Wrong::SeveralRecipes,
                     _ => Wrong::Duplicate {
                         what: format!("`{}`", rule.node),
                         help: "put all of it into one",
@@ -132,7 +109,7 @@ impl<'t> Decoder<'t> {
             return found;
         }
         let near = nearest(word, known.iter().copied()).map(str::to_owned);
-        self.meant.extend(near.clone());
+        self.notes.meant(near.as_deref());
         let planned = PLANNED.iter().find(|(name, _)| *name == word);
         let wrong = match planned {
             Some((name, hint)) => Wrong::NotYet {
@@ -161,7 +138,8 @@ impl<'t> Decoder<'t> {
         }
         let mut item = Item {
             rule,
-            name: node.name().span(),
+            name: self.at(node.name().span()),
+            file: self.file.clone(),
             words: Vec::new(),
             flags: Vec::new(),
             properties: BTreeMap::new(),
@@ -189,7 +167,7 @@ impl<'t> Decoder<'t> {
                     node: rule.node,
                     anchor: rule.anchor(),
                 };
-                self.wrong(wrong, item.name, "this node has one");
+                self.wrong(wrong, item.name.span, "this node has one");
             }
         }
         item
@@ -214,7 +192,7 @@ impl<'t> Decoder<'t> {
                 example: rule.example,
                 anchor: rule.anchor(),
             };
-            self.wrong(wrong, item.name, "this node");
+            self.wrong(wrong, item.name.span, "this node");
         }
     }
 
@@ -240,14 +218,11 @@ impl<'t> Decoder<'t> {
         match rule.kind {
             Kind::Text => {
                 if let Some(value) = self.text(entry, rule.node == "python") {
-                    item.words.push(Spanned { value, span });
+                    item.words.push(self.at(span).with(value));
                 }
             }
             Kind::Flag => match entry.value() {
-                KdlValue::Bool(value) => item.flags.push(Spanned {
-                    value: *value,
-                    span,
-                }),
+                KdlValue::Bool(value) => item.flags.push(self.at(span).with(*value)),
                 other => self.wrong(
                     Wrong::WrongType {
                         wanted: "#true or #false",
@@ -268,8 +243,7 @@ impl<'t> Decoder<'t> {
             let known: Vec<&'static str> = known.collect();
             let near = nearest(key.value(), known.iter().copied());
             if let Some(meant) = known.iter().find(|name| near == Some(**name)) {
-                let (value, span) = (String::new(), key.span());
-                let stand_in = Spanned { value, span };
+                let stand_in = self.at(key.span()).with(String::new());
                 item.properties.entry(meant).or_insert(stand_in);
             }
             let wrong = Wrong::UnknownProperty {
@@ -291,7 +265,7 @@ impl<'t> Decoder<'t> {
         }
         // A value of the wrong type counts as given: one mistake, one message.
         let value = self.text(entry, false).unwrap_or_default();
-        item.properties.insert(name, Spanned { value, span });
+        item.properties.insert(name, self.at(span).with(value));
     }
 
     /// A string without characters that nobody can see. Only code may have several lines.

@@ -12,7 +12,7 @@ use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode, SourceSpan};
 use thiserror::Error;
 
 use super::characters::{is_forbidden, is_hidden};
-use super::wrong::{Wrong, quoted};
+use super::wrong::{Wrong, quoted, suggestion};
 
 /// Why there is no [`Recipe`](super::Recipe).
 #[derive(Debug, Error, Diagnostic)]
@@ -70,6 +70,43 @@ pub enum RecipeError {
         why: String,
     },
 
+    /// The recipe does not come in this form.
+    #[error("`{recipe}` has no variant `{variant}`")]
+    #[diagnostic(code(recipe::no_variant), help("{}{known}", suggestion(near)))]
+    NoVariant {
+        /// The recipe's name.
+        recipe: String,
+        /// What was asked for, made printable.
+        variant: String,
+        /// The name that looks like it.
+        near: Option<String>,
+        /// What there is, in words.
+        known: String,
+    },
+
+    /// A parameter that was set and is none.
+    #[error("the recipe has no parameter `{name}`")]
+    #[diagnostic(code(recipe::parameter), help("{}{known}", suggestion(near)))]
+    NoParameter {
+        /// What was set, made printable.
+        name: String,
+        /// The name that looks like it.
+        near: Option<String>,
+        /// What there is, in words.
+        known: String,
+    },
+
+    /// A parameter that was set to what it cannot be.
+    #[error("`{name}` is set to what is no value of a parameter")]
+    #[diagnostic(
+        code(recipe::parameter),
+        help("a value has at most 1024 bytes on one line, and holds no parameter itself")
+    )]
+    BadSetting {
+        /// What was set, made printable.
+        name: String,
+    },
+
     /// One mistake in a file.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -102,7 +139,7 @@ fn not_found_help(searched: &[Utf8PathBuf], near: &[String]) -> String {
 impl RecipeError {
     /// The mistakes found in the text; `name` is the file they are counted in.
     pub(super) fn of(name: &str, mut mistakes: Vec<Mistake>) -> RecipeError {
-        mistakes.sort_by_key(Mistake::offset);
+        mistakes.sort_by_key(|mistake| (!mistake.is_in(name), mistake.offset()));
         match mistakes.pop() {
             Some(only) if mistakes.is_empty() => RecipeError::Mistake(only),
             last => {
@@ -147,6 +184,10 @@ impl Mistake {
         let label = LabeledSpan::new_with_span(Some(label.into()), span);
         self.labels.push(label);
         self
+    }
+
+    fn is_in(&self, name: &str) -> bool {
+        self.text.name() == name
     }
 
     fn offset(&self) -> usize {

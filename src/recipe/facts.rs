@@ -7,6 +7,7 @@
 use recipe_store::Digest;
 
 use super::{InterpreterSource, Recipe};
+use crate::platform::Platform;
 
 /// Raised when the form of a fact changes: every lock is then out of date once.
 const VERSION: &str = "recipe lock request 1";
@@ -17,6 +18,10 @@ impl Recipe {
     #[must_use]
     pub fn lock_facts(&self) -> Vec<String> {
         let mut facts = Vec::new();
+        // Said only where it is another than it always was, so that older locks stay up to date.
+        if self.platform != Platform::default() {
+            facts.push(format!("platform {}", self.platform));
+        }
         if let Some(interpreter) = &self.interpreter {
             let it = &interpreter.value;
             let from = match it.from {

@@ -25,8 +25,9 @@ const MOST_FILES: usize = 64;
 const DEEPEST: usize = 16;
 
 /// Reads requirements files and collects what they ask for, and what is wrong.
-pub(super) struct Reader<'f> {
-    folder: &'f Utf8Path,
+pub(super) struct Reader {
+    /// Where the file that names them lies; they may not leave it.
+    folder: Utf8PathBuf,
     /// The files being read, outermost first.
     reading: Vec<Utf8PathBuf>,
     seen: Vec<Utf8PathBuf>,
@@ -48,11 +49,11 @@ impl Asked<'_> {
     }
 }
 
-impl<'f> Reader<'f> {
-    /// A reader for files below `folder`.
-    pub(super) fn new(folder: &'f Utf8Path) -> Reader<'f> {
+impl Reader {
+    /// A reader that has read nothing.
+    pub(super) fn new() -> Reader {
         Reader {
-            folder,
+            folder: Utf8PathBuf::new(),
             reading: Vec::new(),
             seen: Vec::new(),
             requirements: Vec::new(),
@@ -61,8 +62,9 @@ impl<'f> Reader<'f> {
         }
     }
 
-    /// Reads the file at `path`, relative to the folder, and what it includes.
-    pub(super) fn read(&mut self, path: &Utf8Path, asked: Asked<'_>) {
+    /// Reads the file at `path`, relative to `folder`, and what it includes.
+    pub(super) fn read(&mut self, folder: &Utf8Path, path: &Utf8Path, asked: Asked<'_>) {
+        self.folder = folder.to_owned();
         if let Err(mistake) = self.file(path, asked) {
             self.mistakes.push(mistake);
         }
@@ -73,7 +75,7 @@ impl<'f> Reader<'f> {
             let path = path.to_string();
             asked.wrong(Wrong::RequirementsFile { path, why }, "asked for here")
         };
-        let real = inside(self.folder, path).map_err(unreadable)?;
+        let real = inside(&self.folder, path, &self.folder.join(path)).map_err(unreadable)?;
         if self.reading.contains(&real) {
             return Err(asked.wrong(Wrong::IncludeCycle, "this file is being read already"));
         }
@@ -321,21 +323,23 @@ fn good_hash(hash: &str) -> Result<String, Wrong> {
     })
 }
 
-/// The real path of `path`, which must lie inside `folder` after every symlink was followed.
-fn inside(folder: &Utf8Path, path: &Utf8Path) -> Result<Utf8PathBuf, String> {
+/// The real path of `at`, which is what was written as `path`, and must lie inside `root` after
+/// every symlink was followed.
+pub(super) fn inside(
+    root: &Utf8Path,
+    path: &Utf8Path,
+    at: &Utf8Path,
+) -> Result<Utf8PathBuf, String> {
     if path.is_absolute() {
         return Err("it must lie inside the recipe's folder".to_owned());
     }
-    let here = if folder.as_str().is_empty() {
+    let root = if root.as_str().is_empty() {
         Utf8Path::new(".")
     } else {
-        folder
+        root
     };
-    let root = here.canonicalize_utf8().map_err(|error| told(&error))?;
-    let real = here
-        .join(path)
-        .canonicalize_utf8()
-        .map_err(|error| told(&error))?;
+    let root = root.canonicalize_utf8().map_err(|error| told(&error))?;
+    let real = at.canonicalize_utf8().map_err(|error| told(&error))?;
     if !real.starts_with(&root) {
         return Err("it lies outside of the recipe's folder".to_owned());
     }

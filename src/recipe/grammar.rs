@@ -20,6 +20,8 @@ pub struct Rule {
     pub properties: &'static [(&'static str, bool)],
     /// Whether it may stand in its block more than once.
     pub repeats: bool,
+    /// What happens to it when recipes are joined.
+    pub joins: Joins,
     /// For messages.
     pub example: &'static str,
 }
@@ -33,6 +35,25 @@ pub enum Kind {
     Flag,
 }
 
+/// What happens to a node of a recipe that another one builds on, where both have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Joins {
+    /// The nearer one counts.
+    Nearest,
+    /// They are one node: what is in their blocks is joined.
+    Block,
+    /// Both stay; each argument that both have counts once.
+    Words,
+    /// Both stay; each argument that both have, and that means the same file, counts once.
+    Files,
+    /// Both stay; of the same name, the nearer one.
+    Names,
+    /// Both stay; of the same Python project, what the nearer one says.
+    Projects,
+    /// Both stay, unless they say the same.
+    Both,
+}
+
 const MANY: usize = usize::MAX;
 
 /// Every node there is.
@@ -42,6 +63,31 @@ pub static RULES: &[Rule] = &[
         noun: "a name",
         properties: &[("version", true)],
         ..rule("recipe", "", "recipe \"hello\" version=\"1.0\" { … }")
+    },
+    Rule {
+        arguments: (1, 1),
+        noun: "a name",
+        properties: &[("default", false)],
+        repeats: true,
+        joins: Joins::Names,
+        ..rule("param", "recipe", "param \"flavour\" default=\"small\"")
+    },
+    Rule {
+        arguments: (1, MANY),
+        noun: "a file",
+        repeats: true,
+        ..rule("include", "recipe", "include \"common.kdl\"")
+    },
+    Rule {
+        arguments: (1, 1),
+        noun: "a recipe",
+        ..rule("extends", "recipe", "extends \"python\"")
+    },
+    Rule {
+        arguments: (1, MANY),
+        noun: "a recipe",
+        repeats: true,
+        ..rule("use", "recipe", "use \"yaml-tools\"")
     },
     Rule {
         arguments: (1, 1),
@@ -67,30 +113,34 @@ pub static RULES: &[Rule] = &[
             "interpreter \"python\" \"3.13\" from=\"debian\" suite=\"trixie\"",
         )
     },
-    rule("pip", "recipe", "pip { require \"requests\" }"),
+    block("pip", "recipe", "pip { require \"requests\" }"),
     Rule {
         arguments: (1, MANY),
         noun: "a requirement",
         repeats: true,
+        joins: Joins::Projects,
         ..rule("require", "pip", "require \"requests\" \"psutil>=5.9\"")
     },
     Rule {
         arguments: (1, MANY),
         noun: "a file",
         repeats: true,
+        joins: Joins::Files,
         ..rule("requirements", "pip", "requirements \"requirements.txt\"")
     },
     Rule {
         arguments: (1, MANY),
         noun: "a project",
         repeats: true,
+        joins: Joins::Words,
         ..rule("pth", "pip", "pth \"setuptools\"")
     },
-    rule("system", "recipe", "system { package \"ca-certificates\" }"),
+    block("system", "recipe", "system { package \"ca-certificates\" }"),
     Rule {
         arguments: (1, MANY),
         noun: "a Debian package",
         repeats: true,
+        joins: Joins::Words,
         ..rule(
             "package",
             "system",
@@ -101,20 +151,23 @@ pub static RULES: &[Rule] = &[
         arguments: (1, MANY),
         noun: "a package or a path",
         repeats: true,
+        joins: Joins::Words,
         ..rule("exclude", "system", "exclude \"tzdata\" \"share/doc/**\"")
     },
-    rule("closure", "recipe", "closure { trim \"tests\" }"),
+    block("closure", "recipe", "closure { trim \"tests\" }"),
     Rule {
         arguments: (1, 1),
         noun: "a name",
         properties: &[("runs", true)],
         repeats: true,
+        joins: Joins::Names,
         ..rule("entry", "closure", "entry \"hello\" runs=\"bin/python3\"")
     },
     Rule {
         arguments: (1, MANY),
         noun: "a rule",
         repeats: true,
+        joins: Joins::Words,
         ..rule("trim", "closure", "trim \"tests\" \"docs\"")
     },
     Rule {
@@ -123,17 +176,19 @@ pub static RULES: &[Rule] = &[
         kind: Kind::Flag,
         ..rule("byte-code", "closure", "byte-code #false")
     },
-    rule("check", "recipe", "check { python \"import requests\" }"),
+    block("check", "recipe", "check { python \"import requests\" }"),
     Rule {
         arguments: (1, 1),
         noun: "the code",
         repeats: true,
+        joins: Joins::Both,
         ..rule("python", "check", "python \"import requests\"")
     },
     Rule {
         arguments: (1, MANY),
         noun: "a program",
         repeats: true,
+        joins: Joins::Both,
         ..rule("run", "check", "run \"bin/python3\" \"--version\"")
     },
     Rule {
@@ -151,7 +206,48 @@ pub static RULES: &[Rule] = &[
         noun: "a policy",
         ..rule("lock", "recipe", "lock \"follow\"")
     },
+    Rule {
+        arguments: (1, 1),
+        noun: "the recipe's name",
+        repeats: true,
+        ..rule(
+            "variant",
+            "",
+            "variant \"hello\" { python \"3.11\" suite=\"bookworm\" }",
+        )
+    },
+    Rule {
+        arguments: (1, MANY),
+        noun: "a version",
+        properties: &[("suite", false)],
+        repeats: true,
+        ..rule("python", "variant", "python \"3.11\" suite=\"bookworm\"")
+    },
+    Rule {
+        arguments: (1, MANY),
+        noun: "a suite",
+        ..rule("suite", "variant", "suite \"bookworm\" \"trixie\"")
+    },
+    Rule {
+        arguments: (1, MANY),
+        noun: "a processor",
+        ..rule("arch", "variant", "arch \"x86_64\" \"aarch64\"")
+    },
+    Rule {
+        arguments: (2, MANY),
+        noun: "a parameter and its values",
+        repeats: true,
+        ..rule("set", "variant", "set \"flavour\" \"small\" \"full\"")
+    },
 ];
+
+/// A node that only holds others.
+const fn block(node: &'static str, inside: &'static str, example: &'static str) -> Rule {
+    Rule {
+        joins: Joins::Block,
+        ..rule(node, inside, example)
+    }
+}
 
 /// A node without arguments or properties that stands in its block once.
 const fn rule(node: &'static str, inside: &'static str, example: &'static str) -> Rule {
@@ -163,6 +259,7 @@ const fn rule(node: &'static str, inside: &'static str, example: &'static str) -
         kind: Kind::Text,
         properties: &[],
         repeats: false,
+        joins: Joins::Nearest,
         example,
     }
 }
@@ -173,11 +270,6 @@ pub(super) static PLANNED: &[(&str, &str)] = &[
     ("source", "a recipe takes Debian packages and wheels"),
     ("sysroot", "nothing is compiled yet"),
     ("build", "nothing is compiled yet"),
-    ("use", "a recipe stands alone"),
-    ("extends", "a recipe stands alone"),
-    ("include", "a recipe stands alone"),
-    ("parameter", "write what differs into two recipes"),
-    ("variant", "write a recipe for each variant"),
     ("no-binary", "only wheels are used"),
     ("override", "let the requirements agree"),
     ("allow-expired", "use a mirror with a current index"),
@@ -185,7 +277,6 @@ pub(super) static PLANNED: &[(&str, &str)] = &[
     ("service", "a closure is one package"),
     ("config", "a closure is one package"),
     ("debian-source", "a recipe takes Debian packages and wheels"),
-    ("arch", "closures are made for x86_64"),
 ];
 
 impl Rule {
@@ -207,6 +298,7 @@ impl Rule {
         match self.arguments {
             (_, 0) => "no arguments".to_owned(),
             (1, 1) => format!("one argument: {}", self.noun),
+            (least, MANY) => format!("at least {least} arguments: {}", self.noun),
             (_, most) => format!("{most} arguments: {}", self.noun),
         }
     }

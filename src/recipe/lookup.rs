@@ -14,6 +14,22 @@ use super::values::is_recipe_name;
 const HERE: &str = "recipes";
 
 impl Recipe {
+    /// Takes `NAME@VARIANT` apart; a path may hold an `@` of its own.
+    #[must_use]
+    pub fn variant_of(word: &str) -> (&str, Option<&str>) {
+        match word.rsplit_once('@') {
+            Some((name, variant))
+                if !variant.is_empty()
+                    && !variant.contains('/')
+                    && !variant.ends_with(".kdl")
+                    && (name.ends_with(".kdl") || !name.contains('/')) =>
+            {
+                (name, Some(variant))
+            }
+            _ => (word, None),
+        }
+    }
+
     /// The file of a recipe: by path if the word holds a `/` or ends in `.kdl`, else by name in
     /// `./recipes`, then in the folders of `search`, in order. A folder holds recipes as
     /// `NAME.kdl` or `GROUP/NAME.kdl`. The file is not opened.
@@ -68,9 +84,6 @@ pub(super) fn find_in(word: &str, folders: &[Utf8PathBuf]) -> Result<Utf8PathBuf
 }
 
 fn bad_name(word: &str) -> Option<String> {
-    if word.contains('@') {
-        return Some("variants, as in NAME@VARIANT, are not in this version of recipe".to_owned());
-    }
     (!is_recipe_name(word)).then(|| {
         "a name has letters a-z, digits and + . _ -, and begins with a letter or a digit".to_owned()
     })

@@ -2,13 +2,17 @@
 //!
 //! The grammar is closed: what is not listed in `grammar.rs` is an error that shows the line. The
 //! text goes through `guard.rs` (what kdl must not see), `document.rs` (kdl), `decode.rs` (right
-//! shape) and `parse.rs` (meaning). A [`Spanned`] value remembers where it was written, so that rooms further right (a requirement
+//! shape), `include.rs` and `join.rs` (what it builds on), `variant.rs` and `parameter.rs` (which of
+//! its forms) and `parse.rs` (meaning). A [`Spanned`] value remembers where it was written, so that rooms further right (a requirement
 //! nobody can satisfy, an unknown package) can still show the line that asked for it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use miette::{NamedSource, SourceSpan};
+
+use crate::platform::Platform;
 
 mod characters;
 mod decode;
@@ -16,15 +20,21 @@ mod document;
 mod error;
 mod facts;
 mod files;
+mod form;
 mod grammar;
 mod guard;
+mod include;
+mod join;
 mod lookup;
 mod near;
+mod notes;
+mod parameter;
 mod parse;
 mod requirement;
 #[cfg(test)]
 mod tests;
 mod values;
+mod variant;
 mod wrong;
 
 pub use document::document;
@@ -34,13 +44,40 @@ pub use guard::Limits;
 pub use requirement::{Origin, Requirement};
 pub use wrong::Wrong;
 
-/// A value and the bytes of the recipe file that said it.
+/// A file as it was read, for errors.
+pub type Text = Arc<NamedSource<Arc<str>>>;
+
+/// A value and where it was written.
 #[derive(Debug, Clone)]
 pub struct Spanned<T> {
     /// What was said.
     pub value: T,
-    /// Where: a byte range of [`Recipe::text`].
+    /// Where: a byte range of the text.
     pub span: SourceSpan,
+    /// The file that says it: the recipe's, or one that it builds on.
+    pub text: Text,
+}
+
+impl<T> Spanned<T> {
+    /// Another value that was said at the same place.
+    fn with<U>(&self, value: U) -> Spanned<U> {
+        Spanned {
+            value,
+            span: self.span,
+            text: self.text.clone(),
+        }
+    }
+}
+
+/// Which recipe of a file is meant.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// The variant, by its name; the recipe as it is written without one.
+    pub variant: Option<String>,
+    /// Parameters that are not to have their defaults.
+    pub set: BTreeMap<String, String>,
+    /// More folders in which the recipes that it builds on are looked for.
+    pub search: Vec<Utf8PathBuf>,
 }
 
 /// What somebody wants.
@@ -68,10 +105,15 @@ pub struct Recipe {
     pub package: PackageSpec,
     /// What happens when a locked source is gone from every mirror.
     pub lock: LockPolicy,
+    /// What the closure runs on.
+    pub platform: Platform,
+    /// What sets it apart from the recipe as it is written: the name of a variant, parameters that
+    /// were set. Each has a lock and a result of its own.
+    pub variant: Option<String>,
     /// The folder of the recipe file: relative paths inside it start here.
     pub folder: Utf8PathBuf,
     /// The file as it was read, for errors.
-    pub text: NamedSource<Arc<str>>,
+    pub text: Text,
     /// See [`Recipe::requirements`].
     requirements: Vec<Requirement>,
     /// See [`Recipe::files_read`].
@@ -88,25 +130,69 @@ pub struct FileRead {
 }
 
 impl Recipe {
-    /// Reads the recipe file at `path` and the requirements files that it names. Each file is
+    /// Reads the recipe file at `path` as it is written, and the files that it names. Each file is
     /// read once, must be a regular one, and is never waited for.
     pub fn read(path: &Utf8Path) -> Result<Recipe, RecipeError> {
-        let bytes = files::read_regular(path, Limits::RECIPE.bytes).map_err(|why| {
-            RecipeError::Unreadable {
-                path: path.to_owned(),
-                why,
-            }
-        })?;
-        let text = String::from_utf8(bytes).map_err(|error| not_utf8(path, &error))?;
-        let folder = path.parent().unwrap_or(Utf8Path::new(""));
-        Recipe::parse(path.as_str(), text.into(), folder)
+        Recipe::read_as(path, &Wanted::default())
+    }
+
+    /// The same for a variant, or with parameters.
+    pub fn read_as(path: &Utf8Path, wanted: &Wanted) -> Result<Recipe, RecipeError> {
+        let text = text_of(path)?;
+        parse::recipe(&File::new(text, folder_of(path)), wanted)
+    }
+
+    /// The names of the variants in the recipe file at `path`, in the order they are written.
+    pub fn variants(path: &Utf8Path) -> Result<Vec<String>, RecipeError> {
+        let text = text_of(path)?;
+        parse::variants(&File::new(text, folder_of(path)))
     }
 
     /// The recipe that `text` says. `name` is what the text is called in messages, and `folder` is
-    /// where the requirements files that it names are read from.
+    /// where the files that it names are read from.
     pub fn parse(name: &str, text: Arc<str>, folder: &Utf8Path) -> Result<Recipe, RecipeError> {
-        parse::recipe(&NamedSource::new(name, text), folder)
+        Recipe::parse_as(name, text, folder, &Wanted::default())
     }
+
+    /// The same for a variant, or with parameters.
+    pub fn parse_as(
+        name: &str,
+        text: Arc<str>,
+        folder: &Utf8Path,
+        wanted: &Wanted,
+    ) -> Result<Recipe, RecipeError> {
+        let text = Arc::new(NamedSource::new(name, text));
+        parse::recipe(&File::new(text, folder), wanted)
+    }
+}
+
+/// A file of the language.
+#[derive(Debug, Clone)]
+struct File {
+    text: Text,
+    /// Where relative paths in it start.
+    folder: Utf8PathBuf,
+}
+
+impl File {
+    fn new(text: Text, folder: &Utf8Path) -> Arc<File> {
+        let folder = folder.to_owned();
+        Arc::new(File { text, folder })
+    }
+}
+
+fn folder_of(path: &Utf8Path) -> &Utf8Path {
+    path.parent().unwrap_or(Utf8Path::new(""))
+}
+
+fn text_of(path: &Utf8Path) -> Result<Text, RecipeError> {
+    let bytes =
+        files::read_regular(path, Limits::RECIPE.bytes).map_err(|why| RecipeError::Unreadable {
+            path: path.to_owned(),
+            why,
+        })?;
+    let text = String::from_utf8(bytes).map_err(|error| not_utf8(path, &error))?;
+    Ok(Arc::new(NamedSource::new(path, Arc::from(text))))
 }
 
 /// Shows the place where the text stops being UTF-8.

@@ -4,73 +4,119 @@
 //! One function for each node of the grammar. A value that breaks its rule is noted and left out,
 //! so that one reading tells everything that is wrong.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use camino::{Utf8Path, Utf8PathBuf};
-use miette::{NamedSource, SourceSpan};
+use camino::Utf8PathBuf;
 
-use super::decode::{Decoder, Item, printable};
+use super::decode::{Decoder, Item};
 use super::document::document;
 use super::error::RecipeError;
 use super::files::{Asked, Reader};
+use super::form::{self, Form};
 use super::guard::Limits;
-use super::near::nearest;
+use super::include::Library;
+use super::notes::Notes;
 use super::requirement::{self, Origin, Requirement};
 use super::values::{
-    ENTRY_NAME, FILE, FOLDER, FORMATS, INSIDE, PACKAGE_NAME, PLANNED_FORMATS, POLICIES,
-    PROJECT_NAME, RECIPE_NAME, Rule, TRIMS, VERSION, is_entry_name, is_inside, is_minor_version,
-    is_package_name, is_prefix, is_recipe_name, is_suite, is_version, name_of,
+    ENTRY_NAME, FILE, FOLDER, FORMATS, INSIDE, MINOR_VERSION, PACKAGE_NAME, PLANNED_FORMATS,
+    POLICIES, PROJECT_NAME, RECIPE_NAME, Rule, SUITE, TRIMS, VERSION, is_entry_name, is_inside,
+    is_minor_version, is_package_name, is_prefix, is_recipe_name, is_suite, is_version, name_of,
 };
-use super::wrong::{Wrong, there_is};
+use super::variant;
+use super::wrong::Wrong;
 use super::{
-    Check, ClosureSpec, EntryPoint, FileRead, Interpreter, InterpreterSource, LockPolicy,
-    PackageSpec, Pip, Recipe, Spanned, System,
+    Check, ClosureSpec, EntryPoint, File, FileRead, Interpreter, InterpreterSource, LockPolicy,
+    PackageSpec, Pip, Recipe, Spanned, System, Wanted,
 };
 
-/// Reads the text of one recipe file, and the requirements files that it names.
-pub(super) fn recipe(
-    text: &NamedSource<Arc<str>>,
-    folder: &Utf8Path,
-) -> Result<Recipe, RecipeError> {
-    let document = document(text, &Limits::RECIPE)
-        .map_err(|mistakes| RecipeError::of(text.name(), mistakes))?;
-    let mut decoder = Decoder::new(text);
-    let items = decoder.items(document.nodes(), "");
-    let mut reading = Reading {
-        text,
-        folder,
-        decoder,
+/// Reads one recipe file in the form that is wanted, and the files that it names.
+pub(super) fn recipe(file: &Arc<File>, wanted: &Wanted) -> Result<Recipe, RecipeError> {
+    let mut reading = Reading::new(file, &wanted.search);
+    let items = reading.items()?;
+    let recipe = match items.iter().find(|item| item.rule.node == "recipe") {
+        Some(item) => reading.recipe(item, &items, wanted)?,
+        None => None,
     };
-    let recipe = match items.first() {
-        Some(item) => Some(reading.recipe(item)),
-        None => {
-            let whole: SourceSpan = (0, text.inner().len().min(1)).into();
-            if document.nodes().is_empty() {
-                reading.decoder.wrong(Wrong::NoRecipe, whole, "this file");
-            }
-            None
-        }
-    };
-    let mistakes = reading.decoder.into_mistakes();
     match recipe {
-        Some(recipe) if mistakes.is_empty() => Ok(recipe),
-        _ => Err(RecipeError::of(text.name(), mistakes)),
+        Some(recipe) if reading.notes.is_empty() => Ok(recipe),
+        _ => Err(reading.notes.into_error(file.text.name())),
     }
 }
 
-struct Reading<'t> {
-    text: &'t NamedSource<Arc<str>>,
-    folder: &'t Utf8Path,
-    decoder: Decoder<'t>,
+/// The names of the variants in a recipe file.
+pub(super) fn variants(file: &Arc<File>) -> Result<Vec<String>, RecipeError> {
+    let mut reading = Reading::new(file, &[]);
+    let items = reading.items()?;
+    let recipe = items.iter().find(|item| item.rule.node == "recipe");
+    let name = recipe.and_then(|recipe| recipe.words.first());
+    let name = name.map_or("", |name| name.value.as_str());
+    let rows = variant::rows(&items, name, &mut reading.notes);
+    match reading.notes.is_empty() {
+        true => Ok(rows.into_iter().map(|row| row.name).collect()),
+        false => Err(reading.notes.into_error(file.text.name())),
+    }
 }
 
-impl<'t> Reading<'t> {
-    fn recipe(&mut self, item: &Item) -> Recipe {
-        let name = self.checked(item.words.first(), RECIPE_NAME, is_recipe_name);
-        let version = self.checked(item.property("version"), VERSION, is_version);
+struct Reading<'w> {
+    file: Arc<File>,
+    notes: Notes,
+    library: Library<'w>,
+    /// Requirements files, and the folders in which they are named.
+    files: Vec<(Utf8PathBuf, Spanned<Utf8PathBuf>)>,
+}
+
+impl<'w> Reading<'w> {
+    fn new(file: &Arc<File>, search: &'w [Utf8PathBuf]) -> Reading<'w> {
+        Reading {
+            file: file.clone(),
+            notes: Notes::default(),
+            library: Library::new(search),
+            files: Vec::new(),
+        }
+    }
+
+    /// The nodes of the file itself.
+    fn items(&mut self) -> Result<Vec<Item>, RecipeError> {
+        let text = &self.file.text;
+        let document = document(text, &Limits::RECIPE)
+            .map_err(|mistakes| RecipeError::of(text.name(), mistakes))?;
+        let items = Decoder::new(&self.file, &mut self.notes).items(document.nodes(), "");
+        let alone = items.iter().all(|item| item.rule.node != "recipe");
+        if alone && self.notes.is_empty() {
+            let whole = Spanned {
+                value: (),
+                span: (0, text.inner().len().min(1)).into(),
+                text: text.clone(),
+            };
+            self.notes.wrong(Wrong::NoRecipe, &whole, "this file");
+        }
+        Ok(items)
+    }
+
+    fn recipe(
+        &mut self,
+        item: &Item,
+        items: &[Item],
+        wanted: &Wanted,
+    ) -> Result<Option<Recipe>, RecipeError> {
+        let notes = &mut self.notes;
+        let name = notes.checked(item.words.first(), RECIPE_NAME, is_recipe_name);
+        let name = name.map(|name| name.value).unwrap_or_default();
+        let rows = variant::rows(items, &name, notes);
+        let row = form::row(rows, &name, wanted)?;
+        let mut whole = item.clone();
+        let nodes = std::mem::take(&mut whole.children);
+        whole.children = self.library.compose(&self.file, nodes, notes);
+        let form = form::choose(&mut whole, row, wanted, notes)?;
+        Ok(Some(self.meaning(&whole, name, form)))
+    }
+
+    fn meaning(&mut self, item: &Item, name: String, form: Form) -> Recipe {
+        let version = self
+            .notes
+            .checked(item.property("version"), VERSION, is_version);
         let mut recipe = Recipe {
-            name: name.map(|name| name.value).unwrap_or_default(),
+            name,
             version: version.map(|version| version.value).unwrap_or_default(),
             description: None,
             license: None,
@@ -85,14 +131,17 @@ impl<'t> Reading<'t> {
             checks: Vec::new(),
             package: PackageSpec::default(),
             lock: LockPolicy::default(),
-            folder: self.folder.to_owned(),
-            text: self.text.clone(),
+            platform: form.platform,
+            variant: form.label,
+            folder: self.file.folder.clone(),
+            text: self.file.text.clone(),
             requirements: Vec::new(),
             files_read: vec![FileRead {
-                path: Utf8PathBuf::from(self.text.name()),
-                bytes: self.text.inner().as_bytes().into(),
+                path: Utf8PathBuf::from(self.file.text.name()),
+                bytes: self.file.text.inner().as_bytes().into(),
             }],
         };
+        recipe.files_read.append(&mut self.library.files);
         for child in &item.children {
             match child.rule.node {
                 "description" => recipe.description = first(child),
@@ -114,7 +163,7 @@ impl<'t> Reading<'t> {
     /// What holds between nodes.
     fn whole(&mut self, item: &Item, recipe: &mut Recipe) {
         let has = |node: &str| item.children.iter().any(|child| child.rule.node == node);
-        if !has("interpreter") && !self.decoder.was_meant("interpreter") {
+        if !has("interpreter") && !self.notes.was_meant("interpreter") {
             let wrong = Wrong::Missing {
                 node: "recipe",
                 what: "an `interpreter`: closures without one are not in this version of recipe"
@@ -122,7 +171,7 @@ impl<'t> Reading<'t> {
                 example: "interpreter \"python\" \"3.13\" from=\"debian\" suite=\"trixie\"",
                 anchor: "interpreter",
             };
-            self.decoder.wrong(wrong, item.name, "this recipe");
+            self.notes.wrong(wrong, &item.name, "this recipe");
         }
         self.requirements(recipe);
     }
@@ -130,41 +179,30 @@ impl<'t> Reading<'t> {
     /// Parses what `pip` asks for, files included, once.
     fn requirements(&mut self, recipe: &mut Recipe) {
         for wanted in &recipe.pip.require {
-            let origin = Origin::new(self.text, wanted.span);
+            let origin = Origin::new(&wanted.text, wanted.span);
             match requirement::parse(&wanted.value, Vec::new(), origin) {
                 Ok(requirement) => recipe.requirements.push(requirement),
                 Err(bad) => {
                     let (wrong, at) = *bad;
-                    let span = self.part(wanted, at);
-                    self.decoder.wrong(wrong, span, "here");
+                    self.notes.wrong(wrong, &part(wanted, at), "here");
                 }
             }
         }
-        let mut reader = Reader::new(self.folder);
-        for file in &recipe.pip.requirements {
+        let mut reader = Reader::new();
+        for (folder, file) in &self.files {
             let asked = Asked {
-                text: self.text,
+                text: &file.text,
                 span: file.span,
             };
-            reader.read(&file.value, asked);
+            reader.read(folder, &file.value, asked);
         }
         for mistake in reader.mistakes {
-            self.decoder.add(mistake);
+            self.notes.add(mistake);
         }
         recipe.requirements.extend(reader.requirements);
         recipe.files_read.extend(reader.files);
         for mistake in requirement::duplicates(&recipe.requirements) {
-            self.decoder.add(mistake);
-        }
-    }
-
-    /// The place of some bytes of a string, where the string is written without escapes.
-    fn part(&self, whole: &Spanned<String>, at: std::ops::Range<usize>) -> SourceSpan {
-        let start = whole.span.offset();
-        let written = self.text.inner().get(start..start + whole.span.len());
-        match written.and_then(|written| written.find(&whole.value)) {
-            Some(quote) => (start + quote + at.start, at.len()).into(),
-            None => whole.span,
+            self.notes.add(mistake);
         }
     }
 
@@ -179,7 +217,8 @@ impl<'t> Reading<'t> {
                     .chars()
                     .all(|c| c.is_ascii_alphanumeric() || " ()+-.:".contains(c))
         };
-        self.checked(item.words.first(), rule, good)
+        self.notes
+            .checked(item.words.first(), rule, good)
             .map(|license| license.value)
     }
 
@@ -188,31 +227,29 @@ impl<'t> Reading<'t> {
         if language.value != "python" {
             self.unfinished(language, "language", &["python"]);
         }
-        let rule = Rule(
-            "a version of an interpreter",
-            "write the major and the minor number, such as 3.13: the suite decides the rest",
-        );
-        let version = self.checked(item.words.get(1), rule, is_minor_version)?;
+        let version = item.words.get(1);
+        let version = self
+            .notes
+            .checked(version, MINOR_VERSION, is_minor_version)?;
         let from = item.property("from")?;
         if from.value != "debian" {
             let planned = ["source", "host", "archive"];
             if planned.contains(&from.value.as_str()) {
-                self.not_yet(from, "an interpreter from", "write from=\"debian\"");
+                self.notes
+                    .not_yet(from, "an interpreter from", "write from=\"debian\"");
             } else {
                 self.unfinished(from, "source of an interpreter", &["debian"]);
             }
         }
-        let rule = Rule("the name of a suite", "such as trixie or bookworm");
-        let suite = self.checked(item.property("suite"), rule, is_suite)?;
-        Some(Spanned {
-            value: Interpreter {
-                language: language.value.clone(),
-                version: version.value,
-                from: InterpreterSource::Debian,
-                suite: suite.value,
-            },
-            span: item.name,
-        })
+        let suite = self
+            .notes
+            .checked(item.property("suite"), SUITE, is_suite)?;
+        Some(item.name.with(Interpreter {
+            language: language.value.clone(),
+            version: version.value,
+            from: InterpreterSource::Debian,
+            suite: suite.value,
+        }))
     }
 
     fn pip(&mut self, item: &Item) -> Pip {
@@ -223,32 +260,29 @@ impl<'t> Reading<'t> {
                 "require" => pip.require.extend(words.cloned()),
                 "requirements" => {
                     for word in words {
-                        let file = self.checked(Some(word), FILE, is_inside);
-                        pip.requirements.extend(file.map(path));
+                        let file = self.notes.checked(Some(word), FILE, is_inside).map(path);
+                        let folder = &child.file.folder;
+                        self.files
+                            .extend(file.clone().map(|file| (folder.clone(), file)));
+                        pip.requirements.extend(file);
                     }
                 }
                 "pth" => {
                     for word in words {
-                        let name = self.checked(Some(word), PROJECT_NAME, requirement::is_name);
-                        pip.keep_pth.extend(name.map(|name| Spanned {
-                            value: requirement::normalised(&name.value),
-                            span: name.span,
-                        }));
+                        let name =
+                            self.notes
+                                .checked(Some(word), PROJECT_NAME, requirement::is_name);
+                        pip.keep_pth.extend(
+                            name.map(|name| name.with(requirement::normalised(&name.value))),
+                        );
                     }
                 }
                 _ => {}
             }
         }
-        let files = pip.requirements.iter();
-        self.unique(
-            "the file",
-            files.map(|file| (file.value.as_str(), file.span)),
-        );
         let kept = pip.keep_pth.iter();
-        self.unique(
-            "the project",
-            kept.map(|name| (name.value.as_str(), name.span)),
-        );
+        self.notes
+            .unique("the project", kept.map(|it| (it.value.as_str(), it)));
         pip
     }
 
@@ -258,7 +292,9 @@ impl<'t> Reading<'t> {
             for word in &child.words {
                 match child.rule.node {
                     "package" => {
-                        let name = self.checked(Some(word), PACKAGE_NAME, is_package_name);
+                        let name = self
+                            .notes
+                            .checked(Some(word), PACKAGE_NAME, is_package_name);
                         system.packages.extend(name);
                     }
                     _ => system.exclude.extend(self.exclusion(word)),
@@ -266,19 +302,14 @@ impl<'t> Reading<'t> {
             }
         }
         let packages = system.packages.iter();
-        self.unique(
-            "the package",
-            packages.map(|it| (it.value.as_str(), it.span)),
-        );
+        self.notes
+            .unique("the package", packages.map(|it| (it.value.as_str(), it)));
         let excluded = system.exclude.iter();
-        self.unique(
-            "the exclusion",
-            excluded.map(|it| (it.value.as_str(), it.span)),
-        );
+        self.notes
+            .unique("the exclusion", excluded.map(|it| (it.value.as_str(), it)));
         for wanted in &system.packages {
             if let Some(out) = system.exclude.iter().find(|out| out.value == wanted.value) {
-                let name = wanted.value.clone();
-                self.decoder.contradiction(name, out.span, wanted.span);
+                self.notes.contradiction(out, wanted);
             }
         }
         system
@@ -287,9 +318,10 @@ impl<'t> Reading<'t> {
     /// A package's name, or a path or pattern inside the closure.
     fn exclusion(&mut self, word: &Spanned<String>) -> Option<Spanned<String>> {
         if word.value.contains(['/', '*']) {
-            self.checked(Some(word), INSIDE, is_inside)
+            self.notes.checked(Some(word), INSIDE, is_inside)
         } else {
-            self.checked(Some(word), PACKAGE_NAME, is_package_name)
+            self.notes
+                .checked(Some(word), PACKAGE_NAME, is_package_name)
         }
     }
 
@@ -304,36 +336,33 @@ impl<'t> Reading<'t> {
                 "entry" => closure.entries.extend(self.entry(child)),
                 "trim" => {
                     for word in &child.words {
-                        closure.trim.extend(self.one_of(word, "a rule", TRIMS));
+                        closure
+                            .trim
+                            .extend(self.notes.one_of(word, "a rule", TRIMS));
                     }
                 }
                 _ => closure.byte_code = child.flags.first().is_none_or(|flag| flag.value),
             }
         }
         let entries = closure.entries.iter();
-        self.unique(
-            "the entry",
-            entries.map(|it| (it.value.name.as_str(), it.span)),
-        );
+        self.notes
+            .unique("the entry", entries.map(|it| (it.value.name.as_str(), it)));
         let trims = closure.trim.iter();
-        self.unique(
-            "the rule",
-            trims.map(|it| (name_of(TRIMS, it.value), it.span)),
-        );
+        self.notes
+            .unique("the rule", trims.map(|it| (name_of(TRIMS, it.value), it)));
         closure
     }
 
     fn entry(&mut self, item: &Item) -> Option<Spanned<EntryPoint>> {
-        let name = self.checked(item.words.first(), ENTRY_NAME, is_entry_name);
-        let runs = self.checked(item.property("runs"), INSIDE, is_inside);
+        let name = self
+            .notes
+            .checked(item.words.first(), ENTRY_NAME, is_entry_name);
+        let runs = self.notes.checked(item.property("runs"), INSIDE, is_inside);
         let (name, runs) = (name?, runs?);
-        Some(Spanned {
-            span: name.span,
-            value: EntryPoint {
-                name: name.value,
-                runs: runs.value.into(),
-            },
-        })
+        Some(name.with(EntryPoint {
+            name: name.value.clone(),
+            runs: runs.value.into(),
+        }))
     }
 
     fn checks(&mut self, item: &Item) -> Vec<Spanned<Check>> {
@@ -344,15 +373,12 @@ impl<'t> Reading<'t> {
             };
             let value = match child.rule.node {
                 "python" => Check::Python(word.value.clone()),
-                _ => match self.checked(Some(word), INSIDE, is_inside) {
+                _ => match self.notes.checked(Some(word), INSIDE, is_inside) {
                     Some(_) => Check::Run(child.words.iter().map(|w| w.value.clone()).collect()),
                     None => continue,
                 },
             };
-            checks.push(Spanned {
-                value,
-                span: child.name,
-            });
+            checks.push(child.name.with(value));
         }
         checks
     }
@@ -361,20 +387,22 @@ impl<'t> Reading<'t> {
         let mut package = PackageSpec::default();
         for word in &item.words {
             if PLANNED_FORMATS.contains(&word.value.as_str()) {
-                self.not_yet(word, "the format", "write \"tar.zst\" or \"tar.gz\"");
+                self.notes
+                    .not_yet(word, "the format", "write \"tar.zst\" or \"tar.gz\"");
             } else {
                 package
                     .formats
-                    .extend(self.one_of(word, "a format", FORMATS));
+                    .extend(self.notes.one_of(word, "a format", FORMATS));
             }
         }
         let formats = package.formats.iter();
-        self.unique(
+        self.notes.unique(
             "the format",
-            formats.map(|it| (name_of(FORMATS, it.value), it.span)),
+            formats.map(|it| (name_of(FORMATS, it.value), it)),
         );
         for child in &item.children {
             package.prefix = self
+                .notes
                 .checked(child.words.first(), FOLDER, is_prefix)
                 .map(path);
         }
@@ -384,88 +412,26 @@ impl<'t> Reading<'t> {
     fn lock(&mut self, item: &Item) -> LockPolicy {
         item.words
             .first()
-            .and_then(|word| self.one_of(word, "a policy of a lock", POLICIES))
+            .and_then(|word| self.notes.one_of(word, "a policy of a lock", POLICIES))
             .map(|policy| policy.value)
             .unwrap_or_default()
     }
 
-    /// The word, if it keeps to its rule.
-    fn checked(
-        &mut self,
-        word: Option<&Spanned<String>>,
-        rule: Rule,
-        good: impl Fn(&str) -> bool,
-    ) -> Option<Spanned<String>> {
-        let word = word?;
-        if good(&word.value) {
-            return Some(word.clone());
-        }
-        let wrong = Wrong::BadValue {
-            value: printable(&word.value),
-            wanted: rule.0.to_owned(),
-            rule: rule.1.to_owned(),
-            near: None,
-        };
-        self.decoder.wrong(wrong, word.span, "this value");
-        None
-    }
-
-    /// The value that the word names, of a closed list.
-    fn one_of<T: Copy>(
-        &mut self,
-        word: &Spanned<String>,
-        wanted: &str,
-        known: &[(&'static str, T)],
-    ) -> Option<Spanned<T>> {
-        let found = known.iter().find(|(name, _)| *name == word.value);
-        if let Some((_, value)) = found {
-            return Some(Spanned {
-                value: *value,
-                span: word.span,
-            });
-        }
-        let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
-        self.unknown_value(word, wanted, &names);
-        None
-    }
-
-    fn unknown_value(&mut self, word: &Spanned<String>, wanted: &str, names: &[&str]) {
-        let wrong = Wrong::BadValue {
-            value: printable(&word.value),
-            wanted: wanted.to_owned(),
-            rule: there_is(names),
-            near: nearest(&word.value, names.iter().copied()).map(str::to_owned),
-        };
-        self.decoder.wrong(wrong, word.span, "this value");
-    }
-
     fn unfinished(&mut self, word: &Spanned<String>, what: &str, names: &[&str]) {
-        self.unknown_value(word, &format!("a {what} of this version of recipe"), names);
+        self.notes
+            .unknown_value(word, &format!("a {what} of this version of recipe"), names);
     }
+}
 
-    fn not_yet(&mut self, word: &Spanned<String>, what: &str, hint: &'static str) {
-        let wrong = Wrong::NotYet {
-            what: format!("{what} `{}`", printable(&word.value)),
-            hint,
-        };
-        self.decoder.wrong(wrong, word.span, "this value");
+/// The place of some bytes of a string, where the string is written without escapes.
+fn part(whole: &Spanned<String>, at: std::ops::Range<usize>) -> Spanned<()> {
+    let start = whole.span.offset();
+    let written = whole.text.inner().get(start..start + whole.span.len());
+    let mut place = whole.with(());
+    if let Some(quote) = written.and_then(|written| written.find(&whole.value)) {
+        place.span = (start + quote + at.start, at.len()).into();
     }
-
-    /// Notes every value that is given twice.
-    fn unique<'v>(&mut self, what: &str, values: impl Iterator<Item = (&'v str, SourceSpan)>) {
-        let mut seen: BTreeMap<&str, SourceSpan> = BTreeMap::new();
-        for (value, span) in values {
-            if let Some(first) = seen.get(value) {
-                let wrong = Wrong::Duplicate {
-                    what: format!("{what} `{value}`"),
-                    help: "keep one of them",
-                };
-                self.decoder.twice(wrong, span, *first);
-            } else {
-                seen.insert(value, span);
-            }
-        }
-    }
+    place
 }
 
 fn first(item: &Item) -> Option<String> {
@@ -473,13 +439,19 @@ fn first(item: &Item) -> Option<String> {
 }
 
 fn path(word: Spanned<String>) -> Spanned<Utf8PathBuf> {
-    Spanned {
-        value: word.value.into(),
-        span: word.span,
-    }
+    word.with(word.value.clone().into())
 }
 
 impl Recipe {
+    /// `scylla-python`, or `scylla-python@3.11` for another form of it.
+    #[must_use]
+    pub fn title(&self) -> String {
+        match &self.variant {
+            None => self.name.clone(),
+            Some(variant) => format!("{}@{variant}", self.name),
+        }
+    }
+
     /// What is asked of pip, requirements files included, in the order it was written. Every
     /// requirement was parsed, and no project is asked for twice by one environment.
     #[must_use]

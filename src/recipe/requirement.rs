@@ -180,6 +180,12 @@ pub(super) fn is_name(name: &str) -> bool {
     name.chars().all(is_name_character) && ends(name.chars().next()) && ends(name.chars().last())
 }
 
+/// The project that a requirement asks for, as far as its text tells.
+pub(super) fn project(text: &str) -> String {
+    let end = text.find(|c: char| !is_name_character(c));
+    normalised(&text[..end.unwrap_or(text.len())])
+}
+
 /// PEP 503: `Foo_Bar`, `foo.bar` and `foo-bar` are one project.
 pub(super) fn normalised(name: &str) -> String {
     let mut normal = String::with_capacity(name.len());

@@ -9,6 +9,8 @@ use proptest::prelude::*;
 use super::*;
 
 mod broken;
+mod builds_on;
+mod forms;
 mod hostile;
 mod reference;
 mod requirements;
@@ -46,6 +48,22 @@ recipe "scylla-python" version="3.13" {
 }
 "#;
 
+/// What can stand after it.
+const VARIANTS: &str = r#"
+variant "scylla-python" {
+    python "3.11" suite="bookworm"
+    python "3.13" suite="trixie"
+    set "flavour" "small" "full"
+    arch "x86_64" "aarch64"
+}
+"#;
+
+/// [`WHOLE`] with a parameter, and in several forms.
+fn whole_in_forms() -> String {
+    let param = "    param \"flavour\" default=\"small\"\n    license";
+    WHOLE.replacen("    license", param, 1) + VARIANTS
+}
+
 fn read(text: &str) -> Result<Recipe, RecipeError> {
     Recipe::parse("hello.kdl", text.into(), Utf8Path::new("/nonexistent"))
 }
@@ -75,6 +93,29 @@ fn message_in(error: &RecipeError, width: usize) -> String {
         .lines()
         .map(|line| line.trim_end().to_owned() + "\n")
         .collect()
+}
+
+/// A folder with a recipe and files beside it.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn with(files: &[(&str, &str)]) -> Folder {
+        let folder = Folder(tempfile::tempdir().expect("folder"));
+        for (name, content) in files {
+            folder.write(name, content);
+        }
+        folder
+    }
+
+    fn path(&self) -> &Utf8Path {
+        Utf8Path::from_path(self.0.path()).expect("UTF-8")
+    }
+
+    fn write(&self, name: &str, content: &str) {
+        let path = self.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("one")).expect("made");
+        std::fs::write(path, content).expect("written");
+    }
 }
 
 fn values<T: Clone>(of: &[Spanned<T>]) -> Vec<T> {
@@ -293,7 +334,8 @@ fn a_recipe_is_found_by_name_then_by_folder() {
 
 #[test]
 fn the_whole_recipe_uses_every_node_of_the_grammar() {
-    let document = document(&NamedSource::new("x", WHOLE.into()), &Limits::RECIPE).expect("good");
+    let text = NamedSource::new("x", whole_in_forms().into());
+    let document = document(&text, &Limits::RECIPE).expect("good");
     for rule in RULES {
         let mut names = document
             .nodes()
@@ -302,13 +344,15 @@ fn the_whole_recipe_uses_every_node_of_the_grammar() {
             .collect::<Vec<_>>();
         let mut found = false;
         while let Some((node, parent)) = names.pop() {
-            let name = RULES.iter().find(|it| it.node == node.name().value());
             found |= node.name().value() == rule.node && parent == rule.inside;
+            let name = RULES.iter().find(|it| it.node == node.name().value());
             let inside = name.expect("known").node;
             names.extend(node.iter_children().map(|child| (child, inside)));
         }
         assert!(
-            found || rule.node == "requirements",
+            found
+                || matches!(rule.node, "requirements" | "include" | "extends" | "use")
+                || (rule.node, rule.inside) == ("suite", "variant"),
             "{} in {:?}",
             rule.node,
             rule.inside

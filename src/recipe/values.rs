@@ -1,6 +1,7 @@
 //! The rules of single values: closed lists of words, and what names and paths look like.
 
 use super::{LockPolicy, PackageFormat, Trim};
+use crate::platform::Platform;
 
 /// The rule that a value broke: what was wanted, and how it is put right.
 pub(super) struct Rule(pub &'static str, pub &'static str);
@@ -39,6 +40,25 @@ pub(super) const FILE: Rule = Rule(
     "a file beside the recipe",
     "such a path is relative to the recipe's folder and stays inside it",
 );
+
+pub(super) const PARAMETER: Rule = Rule(
+    "the name of a parameter",
+    "a name has letters a-z, digits, _ and -, begins with a letter, and is none of python, suite \
+     and arch, which every recipe has",
+);
+pub(super) const SETTING: Rule = Rule(
+    "a value of a variant",
+    "it is part of a file's name: letters, digits and + . _ -, at most 64 characters",
+);
+pub(super) const MINOR_VERSION: Rule = Rule(
+    "a version of an interpreter",
+    "write the major and the minor number, such as 3.13: the suite decides the rest",
+);
+pub(super) const SUITE: Rule = Rule("the name of a suite", "such as trixie or bookworm");
+
+/// The names of `arch`.
+pub(super) const PROCESSORS: &[(&str, Platform)] =
+    &[("x86_64", Platform::X86_64), ("aarch64", Platform::Aarch64)];
 
 /// The names of `trim`.
 pub(super) const TRIMS: &[(&str, Trim)] = &[
@@ -100,6 +120,23 @@ pub(super) fn is_minor_version(version: &str) -> bool {
 pub(super) fn is_suite(suite: &str) -> bool {
     is_word(suite, 64, |c| {
         c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'
+    })
+}
+
+/// What every recipe has without a `param`.
+pub(super) const GIVEN: [&str; 3] = ["python", "suite", "arch"];
+
+pub(super) fn is_parameter(name: &str) -> bool {
+    is_word(name, 64, |c| {
+        c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c)
+    }) && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && !GIVEN.contains(&name)
+}
+
+/// Whether `value` can be part of the name of a variant.
+pub(super) fn is_setting(value: &str) -> bool {
+    is_word(value, 64, |c| {
+        c.is_ascii_alphanumeric() || "+._-".contains(c)
     })
 }
 

@@ -121,6 +121,33 @@ pub enum Wrong {
     #[error("too many {what}: more than {limit}")]
     TooMany { what: &'static str, limit: usize },
 
+    #[error("cannot read {path}: {why}")]
+    Unreadable { path: String, why: String },
+    #[error("recipes build on each other in a circle")]
+    RecipeCycle,
+    #[error("recipes build on each other more than {limit} deep")]
+    RecipeTooDeep { limit: usize },
+    #[error("an included file extends no recipe")]
+    ExtendsInside,
+    #[error("{why}")]
+    NoSuchRecipe {
+        name: String,
+        why: String,
+        near: Option<String>,
+    },
+    #[error("there is no parameter `{name}`")]
+    NoParameter {
+        name: String,
+        near: Option<String>,
+        known: String,
+    },
+    #[error("the parameter `{name}` has no default and is not set")]
+    Unset { name: String },
+    #[error("this is no value of a parameter")]
+    BadParameter,
+    #[error("a variant of another recipe")]
+    OtherRecipe { near: Option<String> },
+
     #[error("the file holds no recipe")]
     NoRecipe,
     #[error("the file holds more than one recipe")]
@@ -180,6 +207,15 @@ impl Wrong {
             Wrong::RequirementsFile { .. } => "recipe::requirements_file",
             Wrong::IncludeCycle | Wrong::IncludeTooDeep { .. } => "recipe::include",
             Wrong::TooMany { .. } => "recipe::too_many",
+            Wrong::Unreadable { .. } => "recipe::unreadable",
+            Wrong::RecipeCycle | Wrong::RecipeTooDeep { .. } | Wrong::ExtendsInside => {
+                "recipe::builds_on"
+            }
+            Wrong::NoSuchRecipe { .. } => "recipe::not_found",
+            Wrong::NoParameter { .. } | Wrong::Unset { .. } | Wrong::BadParameter => {
+                "recipe::parameter"
+            }
+            Wrong::OtherRecipe { .. } => "recipe::variant",
             Wrong::NoRecipe => "recipe::no_recipe",
             Wrong::SeveralRecipes => "recipe::several_recipes",
         }
@@ -257,6 +293,32 @@ impl Wrong {
                 "write one requirement that says all, such as `psutil>=5.9,<8`".to_owned()
             }
             Wrong::RefusedOption { why, .. } => (*why).to_owned(),
+            Wrong::Unreadable { .. } => format!(
+                "an included file lies in the folder of its recipe; {}",
+                see("include")
+            ),
+            Wrong::RecipeCycle => "let one of them stand alone".to_owned(),
+            Wrong::ExtendsInside => {
+                "write it into the recipe itself; `include` and `use` may stand here".to_owned()
+            }
+            Wrong::NoSuchRecipe { near, .. } => format!(
+                "{}it is looked for beside the recipe, in the folder above with its groups, then \
+                 where `recipe build` looks",
+                suggestion(near)
+            ),
+            Wrong::NoParameter { near, known, .. } => format!(
+                "{}{known}; for the text `${{` itself write `$${{`; {}",
+                suggestion(near),
+                see("param")
+            ),
+            Wrong::Unset { name } => format!("set it: --set {name}=VALUE, or give it a default"),
+            Wrong::BadParameter => {
+                "a value has at most 1024 bytes on one line, and holds no parameter itself"
+                    .to_owned()
+            }
+            Wrong::OtherRecipe { near } => {
+                format!("{}{}", suggestion(near), see("variant"))
+            }
             Wrong::NoRecipe => {
                 format!(
                     "such as: recipe \"hello\" version=\"1\" {{ … }}; {}",
@@ -270,7 +332,7 @@ impl Wrong {
     }
 }
 
-fn suggestion(near: &Option<String>) -> String {
+pub(super) fn suggestion(near: &Option<String>) -> String {
     near.as_ref()
         .map(|near| format!("did you mean `{near}`? "))
         .unwrap_or_default()

@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::archive::ArchiveError;
 use crate::net::NetError;
 use crate::python::{ProjectName, PythonError, Target};
+use crate::recipe::Origin;
 use crate::sandbox::SandboxError;
 
 /// Why requirements did not become wheels. Whoever has the recipe's text shows the line: see
@@ -181,21 +182,17 @@ pub struct Shown {
 
 impl WheelsError {
     /// Adds the line that asked, where the error is about one of the projects in `asked`.
-    pub fn shown(
-        self,
-        text: &NamedSource<Arc<str>>,
-        asked: &[(ProjectName, SourceSpan)],
-    ) -> Box<dyn Diagnostic + Send + Sync> {
+    pub fn shown(self, asked: &[(ProjectName, &Origin)]) -> Box<dyn Diagnostic + Send + Sync> {
         let project = self.project();
         let at = asked
             .iter()
             .find(|(name, _)| Some(name) == project.as_ref())
-            .map(|(_, at)| *at);
+            .map(|(_, at)| at);
         match at {
             Some(at) => Box::new(Shown {
                 error: self,
-                text: text.clone(),
-                at,
+                text: at.text.clone(),
+                at: at.span,
             }),
             None => Box::new(self),
         }

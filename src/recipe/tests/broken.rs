@@ -99,7 +99,11 @@ fn messages_about_the_shape() {
                 "recipe \"scylla-python\" version=\"3.13\" {",
                 "pip {",
             ),
-            ("planned", "license \"PSF-2.0 AND MIT\"", "use \"zlib\""),
+            (
+                "planned",
+                "license \"PSF-2.0 AND MIT\"",
+                "sysroot \"debian\"",
+            ),
             (
                 "planned in pip",
                 "pth \"Setuptools\"",

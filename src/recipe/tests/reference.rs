@@ -24,7 +24,7 @@ fn completed(example: &str) -> String {
     if example.contains("recipe \"") {
         return example.to_owned();
     }
-    let interpreter = if example.contains("interpreter \"") {
+    let interpreter = if example.contains("interpreter \"") || example.contains("extends \"") {
         ""
     } else {
         "interpreter python \"3.13\" from=debian suite=trixie"
@@ -36,7 +36,19 @@ fn completed(example: &str) -> String {
 fn every_example_of_the_documentation_is_a_good_recipe() {
     let folder = tempfile::tempdir().expect("folder");
     let folder = Utf8Path::from_path(folder.path()).expect("UTF-8");
-    std::fs::write(folder.join("requirements.txt"), "click\n").expect("written");
+    let base =
+        "recipe base version=\"1\" {\ninterpreter python \"3.13\" from=debian suite=trixie\n}";
+    for (name, text) in [
+        ("requirements.txt", "click\n"),
+        ("common.kdl", "lock \"follow\"\n"),
+        ("python.kdl", base),
+        (
+            "yaml-tools.kdl",
+            "recipe yaml-tools version=\"1\" { pip { require yamllint; }; }",
+        ),
+    ] {
+        std::fs::write(folder.join(name), text).expect("written");
+    }
     for (path, least) in [
         ("README.md", 1),
         ("book/src/reference/language.md", 15),
@@ -61,7 +73,9 @@ fn every_node_has_its_heading_and_its_example_in_the_reference() {
         let top = matches!(rule.inside, "" | "recipe");
         let heading = match (top, rule.node) {
             (true, node) => format!("\n## `{node}`\n"),
-            (false, "package") => format!("\n### `package` in `{}`\n", rule.inside),
+            (false, node) if RULES.iter().filter(|it| it.node == node).count() > 1 => {
+                format!("\n### `{node}` in `{}`\n", rule.inside)
+            }
             (false, node) => format!("\n### `{node}`\n"),
         };
         assert!(page.contains(&heading), "no heading {heading:?}");

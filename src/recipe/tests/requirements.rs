@@ -8,28 +8,7 @@ const BASE: &str = r#"recipe hello version="1" {
 }
 "#;
 
-/// A folder with a recipe and files beside it.
-struct Folder(tempfile::TempDir);
-
 impl Folder {
-    fn with(files: &[(&str, &str)]) -> Folder {
-        let folder = Folder(tempfile::tempdir().expect("folder"));
-        for (name, content) in files {
-            folder.write(name, content);
-        }
-        folder
-    }
-
-    fn path(&self) -> &Utf8Path {
-        Utf8Path::from_path(self.0.path()).expect("UTF-8")
-    }
-
-    fn write(&self, name: &str, content: &str) {
-        let path = self.path().join(name);
-        std::fs::create_dir_all(path.parent().expect("one")).expect("made");
-        std::fs::write(path, content).expect("written");
-    }
-
     fn read(&self) -> Result<Recipe, RecipeError> {
         Recipe::parse("hello.kdl", BASE.into(), self.path())
     }

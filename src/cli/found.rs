@@ -1,0 +1,160 @@
+//! What was typed → the recipe's file, the form of it that is meant, and its lock. Begin at
+//! [`App::find`].
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::app::{App, unreadable};
+use super::exit::Failed;
+use crate::recipe::{Recipe, Wanted};
+
+/// What chooses the form of a recipe, besides its name.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(super) struct Forms {
+    /// Give a parameter of the recipe another value than its default
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
+    set: Vec<(String, String)>,
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text
+        .split_once('=')
+        .filter(|(name, _)| !name.is_empty())
+        .ok_or("wanted NAME=VALUE, such as flavour=small")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// A recipe that was found, not yet parsed.
+pub(super) struct Found {
+    pub(super) path: Utf8PathBuf,
+    /// The lock of the form that was typed. A variant that is the recipe as it is written has the
+    /// recipe's own lock, which is known once the recipe is parsed: see [`Found::recipe`].
+    pub(super) lock_path: Utf8PathBuf,
+    pub(super) text: Vec<u8>,
+    /// Empty when there is no lock yet.
+    pub(super) lock_text: Vec<u8>,
+    wanted: Wanted,
+}
+
+impl App {
+    /// Finds a recipe by path or name, `NAME@VARIANT` as well, and reads it and its lock, as bytes.
+    pub(super) fn find(&self, word: &str, forms: &Forms) -> Result<Found, Failed> {
+        let (name, variant) = Recipe::variant_of(word);
+        let path = Recipe::find(name, &self.config.recipes)?;
+        // Recipe::read says what is wrong with a file that cannot be read.
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) => {
+                return Err(
+                    Recipe::read(&path).map_or_else(Failed::from, |_| unreadable(&path, &error))
+                );
+            }
+        };
+        let own = lock_path(&path, None);
+        let lock_path = match variant.map(|variant| lock_path(&path, Some(variant))) {
+            Some(lock) if lock.exists() => lock,
+            _ => own,
+        };
+        Ok(Found {
+            lock_text: lock_text(&lock_path)?,
+            path,
+            lock_path,
+            text,
+            wanted: Wanted {
+                variant: variant.map(str::to_owned),
+                set: forms.set.iter().cloned().collect(),
+                search: self.search(),
+            },
+        })
+    }
+
+    /// What to type for the recipe as it is written and for each of its variants.
+    pub(super) fn all_variants(&self, word: &str, forms: &Forms) -> Result<Vec<String>, Failed> {
+        let (name, _) = Recipe::variant_of(word);
+        let path = Recipe::find(name, &self.config.recipes)?;
+        let mut seen = BTreeSet::new();
+        let mut words = Vec::new();
+        let own = self.find(name, forms)?.recipe()?;
+        seen.insert(own.variant);
+        words.push(name.to_owned());
+        for variant in Recipe::variants(&path)? {
+            let wanted = Wanted {
+                variant: Some(variant.clone()),
+                set: forms.set.iter().cloned().collect(),
+                search: self.search(),
+            };
+            // One of them may be the recipe as it is written.
+            if seen.insert(Recipe::read_as(&path, &wanted)?.variant) {
+                words.push(format!("{name}@{variant}"));
+            }
+        }
+        Ok(words)
+    }
+
+    /// Where recipes are looked for that others build on.
+    pub(super) fn search(&self) -> Vec<Utf8PathBuf> {
+        let here = std::iter::once(Utf8PathBuf::from("recipes"));
+        here.chain(self.config.recipes.iter().cloned()).collect()
+    }
+}
+
+impl Found {
+    /// The recipe; from now on the lock is the one of its form.
+    pub(super) fn recipe(&mut self) -> Result<Recipe, Failed> {
+        let recipe = Recipe::read_as(&self.path, &self.wanted)?;
+        let lock_path = lock_path(&self.path, recipe.variant.as_deref());
+        if lock_path != self.lock_path {
+            self.lock_text = lock_text(&lock_path)?;
+            self.lock_path = lock_path;
+        }
+        Ok(recipe)
+    }
+
+    /// The lock as it lies there now.
+    pub(super) fn lock_now(&self) -> Result<Vec<u8>, Failed> {
+        lock_text(&self.lock_path)
+    }
+
+    /// Everything besides the recipe and its lock that decides what is built.
+    pub(super) fn form(&self) -> String {
+        format!("{:?}", self.wanted)
+    }
+
+    /// The flags that choose this form again, after the recipe's title.
+    pub(super) fn flags(&self) -> String {
+        let set = self.wanted.set.iter();
+        set.map(|(name, value)| format!(" --set {name}={value}"))
+            .collect()
+    }
+
+    /// What to type for this form.
+    pub(super) fn typed(&self, recipe: &Recipe) -> String {
+        let variant = self.wanted.variant.as_ref();
+        let variant = variant.map(|variant| format!("@{variant}"));
+        format!(
+            "{}{}{}",
+            recipe.name,
+            variant.unwrap_or_default(),
+            self.flags()
+        )
+    }
+}
+
+/// `NAME.lock.kdl` beside the recipe, `NAME@VARIANT.lock.kdl` for another form of it.
+fn lock_path(recipe: &Utf8Path, variant: Option<&str>) -> Utf8PathBuf {
+    let stem = recipe.with_extension("");
+    match variant {
+        None => Utf8PathBuf::from(format!("{stem}.lock.kdl")),
+        Some(variant) => Utf8PathBuf::from(format!("{stem}@{variant}.lock.kdl")),
+    }
+}
+
+fn lock_text(path: &Utf8Path) -> Result<Vec<u8>, Failed> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(bytes),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(unreadable(path, &error)),
+    }
+}

@@ -1,0 +1,275 @@
+//! One recipe building on others: `include`, `extends` and `use` → the nodes of all. Begin at
+//! [`Library::compose`].
+//!
+//! Files are read once, must be regular, and are bounded in size, number and depth, so that text from
+//! anywhere is refused at once. An included file lies in the folder of its recipe; another recipe is
+//! found by its name.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use miette::NamedSource;
+
+use super::decode::{Decoder, Item, printable};
+use super::document::document;
+use super::error::RecipeError;
+use super::files;
+use super::guard::Limits;
+use super::join::{content, join};
+use super::lookup;
+use super::notes::Notes;
+use super::parameter::Parameters;
+use super::values::{RECIPE_NAME, is_recipe_name};
+use super::wrong::Wrong;
+use super::{File, FileRead, Spanned};
+
+/// Files that one recipe builds on, all bytes of them, and how deep they name each other.
+const MOST_FILES: usize = 64;
+const MOST_BYTES: usize = 1 << 20;
+const DEEPEST: usize = 16;
+
+/// Reads what recipes build on.
+pub(super) struct Library<'w> {
+    /// Where recipes are looked for, after the folders around the one that asks.
+    search: &'w [Utf8PathBuf],
+    pub files: Vec<FileRead>,
+    bytes: usize,
+    /// The files being read, outermost first.
+    open: Vec<Utf8PathBuf>,
+    /// Recipes whose content is joined already.
+    used: BTreeSet<Utf8PathBuf>,
+}
+
+impl<'w> Library<'w> {
+    pub(super) fn new(search: &'w [Utf8PathBuf]) -> Library<'w> {
+        Library {
+            search,
+            files: Vec::new(),
+            bytes: 0,
+            open: Vec::new(),
+            used: BTreeSet::new(),
+        }
+    }
+
+    /// The nodes of the recipe in `file` joined with those of all that it builds on.
+    pub(super) fn compose(
+        &mut self,
+        file: &File,
+        items: Vec<Item>,
+        notes: &mut Notes,
+    ) -> Vec<Item> {
+        let path = Utf8Path::new(file.text.name());
+        // A text that is no file can name no file that includes it.
+        let real = path.canonicalize_utf8().unwrap_or_else(|_| path.to_owned());
+        self.open.push(real);
+        let joined = self.joined(items, &file.folder, notes);
+        self.open.pop();
+        joined
+    }
+
+    /// Follows what the nodes name. `root` is the folder that included files may not leave.
+    fn joined(&mut self, mut items: Vec<Item>, root: &Utf8Path, notes: &mut Notes) -> Vec<Item> {
+        let named: Vec<Item> = items
+            .extract_if(.., |item| {
+                matches!(item.rule.node, "include" | "extends" | "use")
+            })
+            .collect();
+        let of = |node: &'static str| named.iter().filter(move |item| item.rule.node == node);
+        for item in of("include") {
+            for word in &item.words {
+                let included = self.include(word, item, root, notes);
+                join(&mut items, included);
+            }
+        }
+        for word in of("extends").flat_map(|item| &item.words) {
+            if let Some((_, base)) = self.recipe(word, root, notes) {
+                join(&mut items, base);
+            }
+        }
+        for word in of("use").flat_map(|item| &item.words) {
+            let Some((file, mut used)) = self.recipe(word, root, notes) else {
+                continue;
+            };
+            if self.used.insert(file) {
+                let mut parameters = Parameters::take(&mut used, notes);
+                parameters.all_set(notes);
+                parameters.fill(&mut used, notes);
+                join(&mut items, content(used));
+            }
+        }
+        items
+    }
+
+    /// The nodes of an included file and of what it builds on.
+    fn include(
+        &mut self,
+        word: &Spanned<String>,
+        item: &Item,
+        root: &Utf8Path,
+        notes: &mut Notes,
+    ) -> Vec<Item> {
+        let path = Utf8Path::new(&word.value);
+        let at = item.file.folder.join(path);
+        let real = match files::inside(root, path, &at) {
+            Ok(real) => real,
+            Err(why) => {
+                refuse(unreadable(word, why), word, "asked for here", notes);
+                return Vec::new();
+            }
+        };
+        let Some(file) = self.open(&real, at, word, notes) else {
+            return Vec::new();
+        };
+        let items = match document(&file.text, &Limits::RECIPE) {
+            Ok(document) => Decoder::new(&file, notes).items(document.nodes(), "recipe"),
+            Err(mistakes) => {
+                mistakes.into_iter().for_each(|it| notes.add(it));
+                Vec::new()
+            }
+        };
+        for item in items.iter().filter(|item| item.rule.node == "extends") {
+            notes.wrong(Wrong::ExtendsInside, &item.name, "this node");
+        }
+        let joined = self.joined(items, root, notes);
+        self.open.pop();
+        joined
+    }
+
+    /// The nodes of another recipe and of what it builds on, and its file.
+    fn recipe(
+        &mut self,
+        word: &Spanned<String>,
+        root: &Utf8Path,
+        notes: &mut Notes,
+    ) -> Option<(Utf8PathBuf, Vec<Item>)> {
+        let name = notes.checked(Some(word), RECIPE_NAME, is_recipe_name);
+        let Some(name) = name else {
+            notes.meant(Some("interpreter"));
+            return None;
+        };
+        let folders = self.folders(root);
+        let path = match lookup::find_in(&name.value, &folders) {
+            Ok(path) => path,
+            Err(error) => {
+                refuse(
+                    not_found(&name.value, &error),
+                    word,
+                    "asked for here",
+                    notes,
+                );
+                return None;
+            }
+        };
+        let real = match path.canonicalize_utf8() {
+            Ok(real) => real,
+            Err(error) => {
+                refuse(
+                    unreadable(word, error.to_string()),
+                    word,
+                    "asked for here",
+                    notes,
+                );
+                return None;
+            }
+        };
+        let file = self.open(&real, path, word, notes)?;
+        let items = match document(&file.text, &Limits::RECIPE) {
+            Ok(document) => Decoder::new(&file, notes).items(document.nodes(), ""),
+            Err(mistakes) => {
+                mistakes.into_iter().for_each(|it| notes.add(it));
+                Vec::new()
+            }
+        };
+        let recipe = items.into_iter().find(|item| item.rule.node == "recipe");
+        if recipe.is_none() && notes.is_empty() {
+            notes.wrong(Wrong::NoRecipe, word, "this one");
+        }
+        let children = recipe.map(|recipe| recipe.children).unwrap_or_default();
+        let joined = self.joined(children, &file.folder, notes);
+        self.open.pop();
+        Some((real, joined))
+    }
+
+    /// The folder of the recipe that asks, the one above it (recipes lie in groups), then the others.
+    fn folders(&self, root: &Utf8Path) -> Vec<Utf8PathBuf> {
+        let here = if root.as_str().is_empty() {
+            "."
+        } else {
+            root.as_str()
+        };
+        let above = match root.parent() {
+            Some(above) if !above.as_str().is_empty() => above.to_owned(),
+            _ => Utf8Path::new(here).join(".."),
+        };
+        let mut folders = vec![Utf8PathBuf::from(here), above];
+        folders.extend_from_slice(self.search);
+        folders
+    }
+
+    /// Reads a file, which is then the innermost one that is open.
+    fn open(
+        &mut self,
+        real: &Utf8Path,
+        shown: Utf8PathBuf,
+        word: &Spanned<String>,
+        notes: &mut Notes,
+    ) -> Option<Arc<File>> {
+        let mut refuse = |wrong, label: &str| {
+            refuse(wrong, word, label, notes);
+            None
+        };
+        if self.open.iter().any(|open| open == real) {
+            return refuse(Wrong::RecipeCycle, "this file is being read already");
+        }
+        if self.open.len() > DEEPEST {
+            let limit = DEEPEST;
+            return refuse(Wrong::RecipeTooDeep { limit }, "one level too many");
+        }
+        if self.files.len() >= MOST_FILES {
+            let (what, limit) = ("files that a recipe builds on", MOST_FILES);
+            return refuse(Wrong::TooMany { what, limit }, "one too many");
+        }
+        let room = Limits::RECIPE.bytes.min(MOST_BYTES - self.bytes);
+        let bytes = match files::read_regular(real, room) {
+            Ok(bytes) => bytes,
+            Err(why) => return refuse(unreadable(word, why), "asked for here"),
+        };
+        let Ok(text) = String::from_utf8(bytes.clone()) else {
+            let why = "it is not UTF-8".to_owned();
+            return refuse(unreadable(word, why), "asked for here");
+        };
+        self.bytes += bytes.len();
+        self.files.push(FileRead {
+            path: shown.clone(),
+            bytes: bytes.into(),
+        });
+        self.open.push(real.to_owned());
+        let folder = shown.parent().unwrap_or(Utf8Path::new("")).to_owned();
+        let text = Arc::new(NamedSource::new(shown, Arc::from(text)));
+        Some(File::new(text, &folder))
+    }
+}
+
+/// Notes that a file is not followed. What it may have held is no further mistake.
+fn refuse(wrong: Wrong, word: &Spanned<String>, label: &str, notes: &mut Notes) {
+    notes.wrong(wrong, word, label);
+    notes.meant(Some("interpreter"));
+}
+
+fn unreadable(word: &Spanned<String>, why: String) -> Wrong {
+    let path = printable(&word.value);
+    Wrong::Unreadable { path, why }
+}
+
+fn not_found(name: &str, error: &RecipeError) -> Wrong {
+    let near = match error {
+        RecipeError::NotFound { near, .. } => near.first().cloned(),
+        _ => None,
+    };
+    Wrong::NoSuchRecipe {
+        name: name.to_owned(),
+        why: error.to_string(),
+        near,
+    }
+}

@@ -1,0 +1,290 @@
+//! Facts about parameters and variants.
+
+use super::*;
+
+const RECIPE: &str = r#"recipe hello version="${python}-${flavour}" {
+    param "flavour" default="small"
+    param "extra"
+    interpreter python "3.13" from=debian suite=trixie
+    pip { require "psutil>=${least}"; }
+    param "least" default="5"
+    check { python "flavour = '${flavour}'; literal = '$${x} $HOME'"; }
+    system { package "lib${flavour}"; exclude "share/${suite}/${arch}/**"; }
+}
+variant "hello" {
+    python "3.11" suite="bookworm"
+    python "3.13" suite="trixie"
+    set "flavour" "small" "full"
+    arch "x86_64" "aarch64"
+}
+"#;
+
+fn wanted(variant: Option<&str>, set: &[(&str, &str)]) -> Wanted {
+    Wanted {
+        variant: variant.map(str::to_owned),
+        set: set
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
+        search: Vec::new(),
+    }
+}
+
+fn form(text: &str, variant: Option<&str>, set: &[(&str, &str)]) -> Result<Recipe, RecipeError> {
+    let folder = Utf8Path::new("/nonexistent");
+    Recipe::parse_as("hello.kdl", text.into(), folder, &wanted(variant, set))
+}
+
+fn good(variant: Option<&str>, set: &[(&str, &str)]) -> Recipe {
+    form(RECIPE, variant, set).unwrap_or_else(|error| panic!("{}", message(&error)))
+}
+
+fn without(text: &str) -> String {
+    RECIPE.replace(text, "")
+}
+
+/// The recipe without its parameter that has to be set.
+fn settled() -> String {
+    without("    param \"extra\"\n")
+}
+
+#[test]
+fn parameters_fill_every_string() {
+    let recipe = form(&settled(), None, &[]).expect("good");
+    assert_eq!(recipe.version, "3.13-small");
+    assert_eq!(recipe.requirements()[0].text, "psutil>=5");
+    assert_eq!(values(&recipe.system.packages), ["libsmall"]);
+    assert_eq!(values(&recipe.system.exclude), ["share/trixie/x86_64/**"]);
+    let code = "flavour = 'small'; literal = '${x} $HOME'";
+    assert_eq!(recipe.checks[0].value, Check::Python(code.to_owned()));
+    assert_eq!(recipe.variant, None);
+}
+
+#[test]
+fn what_is_set_has_a_lock_of_its_own_where_it_differs_from_the_default() {
+    let recipe = good(
+        None,
+        &[("extra", "x"), ("least", "6"), ("flavour", "small")],
+    );
+    assert_eq!(recipe.requirements()[0].text, "psutil>=6");
+    assert_eq!(recipe.variant.as_deref(), Some("extra=x,least=6"));
+    let recipe = form(&settled(), None, &[("flavour", "small")]).expect("good");
+    assert_eq!(recipe.variant, None);
+    let recipe = good(None, &[("extra", "a/b c")]);
+    let label = recipe.variant.expect("one");
+    assert!(label.starts_with("set-") && label.len() == 20, "{label}");
+    let other = good(None, &[("extra", "a/b d")]).variant.expect("one");
+    assert_ne!(label, other);
+}
+
+#[test]
+fn a_variant_is_one_choice_of_each_list() {
+    let names = {
+        let folder = Folder::with(&[("hello.kdl", RECIPE)]);
+        Recipe::variants(&folder.path().join("hello.kdl")).expect("good")
+    };
+    let expected = [
+        "3.11-small",
+        "3.11-small-aarch64",
+        "3.11-full",
+        "3.11-full-aarch64",
+        "3.13-small",
+        "3.13-small-aarch64",
+        "3.13-full",
+        "3.13-full-aarch64",
+    ];
+    assert_eq!(names, expected);
+    let recipe = form(&settled(), Some("3.11-full-aarch64"), &[]).expect("good");
+    let interpreter = recipe.interpreter.expect("one").value;
+    assert_eq!(
+        (&*interpreter.version, &*interpreter.suite),
+        ("3.11", "bookworm")
+    );
+    assert_eq!(recipe.platform.name(), "aarch64-linux");
+    assert_eq!(recipe.version, "3.11-full");
+    assert_eq!(values(&recipe.system.packages), ["libfull"]);
+    assert_eq!(
+        values(&recipe.system.exclude),
+        ["share/bookworm/aarch64/**"]
+    );
+    assert_eq!(recipe.variant.as_deref(), Some("3.11-full-aarch64"));
+}
+
+#[test]
+fn the_variant_that_is_the_recipe_as_written_shares_its_lock() {
+    for name in ["3.13-small", "3.13-small-x86_64"] {
+        let recipe = form(&settled(), Some(name), &[]).expect(name);
+        assert_eq!(recipe.variant, None, "{name}");
+    }
+    let recipe = form(&settled(), Some("3.11-small-x86_64"), &[]).expect("good");
+    assert_eq!(recipe.variant.as_deref(), Some("3.11-small"));
+}
+
+#[test]
+fn a_lock_request_tells_its_platform_only_where_it_is_not_x86_64() {
+    let here = form(&settled(), None, &[]).expect("good");
+    let there = form(&settled(), Some("3.13-small-aarch64"), &[]).expect("good");
+    assert_ne!(here.lock_digest(), there.lock_digest());
+    let facts = there.lock_facts();
+    assert!(facts.contains(&"platform aarch64-linux".to_owned()));
+    assert!(
+        !here
+            .lock_facts()
+            .iter()
+            .any(|fact| fact.starts_with("platform"))
+    );
+}
+
+#[test]
+fn a_word_on_the_command_line_may_name_a_variant() {
+    for (word, name, variant) in [
+        ("hello", "hello", None),
+        ("hello@3.11", "hello", Some("3.11")),
+        ("./a@b/hello.kdl", "./a@b/hello.kdl", None),
+        ("./a@b/hello.kdl@3.11", "./a@b/hello.kdl", Some("3.11")),
+        ("a@b.kdl", "a@b.kdl", None),
+        ("hello@", "hello@", None),
+    ] {
+        assert_eq!(Recipe::variant_of(word), (name, variant), "{word}");
+    }
+}
+
+/// A text, a variant and a parameter with what it is set to.
+type Case<'t> = (&'t str, String, Option<&'t str>, &'t [(&'t str, &'t str)]);
+
+#[test]
+fn messages_about_parameters_and_variants() {
+    let cases: &[Case<'_>] = &[
+        ("unset", RECIPE.to_owned() + "\n", None, &[]),
+        ("unknown variant", settled(), Some("3.12"), &[]),
+        ("no variants", WHOLE.to_owned(), Some("3.12"), &[]),
+        ("unknown setting", settled(), None, &[("flavor", "full")]),
+        (
+            "setting of nothing",
+            WHOLE.to_owned(),
+            None,
+            &[("flavor", "full")],
+        ),
+        ("bad setting", settled(), None, &[("flavour", "${x}")]),
+        (
+            "setting that breaks a rule",
+            settled(),
+            None,
+            &[("flavour", "Full Size")],
+        ),
+        (
+            "unknown parameter",
+            settled().replace("${least}", "${lest}"),
+            None,
+            &[],
+        ),
+        (
+            "open parameter",
+            settled().replace("${least}", "${least"),
+            None,
+            &[],
+        ),
+        (
+            "parameter of a parameter",
+            settled().replace("default=\"5\"", "default=\"${flavour}\""),
+            None,
+            &[],
+        ),
+        (
+            "parameter twice",
+            settled().replace(
+                "param \"least\" default=\"5\"",
+                "param \"flavour\" default=\"5\"; param \"least\" default=\"1\"",
+            ),
+            None,
+            &[],
+        ),
+        (
+            "parameter that every recipe has",
+            settled().replace("\"least\"", "\"python\""),
+            None,
+            &[],
+        ),
+        (
+            "python in the interpreter",
+            settled().replace("python \"3.13\" from", "python \"${python}\" from"),
+            None,
+            &[],
+        ),
+        (
+            "name with a parameter",
+            settled().replace("recipe hello", "recipe \"a${flavour}\""),
+            None,
+            &[],
+        ),
+        (
+            "another name",
+            settled().replace("variant \"hello\"", "variant \"helo\""),
+            None,
+            &[],
+        ),
+        (
+            "unknown processor",
+            settled().replace("\"aarch64\"", "\"arm64\""),
+            None,
+            &[],
+        ),
+        (
+            "suites twice",
+            settled().replace("    arch", "    suite \"sid\"\n    arch"),
+            None,
+            &[],
+        ),
+        (
+            "two of one name",
+            settled().replace("python \"3.13\" suite", "python \"3.11\" suite"),
+            None,
+            &[],
+        ),
+        (
+            "setting of an unknown parameter",
+            settled().replace("set \"flavour\"", "set \"flavor\""),
+            Some("3.11-full"),
+            &[],
+        ),
+        (
+            "value that is no part of a name",
+            settled().replace("\"small\" \"full\"", "\"small\" \"a/b\""),
+            None,
+            &[],
+        ),
+        (
+            "set without values",
+            settled().replace("\"small\" \"full\"", ""),
+            None,
+            &[],
+        ),
+        (
+            "too many variants",
+            settled().replace(
+                "set",
+                "set \"a\" a0 a1 a2 a3 a4 a5 a6 a7 a8\nset \"b\" b0 b1 b2 b3 b4 b5 b6 b7 b8\nset",
+            ),
+            None,
+            &[],
+        ),
+    ];
+    for (title, text, variant, set) in cases {
+        let error = form(text, *variant, set).expect_err(title);
+        super::broken::says("form", title, &message(&error));
+    }
+}
+
+#[test]
+fn endless_matrices_and_strings_end_at_their_limits() {
+    let start = Instant::now();
+    let long: String = (0..3000).map(|n| format!(" v{n}")).collect();
+    let lists: String = (0..30).map(|n| format!("set p{n}{long}\n")).collect();
+    let text = settled().replace("    arch", &lists);
+    assert!(form(&text, None, &[]).is_err());
+    let many = "${flavour}".repeat(10_000);
+    let text = settled().replace("flavour = '${flavour}'", &many);
+    let error = form(&text, None, &[("flavour", &"x".repeat(1024))]).expect_err("too long");
+    assert!(message(&error).contains("more than 65536"));
+    assert!(start.elapsed() < Duration::from_secs(5));
+}

@@ -1,0 +1,106 @@
+//! Variants and parameters, as they are typed: their locks, their links, their archives.
+
+use std::fs;
+
+use crate::support::{Scratch, sources};
+
+/// Asks a lock for what the recipe `python` asks for, so that its lock serves.
+const HELLO: &str = r#"recipe "hello" version="1" {
+    extends "python"
+    param "greeting" default="hello"
+    check { python "print('${greeting}')"; }
+}
+variant "hello" { set "greeting" "hello" "servus"; }
+"#;
+
+const LOCK: &str = "recipes/app/hello.lock.kdl";
+const LOCK_OF_THE_VARIANT: &str = "recipes/app/hello@servus.lock.kdl";
+
+fn scratch(locks: &[&str]) -> Scratch {
+    let scratch = Scratch::new();
+    scratch.write("recipes/app/hello.kdl", HELLO);
+    let lock = scratch.work().join("recipes/python/python.lock.kdl");
+    for path in locks {
+        fs::copy(&lock, scratch.work().join(path)).expect("copied");
+    }
+    scratch
+}
+
+#[test]
+fn each_variant_has_a_lock_and_a_link_of_its_own() {
+    let Some(sources) = sources() else { return };
+    let scratch = scratch(&[LOCK, LOCK_OF_THE_VARIANT]).local(sources);
+    let ran = scratch
+        .run(["build", "hello", "--all-variants", "--locked"])
+        .ok();
+    assert!(ran.out.contains("result/hello\n"), "{}", ran.out);
+    assert!(ran.out.contains("result/hello@servus\n"), "{}", ran.out);
+    // The recipe by another name: typed for the first time, but nothing is left to be done.
+    let ran = scratch.run(["build", "hello@hello", "--locked"]).ok();
+    assert!(
+        ran.out.starts_with("result/hello\n  0 steps run"),
+        "{}",
+        ran.out
+    );
+    for name in ["hello", "hello@servus", "hello@hello"] {
+        let ran = scratch.run(["build", name, "--locked", "--offline"]).ok();
+        assert!(ran.out.contains("nothing to do"), "{name}: {}", ran.out);
+    }
+    scratch.run(["export", "hello@servus", "--locked"]).ok();
+    let archive = scratch.work().join("hello-1-servus-x86_64-linux.tar.zst");
+    assert!(archive.exists());
+    scratch.run(["export", "hello", "--locked"]).ok();
+    assert!(scratch.work().join("hello-1-x86_64-linux.tar.zst").exists());
+}
+
+#[test]
+fn a_build_with_nothing_to_do_reads_again_what_the_recipe_builds_on() {
+    let Some(sources) = sources() else { return };
+    let scratch = scratch(&[LOCK]).local(sources);
+    scratch.run(["build", "hello", "--locked"]).ok();
+    let base = scratch.work().join("recipes/python/python.kdl");
+    let text = fs::read_to_string(&base).expect("read");
+    let broken = text.replacen(
+        "check {",
+        "check {\n        python \"raise SystemExit(3)\"",
+        1,
+    );
+    assert_ne!(text, broken);
+    fs::write(&base, broken).expect("written");
+    scratch.run(["build", "hello", "--locked"]).fails_with(1);
+    fs::write(&base, text).expect("written");
+    let ran = scratch.run(["build", "hello", "--locked"]).ok();
+    assert!(ran.out.contains("nothing to do"), "{}", ran.out);
+}
+
+#[test]
+fn a_form_without_a_lock_says_how_it_gets_one() {
+    let scratch = scratch(&[LOCK]);
+    for (words, says) in [
+        (vec!["hello@servus"], "recipe lock hello@servus"),
+        (
+            vec!["hello", "--set", "greeting=moin"],
+            "recipe lock hello --set greeting=moin",
+        ),
+    ] {
+        let words = ["lock", "--locked"].into_iter().chain(words);
+        let ran = scratch.run(words).fails_with(3);
+        let told = ran.err.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(told.contains(says), "{told}");
+    }
+    let ran = scratch.run(["lock", "hello@hello", "--locked"]).ok();
+    assert!(
+        ran.out.contains("hello.lock.kdl is up to date"),
+        "{}",
+        ran.out
+    );
+    let ran = scratch.run(["build", "hello@moin"]).fails_with(3);
+    assert!(ran.err.contains("has no variant `moin`"), "{}", ran.err);
+    let ran = scratch
+        .run(["plan", "hello", "--set", "greting=moin"])
+        .fails_with(3);
+    assert!(ran.err.contains("did you mean `greeting`?"), "{}", ran.err);
+    scratch
+        .run(["plan", "hello", "--set", "greeting"])
+        .fails_with(2);
+}
