@@ -301,7 +301,9 @@ fn pip_source(plan: &Plan) -> Option<Source> {
     plan.graph()
         .node_weights()
         .find_map(|node| match &node.step {
-            Step::Fetch(source) if source.name == lock::PIP => Some(source.clone()),
+            Step::Fetch(source) if lock::PIP.contains(&source.name.as_str()) => {
+                Some(source.clone())
+            }
             _ => None,
         })
 }

@@ -7,6 +7,7 @@ use super::file::order;
 use super::options::Options;
 use super::suites::Suites;
 use super::system::System;
+use super::version::compare;
 use super::{Context, FileKind, Lock, Locked};
 use crate::recipe::Recipe;
 
@@ -108,6 +109,10 @@ fn patches(
 }
 
 /// The packaging part of a source package.
+///
+/// A mirror may lack the sources of a version whose binaries it has. Then the nearest older version
+/// of the same signed suites serves: it has the same patches but for a fix or two, those are undone
+/// only where they fit exactly, and what must not be left in a file is looked for afterwards.
 pub(super) fn patches_of(
     context: &Context<'_>,
     suites: &Suites,
@@ -115,31 +120,52 @@ pub(super) fn patches_of(
     version: &str,
     reason: &str,
 ) -> Result<Locked, LockError> {
-    let (source, archive) = suites.source(context, name, version)?;
-    let file = source
-        .files
-        .into_iter()
-        .find(|file| file.path.contains(".debian.tar."));
-    let file = file.ok_or_else(|| LockError::NoSource {
+    let mut sources = suites.sources(context, name)?;
+    sources.retain(|(source, _)| compare(&source.version, version).is_le());
+    sources.sort_by(|(a, _), (b, _)| compare(&b.version, &a.version));
+    let exact = sources.first().is_some_and(|(it, _)| it.version == version);
+    let absent = || LockError::NoSource {
         name: name.to_owned(),
         version: version.to_owned(),
         suite: suites.release().to_owned(),
-    })?;
-    let file = Locked {
-        kind: FileKind::DebianPatches,
-        name: name.to_owned(),
-        version: version.to_owned(),
-        architecture: String::new(),
-        source: name.to_owned(),
-        archive,
-        path: file.path,
-        size: file.size,
-        sha256: file.sha256,
-        reason: reason.to_owned(),
     };
-    // A build after this lock needs no network: this one is fetched although nothing here reads it.
-    super::candidates::fetch(context, &file)?;
-    Ok(file)
+    if !exact {
+        return Err(absent());
+    }
+    let mut gone = None;
+    for (source, archive) in sources {
+        let mut files = source.files.into_iter();
+        let Some(file) = files.find(|file| file.path.contains(".debian.tar.")) else {
+            continue;
+        };
+        let file = Locked {
+            kind: FileKind::DebianPatches,
+            name: name.to_owned(),
+            version: source.version,
+            architecture: String::new(),
+            source: name.to_owned(),
+            archive,
+            path: file.path,
+            size: file.size,
+            sha256: file.sha256,
+            reason: reason.to_owned(),
+        };
+        // A build after this lock needs no network: it is fetched although nothing here reads it.
+        match super::candidates::fetch(context, &file) {
+            Ok(_) => {
+                if file.version != version {
+                    context.net.watch().note(&format!(
+                        "no mirror has the packaging of {name} {version}: that of {} is taken",
+                        file.version
+                    ));
+                }
+                return Ok(file);
+            }
+            Err(error) if error.is_gone() => gone = gone.or(Some(error)),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(gone.map_or_else(absent, LockError::from))
 }
 
 /// Sorts, and lets an unchanged lock be the lock before.

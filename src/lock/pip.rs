@@ -19,8 +19,9 @@ use crate::platform::Platform;
 use crate::python::{ProjectName, Requirement, Target};
 use crate::recipe::Recipe;
 
-/// The package that has pip's own wheel, for ensurepip and for pip's default index.
-pub(crate) const PIP: &str = "python3-pip-whl";
+/// The package that has pip's own wheel, for ensurepip and for pip's default index; its name before
+/// bookworm comes last.
+pub(crate) const PIP: [&str; 2] = ["python3-pip-whl", "python-pip-whl"];
 
 /// Wheels and what is in them, by project.
 pub(super) struct Wheels {
@@ -162,7 +163,7 @@ pub(crate) fn is_wheel_of_pip(path: &str) -> bool {
 
 fn indexes(context: &Context<'_>, system: &System<'_>) -> Result<Vec<Url>, LockError> {
     let mut pip: Option<BlobId> = None;
-    if let Some((_, tree)) = system.package(PIP) {
+    if let Some((_, tree)) = PIP.iter().find_map(|name| system.package(name)) {
         walk::<StoreError>(context.session, &tree, &mut |path, entry| {
             if let (true, Entry::File { blob, .. }) = (is_wheel_of_pip(path), entry) {
                 pip = Some(*blob);

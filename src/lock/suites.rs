@@ -130,13 +130,13 @@ impl Suites {
             .unwrap_or_default()
     }
 
-    /// A source package of exactly this version, and the archive that has it.
-    pub(super) fn source(
+    /// The source packages of this name, and the archives that have them.
+    pub(super) fn sources(
         &self,
         context: &Context<'_>,
         name: &str,
-        version: &str,
-    ) -> Result<(SourcePackage, String), LockError> {
+    ) -> Result<Vec<(SourcePackage, String)>, LockError> {
+        let mut sources = Vec::new();
         for (suite, release) in self.suites.iter().zip(&self.releases) {
             let Some((path, blob)) = fetch_index(context, suite, release, "main/source/Sources")?
             else {
@@ -145,20 +145,9 @@ impl Suites {
             let found = read_index(context.session, suite, release, &path, &blob, |text| {
                 index::sources(text, name)
             })?;
-            let fits = found.into_iter().find(|package| package.version == version);
-            if let Some(package) = fits {
-                return Ok((package, suite.archive.clone()));
-            }
+            sources.extend(found.into_iter().map(|it| (it, suite.archive.clone())));
         }
-        Err(LockError::NoSource {
-            name: name.to_owned(),
-            version: version.to_owned(),
-            suite: self
-                .suites
-                .first()
-                .map(|suite| suite.name.clone())
-                .unwrap_or_default(),
-        })
+        Ok(sources)
     }
 
     /// Packages that hold a file called `name`, by the `Contents` indexes; at most ten.

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use miette::NamedSource;
-use recipe_store::{TreeBuilder, TreeId};
+use recipe_store::{Entry, TreeBuilder, TreeId};
 
 use super::candidates::{Candidates, Libraries, Unpacked};
 use super::error::{LockError, MissingLibrary, Needed, NoInterpreter, UnknownPackage};
@@ -124,14 +124,27 @@ impl<'s> System<'s> {
         locked.collect()
     }
 
-    /// The kept packages in one tree, as a distribution would have them installed: enough to run its Python in.
+    /// The kept packages in one tree, as a distribution would have them installed: enough to run its
+    /// Python in. All is below `/usr`, as since trixie: older packages have some of it beside that.
     pub(super) fn root(&self, context: &Context<'_>) -> Result<TreeId, LockError> {
         let mut builder = TreeBuilder::new();
         for name in self.roots.keys().chain(self.reached.keys()) {
-            if let Some((_, unpacked)) = self.candidates.get(name) {
-                builder
-                    .merge("", unpacked.tree)
-                    .map_err(recipe_store::StoreError::from)?;
+            let Some((_, unpacked)) = self.candidates.get(name) else {
+                continue;
+            };
+            let tree = context.session.read_tree(&unpacked.tree)?;
+            for (top, entry) in tree.iter() {
+                let Entry::Directory(folder) = entry else {
+                    continue;
+                };
+                let merged = ["bin", "sbin", "lib", "lib64"].contains(&top);
+                let place = if merged {
+                    format!("usr/{top}")
+                } else {
+                    top.to_owned()
+                };
+                let done = builder.merge(&place, *folder);
+                done.map_err(recipe_store::StoreError::from)?;
             }
         }
         Ok(builder.finish(context.session)?)
@@ -344,7 +357,9 @@ fn roots(suites: &Suites, recipe: &Recipe) -> Result<BTreeMap<String, String>, L
     }
     if let Some(interpreter) = &recipe.interpreter {
         let version = &interpreter.value.version;
-        let (needed, optional) = interpreter_packages(version);
+        let (mut needed, optional) = interpreter_packages(version);
+        let pip = super::PIP.iter().find(|name| exists(name));
+        needed.push((*pip.unwrap_or(&super::PIP[0])).to_owned());
         if !needed.iter().all(|name| exists(name)) {
             return Err(LockError::NoInterpreter(Box::new(NoInterpreter {
                 version: version.clone(),
@@ -392,11 +407,10 @@ fn interpreter_packages(version: &str) -> (Vec<String>, Vec<String>) {
         "libpython{}-stdlib",
         "python{}-venv",
     ];
-    let mut needed: Vec<String> = needed
+    let needed = needed
         .iter()
         .map(|name| name.replace("{}", version))
         .collect();
-    needed.push(super::PIP.into());
     let old = version
         .split_once('.')
         .and_then(|(_, minor)| minor.parse::<u32>().ok())

@@ -396,6 +396,57 @@ fn f037_without_indexes_by_hash_the_plain_ones_serve() {
 }
 
 #[test]
+fn where_a_mirror_lacks_a_packaging_that_of_the_version_before_serves() {
+    let mut archive = Archive::new(packages());
+    for package in packages() {
+        if package.source == "python3.13" {
+            let depends = package.depends.replace("3.13.5-2", "3.13.5-3");
+            let version = "3.13.5-3".to_owned();
+            let newer = Package {
+                version,
+                depends,
+                ..package
+            };
+            archive.replace("trixie-security", newer);
+        }
+    }
+    let mut files = archive.files();
+    let lacking = |files: &BTreeMap<String, Vec<u8>>| {
+        Bench::serving(Server::files(files.clone()), &archive).lock(RECIPE, None, Upgrade::Nothing)
+    };
+    let version = |lock: &Lock| {
+        let mut files = lock.files.iter();
+        let patches = files.find(|file| file.kind == FileKind::DebianPatches);
+        patches.unwrap().version.clone()
+    };
+    assert_eq!(version(&lacking(&files).unwrap()), "3.13.5-3");
+    files.remove("pool/main/python3.13/python3.13_3.13.5-3.debian.tar.xz");
+    let lock = lacking(&files).unwrap();
+    assert_eq!(version(&lock), "3.13.5-2");
+    assert_eq!(versions(&lock)["python3.13"], "3.13.5-3");
+    files.remove("pool/main/python3.13/python3.13_3.13.5-2.debian.tar.xz");
+    let error = lacking(&files).unwrap_err();
+    assert!(
+        matches!(&error, LockError::Net(error) if error.is_gone()),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn a_release_with_pip_under_its_older_name_has_a_python_all_the_same() {
+    let rename = |text: String| text.replace("python3-pip-whl", "python-pip-whl");
+    let older = packages().into_iter().map(|package| Package {
+        name: rename(package.name),
+        depends: rename(package.depends),
+        ..package
+    });
+    let lock = Bench::of(&Archive::new(older.collect()))
+        .lock(RECIPE, None, Upgrade::Nothing)
+        .unwrap();
+    assert!(versions(&lock).contains_key("python-pip-whl"));
+}
+
+#[test]
 fn what_a_recipe_asks_in_vain_is_shown_in_the_recipe() {
     let bench = Bench::of(&Archive::new(packages()));
     let fail = |text: &str| shown(bench.lock(text, None, Upgrade::Nothing).unwrap_err());

@@ -14,12 +14,12 @@ use crate::recipe::{Check, Trim};
 /// What each kind of step does has a number, raised when the same inputs come to something else.
 pub const VERSIONS: [(&str, u32); 12] = [
     ("fetch", 1),
-    ("unpack-deb", 1),
+    ("unpack-deb", 2),
     ("unpack-wheel", 1),
     ("patches", 1),
-    ("relocate", 1),
+    ("relocate", 2),
     ("scan", 1),
-    ("interpreter", 1),
+    ("interpreter", 2),
     ("compile", 1),
     ("compose", 2),
     ("manifest", 1),

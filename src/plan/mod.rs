@@ -348,6 +348,7 @@ fn glibc(lock: &Lock) -> (u16, u16) {
 fn is_interpreter_name(version: &str, package: &str) -> bool {
     let base = format!("python{version}");
     package == base
+        || ["python3-distutils", "python3-lib2to3"].contains(&package)
         || package
             .strip_prefix("lib")
             .unwrap_or(package)

@@ -189,7 +189,7 @@ fn keys_are_pinned() {
         .iter()
         .map(|step| format!("{}\n", step.key()))
         .collect();
-    insta::assert_snapshot!(Digest::of(all.as_bytes()).to_string(), @"4420d55f51909cb0c7793c90ff2a449b3124cf883934140ca5288a34e9c63319");
+    insta::assert_snapshot!(Digest::of(all.as_bytes()).to_string(), @"0b38e53b7b72f39b0e49fe7e935c084015a28ccf61675cfb91a4ddeee256b429");
 }
 
 #[test]

@@ -29,20 +29,26 @@ pub(super) fn interpreter(
 }
 
 /// With `-I -S` the interpreter starts from its frozen modules and these: its codecs, its own
-/// program, and the libraries that Debian links it with.
+/// program, and the libraries that Debian links it with. Before 3.11 fewer modules are frozen.
 fn needed(path: &str, python: &str) -> bool {
-    const LIBRARIES: [&str; 6] = [
+    const LIBRARIES: [&str; 7] = [
         "lib/libc.so.6",
         "lib/libm.so.6",
         "lib/libdl.so.2",
         "lib/libpthread.so.0",
+        "lib/libutil.so.1",
         "lib/libz.so.1",
         "lib/libexpat.so.1",
     ];
+    const UNFROZEN: [&str; 3] = ["abc.py", "codecs.py", "io.py"];
     let encodings = format!("lib/python{python}/encodings/");
     let loader = |platform: Platform| path == format!("lib/{}", platform.loader());
     path == format!("bin/python{python}")
         || path == format!("lib/python{python}/os.py")
+        || (matches!(python, "3.9" | "3.10")
+            && UNFROZEN
+                .iter()
+                .any(|name| path == format!("lib/python{python}/{name}")))
         || path.starts_with(&encodings)
         || LIBRARIES.contains(&path)
         || Platform::ALL.into_iter().any(loader)

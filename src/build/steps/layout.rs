@@ -265,17 +265,18 @@ impl<'a> LayoutSink<'a> {
             name("bin/python3", &format!("python{version}"));
             name("bin/python", "python3");
         }
-        if self
-            .placed
-            .keys()
-            .any(|path| path.starts_with("lib/locale/C.utf8/"))
-        {
-            let entry = Entry::Symlink {
-                target: "C.utf8".to_owned(),
-            };
-            self.placed
-                .entry("lib/locale/C.UTF-8".to_owned())
-                .or_insert((entry, String::new()));
+        // Bullseye has it under the other name.
+        for (there, other) in [("C.utf8", "C.UTF-8"), ("C.UTF-8", "C.utf8")] {
+            let folder = format!("lib/locale/{there}/");
+            if self.placed.keys().any(|path| path.starts_with(&folder)) {
+                let entry = Entry::Symlink {
+                    target: there.to_owned(),
+                };
+                self.placed
+                    .entry(format!("lib/locale/{other}"))
+                    .or_insert((entry, String::new()));
+                break;
+            }
         }
     }
 }

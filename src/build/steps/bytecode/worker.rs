@@ -58,17 +58,14 @@ impl Compilers {
         program: impl Into<Utf8PathBuf>,
         python: &str,
     ) -> Compilers {
-        let options = [
-            "-s",
-            "-P",
-            "-S",
-            "-B",
-            "-X",
-            "frozen_modules=on",
-            // A file, not -c: for that, 3.13 imports linecache, hence half of the library.
-            SCRIPT,
-        ];
         // Not -I: it would ignore the seed.
+        let mut options = vec!["-s", "-S", "-B", "-X", "frozen_modules=on"];
+        let minor = python.strip_prefix("3.").and_then(|it| it.parse().ok());
+        if minor.is_none_or(|minor: u32| minor >= 11) {
+            options.push("-P");
+        }
+        // A file, not -c: for that, 3.13 imports linecache, hence half of the library.
+        options.push(SCRIPT);
         let mut spec = Spec::new(program)
             .args(options)
             .env("PYTHONHASHSEED", "0")

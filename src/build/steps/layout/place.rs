@@ -10,8 +10,8 @@
 //! | `lib/*.so*`, `lib64/*.so*`, `lib/<triplet>/*.so*` | `lib/<SONAME>` | shared libraries only, under the name that others need |
 //! | `lib/python3.X/**` | same; `dist-packages` becomes `site-packages` | without what only speaks of Debian |
 //! | `lib/python3/dist-packages/**` | same | [`crate::build::steps::relocate`] knows the version and moves it |
-//! | `share/python-wheels/pip-*.whl` | same | likewise, to `ensurepip` |
-//! | `lib/locale/C.utf8/**` | same, and a link `C.UTF-8` | glibc has no built-in UTF-8 locale |
+//! | `share/python-wheels/pip-*.whl` | same | likewise, to `ensurepip`; of bullseye all wheels, which stay |
+//! | `lib/locale/C.utf8/**`, of bullseye `C.UTF-8` | same, and a link by the other name | glibc has no built-in UTF-8 locale |
 //! | `share/zoneinfo/**` | same | without `right/`, `posix/`, `localtime` |
 //! | `lib/terminfo/**`, `share/terminfo/**` | `share/terminfo/**` | |
 //! | `share/ca-certificates/**/*.crt` | joined in `etc/ssl/certs/ca-certificates.crt` | what the package's maintainer script would make |
@@ -53,7 +53,7 @@ pub(crate) fn place(path: &str, layout: &Layout<'_>) -> Place {
     match top {
         "bin" if named || layout.is_interpreter() => keep(format!("bin/{rest}")),
         "lib" | "lib64" => library_folder(rest, named),
-        "share" => share(rest, named),
+        "share" => share(rest, layout.package, named),
         "libexec" if named => keep(format!("libexec/{rest}")),
         "etc" if inside == "etc/mime.types" => keep(inside),
         _ => Place::Drop,
@@ -132,7 +132,7 @@ fn python(version: &str, below: &str) -> Place {
     }
 }
 
-fn share(rest: &str, named: bool) -> Place {
+fn share(rest: &str, package: &str, named: bool) -> Place {
     let Some((first, below)) = rest.split_once('/') else {
         return Place::Drop;
     };
@@ -143,7 +143,10 @@ fn share(rest: &str, named: bool) -> Place {
         },
         "terminfo" => keep(format!("share/{rest}")),
         "ca-certificates" if below.ends_with(".crt") => Place::Certificate,
-        "python-wheels" if below.starts_with("pip-") => keep(format!("share/{rest}")),
+        // Before bookworm pip's own dependencies are wheels beside it.
+        "python-wheels" if below.starts_with("pip-") || package == "python-pip-whl" => {
+            keep(format!("share/{rest}"))
+        }
         "doc" => match below.split_once('/') {
             Some((package, "copyright")) => keep(format!("share/licenses/{package}/copyright")),
             _ => Place::Drop,
@@ -270,6 +273,13 @@ mod tests {
             .as_deref(),
             Some("share/python-wheels/pip-25.1.1-py3-none-any.whl")
         );
+    }
+
+    #[test]
+    fn pip_comes_with_the_projects_that_it_was_taken_apart_into() {
+        let requests = "usr/share/python-wheels/requests-2.25.1-py2.py3-none-any.whl";
+        assert!(of("python-pip-whl", false, requests).is_some());
+        assert_eq!(of("python3-setuptools-whl", false, requests), None);
     }
 
     #[test]

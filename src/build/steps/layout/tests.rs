@@ -93,6 +93,14 @@ fn an_interpreter_gets_its_common_names_and_a_locale_both_spellings() {
         "lib/locale/C.utf8/LC_TIME (4)",
     ];
     assert_eq!(paths, expected);
+    let paths = laid_out("libc-bin", &[], |sink| {
+        file(sink, "usr/lib/locale/C.UTF-8/LC_TIME", "time");
+    });
+    let expected = [
+        "lib/locale/C.UTF-8/LC_TIME (4)",
+        "lib/locale/C.utf8 -> C.UTF-8",
+    ];
+    assert_eq!(paths, expected);
     for name in [
         "python3-minimal",
         "libpython3.13-minimal",

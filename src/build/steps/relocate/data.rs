@@ -21,18 +21,21 @@ impl Moves {
             return Moves(Vec::new());
         };
         let library = format!("lib/python{version}");
-        Moves(vec![
-            Move {
-                from: "lib/python3/dist-packages",
-                to: format!("{library}/site-packages"),
-                gone: "lib/python3",
-            },
-            Move {
+        let mut moves = vec![Move {
+            from: "lib/python3/dist-packages",
+            to: format!("{library}/site-packages"),
+            gone: "lib/python3",
+        }];
+        // Before 3.10 pip itself looks for its dependencies there.
+        let minor = version.strip_prefix("3.").and_then(|it| it.parse().ok());
+        if minor.is_none_or(|minor: u32| minor >= 10) {
+            moves.push(Move {
                 from: "share/python-wheels",
                 to: format!("{library}/ensurepip/_bundled"),
                 gone: "share/python-wheels",
-            },
-        ])
+            });
+        }
+        Moves(moves)
     }
 
     /// Where what is at `path` goes.

@@ -101,15 +101,6 @@ impl Hunk {
     }
 }
 
-/// What to do with a hunk that is not in the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Missing {
-    /// It is an error.
-    Refuse,
-    /// It is left out: the caller checks the result by another means.
-    Skip,
-}
-
 /// Takes a unified diff apart. Prose before, between and after the files is passed over.
 pub(super) fn parse(text: &str) -> Result<Vec<FilePatch>, PatchError> {
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
@@ -142,7 +133,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<FilePatch>, PatchError> {
 }
 
 /// The text before `patch`: every hunk's new side is found and gives way to its old side.
-pub(super) fn undo(text: &str, patch: &FilePatch, missing: Missing) -> Result<String, PatchError> {
+pub(super) fn undo(text: &str, patch: &FilePatch) -> Result<String, PatchError> {
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     let mut out = String::with_capacity(text.len());
     let mut done = 0;
@@ -151,9 +142,6 @@ pub(super) fn undo(text: &str, patch: &FilePatch, missing: Missing) -> Result<St
         let new = hunk.new_side();
         let expected = hunk.start.saturating_sub(1).saturating_add_signed(drift);
         let Some(place) = nearest(&lines, &new, done, expected) else {
-            if missing == Missing::Skip {
-                continue;
-            }
             return Err(PatchError::DoesNotReverse {
                 hunk: index + 1,
                 line: hunk.start,
@@ -324,25 +312,21 @@ Index: b/Lib/x.py
     #[test]
     fn undoing_gives_the_old_text_even_where_lines_have_moved() {
         let text = "zero\nhalf\none\ntwo\nTHREE\nmore\n\nfive\nnine\nten\n";
-        let old = undo(text, &first(), Missing::Refuse).unwrap();
+        let old = undo(text, &first()).unwrap();
         assert_eq!(old, "zero\nhalf\none\ntwo\nthree\n\nfive\nnine\n");
     }
 
     #[test]
     fn a_hunk_whose_context_differs_is_refused_and_named() {
         let text = "one\ntwo\nTHREE\nmore!\n\nnine\nten\n";
-        let error = undo(text, &first(), Missing::Refuse).unwrap_err();
+        let error = undo(text, &first()).unwrap_err();
         assert_eq!(error, PatchError::DoesNotReverse { hunk: 1, line: 2 });
-        assert_eq!(
-            undo(text, &first(), Missing::Skip).unwrap(),
-            "one\ntwo\nTHREE\nmore!\n\nnine\n"
-        );
     }
 
     #[test]
     fn of_two_fitting_places_the_nearer_one_is_taken() {
         let patch = &parse("--- a/f\n+++ b/f\n@@ -6,1 +6,2 @@\n x\n+y\n").unwrap()[0];
-        let old = undo("x\ny\n3\n4\n5\nx\ny\n", patch, Missing::Refuse).unwrap();
+        let old = undo("x\ny\n3\n4\n5\nx\ny\n", patch).unwrap();
         assert_eq!(old, "x\ny\n3\n4\n5\nx\n");
     }
 

@@ -5,7 +5,7 @@
 //! what it adds to a file, not by its name, so that a renamed or split patch is found as well. Then
 //! the edits of [`EDITS`] follow. Both end with an assertion: a word that may not be left is an error.
 
-use super::patch::{self, FilePatch, Missing};
+use super::patch::{self, FilePatch};
 use super::{Layer, RelocateError, sysconfig};
 
 /// What Debian adds to a file of the standard library and a closure cannot use.
@@ -14,73 +14,84 @@ struct Undone {
     file: &'static str,
     /// A hunk series that adds one of these is undone, and none of them may be left.
     marks: &'static [&'static str],
-    /// What happens to a hunk that does not fit.
-    missing: Missing,
+    /// Texts of the file that the patch does not have, and what stands there instead, so that it
+    /// fits: the file comes from another source package.
+    first: &'static [(&'static str, &'static str)],
 }
 
 /// `site`: `dist-packages`. `sysconfig`: schemes that install into `/usr/local`. `ensurepip`: refuses
 /// to run. `venv`, `turtle`: advice to call apt. `gettext`, `pydoc`: folders of the host.
-/// `distutils` (3.11) comes from another source package, two of whose hunks differ; its marks decide.
+/// `distutils` (before 3.12) comes from another source package, two of whose hunks differ.
 const UNDONE: &[Undone] = &[
     Undone {
         file: "site.py",
         marks: &["dist-packages"],
-        missing: Missing::Refuse,
+        first: &[],
     },
     Undone {
         file: "sysconfig.py",
         marks: &["posix_local", "deb_system"],
-        missing: Missing::Refuse,
+        first: &[],
     },
     Undone {
         file: "sysconfig/__init__.py",
         marks: &["posix_local", "deb_system"],
-        missing: Missing::Refuse,
+        first: &[],
     },
     Undone {
         file: "ensurepip/__init__.py",
         marks: &["_ensurepip_is_disabled_in_debian"],
-        missing: Missing::Refuse,
+        first: &[],
     },
     Undone {
         file: "venv/__init__.py",
         marks: &["apt install"],
-        missing: Missing::Refuse,
+        first: &[],
     },
     Undone {
         file: "gettext.py",
         marks: &["locale-langpack"],
-        missing: Missing::Refuse,
+        first: &[],
     },
     Undone {
         file: "pydoc.py",
         marks: &["dist-packages", "/usr/share/doc/pythonX.Y"],
-        missing: Missing::Refuse,
+        first: &[],
     },
     Undone {
         file: "turtle.py",
         marks: &["python3-tk package"],
-        missing: Missing::Refuse,
+        first: &[],
     },
     Undone {
         file: "tkinter/__init__.py",
         marks: &["python3-tk package"],
-        missing: Missing::Refuse,
+        first: &[],
     },
     Undone {
         file: "distutils/sysconfig.py",
         marks: &["dist-packages"],
-        missing: Missing::Skip,
+        first: &[],
     },
     Undone {
         file: "distutils/command/install.py",
-        marks: &["dist-packages", "posix_local"],
-        missing: Missing::Skip,
+        marks: &["dist-packages", "unix_local", "deb_system"],
+        first: &[
+            (
+                "        self.install_layout = None\n        self.multiarch = None\n",
+                "        self.install_layout = None\n",
+            ),
+            (
+                "                    import sysconfig\n                    \
+                 self.multiarch = sysconfig.get_config_var('MULTIARCH')\n",
+                "",
+            ),
+        ],
     },
     Undone {
         file: "distutils/command/install_egg_info.py",
         marks: &["install_layout"],
-        missing: Missing::Skip,
+        first: &[],
     },
 ];
 
@@ -198,6 +209,47 @@ const EDITS: &[(&str, &[Edit])] = &[
             },
         ],
     ),
+    // Before 3.10 Debian's own code finds the wheels: pip and the projects it was taken apart into.
+    (
+        "ensurepip/__init__.py",
+        &[
+            Edit::Swap {
+                find: "glob.glob('/usr/share/python-wheels/pip-*.whl')",
+                with: "glob.glob(os.path.join(glob.escape(_wheels()), 'pip-*.whl'))",
+                needed: false,
+            },
+            Edit::Swap {
+                find: "'/usr/share/python-wheels/{}-*.whl'.format(project)",
+                with: "os.path.join(glob.escape(_wheels()), '{}-*.whl'.format(project))",
+                needed: false,
+            },
+            Edit::Swap {
+                find: "glob.glob('/usr/share/python-wheels/*.whl')",
+                with: "glob.glob(os.path.join(glob.escape(_wheels()), '*.whl'))",
+                needed: false,
+            },
+            Edit::Swap {
+                find: "os.path.join('/usr/share/python-wheels', wheel_name)",
+                with: "os.path.join(_wheels(), wheel_name)",
+                needed: false,
+            },
+            Edit::Swap {
+                find: "    \"pkg_resources\",\n]\n",
+                with: "    \"pkg_resources\",\n]\n\n\n\
+                       def _wheels():\n    \
+                       return os.path.join(sys.base_prefix, 'share', 'python-wheels')\n",
+                needed: false,
+            },
+        ],
+    ),
+    // Debian's `install_lib` asks `install` for a name that the patch above takes away.
+    (
+        "distutils/command/install.py",
+        &[Edit::After {
+            line: "self.user = 0",
+            text: "self.multiarch = None",
+        }],
+    ),
     // The user's modules of the host's Python of the same version are not ours; the interpreter's
     // frozen `site` has the same edit.
     ("site.py", USER_FOLDER),
@@ -251,14 +303,15 @@ fn undo(path: &str, mut text: String, patches: &[FilePatch]) -> Result<String, R
     let Some(undone) = UNDONE.iter().find(|undone| undone.file == path) else {
         return Ok(text);
     };
+    for (find, with) in undone.first {
+        text = text.replace(find, with);
+    }
     // The last applied is the first undone.
     for patch in patches.iter().rev() {
         if library_path(patch) == Some(path) && patch.adds_any(undone.marks) {
-            text = patch::undo(&text, patch, undone.missing).map_err(|source| {
-                RelocateError::Patch {
-                    file: path.to_owned(),
-                    source,
-                }
+            text = patch::undo(&text, patch).map_err(|source| RelocateError::Patch {
+                file: path.to_owned(),
+                source,
             })?;
         }
     }
@@ -338,6 +391,25 @@ mod tests {
             matches!(error, RelocateError::Left { ref text, .. } if text == "dist-packages"),
             "{error:?}"
         );
+    }
+
+    #[test]
+    fn a_file_of_another_source_package_is_made_to_fit_first() {
+        let text = "self.user = 0\n        self.install_layout = None\n        \
+                    self.multiarch = None\nend\n";
+        let patches = patch::parse(
+            "--- a/Lib/distutils/command/install.py\n+++ b/Lib/distutils/command/install.py\n\
+             @@ -1,2 +1,3 @@\n self.user = 0\n+        self.install_layout = None\n end\n\
+             @@ -9,1 +9,1 @@\n-x\n+dist-packages\n",
+        )
+        .unwrap();
+        let path = "distutils/command/install.py";
+        let error = rewrite(path, text.to_owned(), &patches, "3.11").unwrap_err();
+        assert!(matches!(error, RelocateError::Patch { .. }), "{error:?}");
+        let text = format!("{text}dist-packages\n");
+        let out = rewrite(path, text, &patches, "3.11").unwrap();
+        // What another module asks for stays.
+        assert_eq!(out, "self.user = 0\nself.multiarch = None\nend\nx\n");
     }
 
     #[test]

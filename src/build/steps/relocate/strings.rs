@@ -76,7 +76,7 @@ fn rules(path: &str, platform: Platform) -> Option<Rules> {
         }),
         Some("libcrypto.so.3" | "libcrypto.so.1.1") => Some(crypto(triplet)),
         Some(_) => None,
-        None => is_interpreter(path).then(interpreter),
+        None => is_interpreter(path).then(|| interpreter(path)),
     }
 }
 
@@ -132,7 +132,10 @@ fn crypto(triplet: &str) -> Rules {
 
 /// The frozen `site` looks for `site-packages` and leaves the folder of the host's Python of the
 /// same version, `~/.local`, alone; a prefix that cannot be found is an error, never the host's.
-fn interpreter() -> Rules {
+/// Before 3.11 no `site` is frozen: the file in the library is all there is.
+fn interpreter(path: &str) -> Rules {
+    let minor = path.rsplit('.').next().and_then(|it| it.parse().ok());
+    let frozen = minor.is_none_or(|minor: u32| minor >= 11);
     // 3.13 freezes marshalled code (`z`, length, text), 3.11 C structures (text, NUL).
     let user = |from: &str, to: &str| {
         let marshalled = |text: &str| [b"z\x06", text.as_bytes()].concat();
@@ -144,10 +147,10 @@ fn interpreter() -> Rules {
     };
     Rules {
         swaps: vec![
-            swap("dist-packages", "site-packages", true),
+            swap("dist-packages", "site-packages", frozen),
             Swap {
                 pairs: user(".local", ".relpy"),
-                needed: true,
+                needed: frozen,
             },
             swap("\0/usr\0", "\0/-py\0", true),
         ],
@@ -289,6 +292,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_site_that_is_not_frozen_is_not_looked_for() {
+        let mut bytes = b"\0/usr\0".to_vec();
+        apply("bin/python3.9", Platform::X86_64, &mut bytes).unwrap();
+        assert_eq!(bytes, b"\0/-py\0");
+        let error = apply(
+            "bin/python3.11",
+            Platform::X86_64,
+            &mut b"\0/usr\0".to_vec(),
+        )
+        .unwrap_err();
+        assert!(matches!(error, RelocateError::Absent { .. }), "{error:?}");
     }
 
     #[test]

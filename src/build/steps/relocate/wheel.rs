@@ -1,8 +1,8 @@
 //! Debian's wheel of pip → the same wheel, finding its CA certificates wherever it runs. Begin at
 //! [`rewrite`].
 //!
-//! Debian makes the `certifi` inside pip answer with one path of the host, so pip could not even be
-//! imported where that path is missing. Only that module and its line in `RECORD` change: every
+//! Debian makes the `certifi` inside pip (before bookworm: in a wheel beside it) answer with one path
+//! of the host, so pip could not even be imported where that path is missing. Only that module and its line in `RECORD` change: every
 //! other entry is copied as it is, compressed bytes and all, and the new ones are stored, so that
 //! no compressor's version decides about the result.
 //!
@@ -17,18 +17,29 @@ use sha2::{Digest, Sha256};
 
 use super::RelocateError;
 
-const MODULE: &str = "pip/_vendor/certifi/core.py";
-const FIND: &str =
-    "# Debian: Use system CA certs:\ndef where() -> str:\n    return DEBIAN_CA_CERTS_PATH\n";
-const WITH: &str = "_packed = where\n\n\ndef where() -> str:\n    \
-    import ssl\n    return ssl.get_default_verify_paths().cafile or _packed()\n";
+/// The module of pip's wheel, and of the wheel of `certifi`.
+const MODULES: [&str; 2] = ["pip/_vendor/certifi/core.py", "certifi/core.py"];
+/// What Debian has there, and what comes instead.
+const EDITS: [(&str, &str); 2] = [
+    (
+        "# Debian: Use system CA certs:\ndef where() -> str:\n    return DEBIAN_CA_CERTS_PATH\n",
+        "_packed = where\n\n\ndef where() -> str:\n    \
+         import ssl\n    return ssl.get_default_verify_paths().cafile or _packed()\n",
+    ),
+    (
+        "            _CACERT_PATH = DEBIAN_CA_CERTS_PATH\n",
+        "            import ssl\n            \
+         _CACERT_PATH = ssl.get_default_verify_paths().cafile or DEBIAN_CA_CERTS_PATH\n",
+    ),
+];
 const LIMIT: u64 = 64 << 20;
 
 /// Whether the file at `path` is pip's wheel.
 pub(super) fn concerns(path: &str) -> bool {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
     let at_home = folder == "share/python-wheels" || folder.ends_with("/ensurepip/_bundled");
-    at_home && name.starts_with("pip-") && name.ends_with(".whl")
+    let is_ours = name.starts_with("pip-") || name.starts_with("certifi-");
+    at_home && is_ours && name.ends_with(".whl")
 }
 
 /// The wheel with its edit; `None` for one that needs none.
@@ -37,7 +48,10 @@ pub(super) fn rewrite(path: &str, bytes: &[u8]) -> Result<Option<Vec<u8>>, Reloc
         file: path.to_owned(),
     };
     let entries = entries(bytes).ok_or_else(damaged)?;
-    let Some(module) = entries.iter().find(|entry| entry.name == MODULE) else {
+    let Some(module) = entries
+        .iter()
+        .find(|entry| MODULES.contains(&entry.name.as_str()))
+    else {
         return Ok(None);
     };
     let text =
@@ -45,34 +59,34 @@ pub(super) fn rewrite(path: &str, bytes: &[u8]) -> Result<Option<Vec<u8>>, Reloc
     if !text.contains("DEBIAN_CA_CERTS_PATH") {
         return Ok(None);
     }
-    if !text.contains(FIND) {
+    let Some((find, with)) = EDITS.iter().find(|(find, _)| text.contains(find)) else {
         return Err(RelocateError::Absent {
-            file: format!("{path}: {MODULE}"),
-            text: FIND.trim().to_owned(),
+            file: format!("{path}: {}", module.name),
+            text: EDITS[0].0.trim().to_owned(),
         });
-    }
-    let text = text.replace(FIND, WITH);
+    };
+    let text = text.replace(find, with);
     let record = entries
         .iter()
         .find(|entry| entry.name.ends_with(".dist-info/RECORD"))
         .ok_or_else(damaged)?;
     let list =
         String::from_utf8(record.content(bytes).ok_or_else(damaged)?).map_err(|_| damaged())?;
-    let list = with_line(&list, &text).ok_or_else(damaged)?;
+    let list = with_line(&list, &module.name, &text).ok_or_else(damaged)?;
     let edits = [
-        (MODULE, text.as_bytes()),
+        (module.name.as_str(), text.as_bytes()),
         (record.name.as_str(), list.as_bytes()),
     ];
     write(bytes, &entries, &edits).map(Some).ok_or_else(damaged)
 }
 
 /// `RECORD` with the digest and size of the edited module.
-fn with_line(list: &str, text: &str) -> Option<String> {
+fn with_line(list: &str, module: &str, text: &str) -> Option<String> {
     let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(text.as_bytes()));
     let old = list
         .lines()
-        .find(|line| line.split(',').next() == Some(MODULE))?;
-    Some(list.replacen(old, &format!("{MODULE},sha256={digest},{}", text.len()), 1))
+        .find(|line| line.split(',').next() == Some(module))?;
+    Some(list.replacen(old, &format!("{module},sha256={digest},{}", text.len()), 1))
 }
 
 /// One entry of the central directory.
@@ -206,6 +220,9 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 mod tests {
     use super::*;
 
+    const MODULE: &str = MODULES[0];
+    const FIND: &str = EDITS[0].0;
+
     /// A zip of stored entries, as the format says, with a deflated one.
     fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
         let (mut out, mut directory) = (Vec::new(), Vec::new());
@@ -277,6 +294,24 @@ mod tests {
             content(&new, "pip-1.dist-info/RECORD")
                 .contains(&format!("{MODULE},sha256={digest},{}\n", text.len()))
         );
+    }
+
+    #[test]
+    fn certificates_in_a_wheel_beside_pip_are_found_too() {
+        let module = format!("DEBIAN_CA_CERTS_PATH = '/etc/x'\n{}", EDITS[1].0);
+        let files: [(&str, &[u8]); 2] = [
+            (MODULES[1], module.as_bytes()),
+            (
+                "certifi-1.dist-info/RECORD",
+                b"certifi/core.py,sha256=old,5\n",
+            ),
+        ];
+        let path = "share/python-wheels/certifi-1-py2.py3-none-any.whl";
+        assert!(concerns(path) && !concerns("share/python-wheels/six-1.whl"));
+        let new = rewrite(path, &zip(&files)).unwrap().unwrap();
+        let text = content(&new, MODULES[1]);
+        assert!(text.contains("ssl.get_default_verify_paths()"), "{text}");
+        assert!(content(&new, files[1].0).contains(&format!(",{}\n", text.len())));
     }
 
     #[test]
