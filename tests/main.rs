@@ -8,14 +8,20 @@
 mod support;
 
 mod commands {
+    mod answers;
     mod build;
+    mod diff;
+    mod doctor;
     mod export;
     mod lock;
+    mod log;
     mod plan;
     mod run;
+    mod shell;
     mod store;
     mod variants;
     mod verify;
+    mod why;
 }
 
 mod promises {

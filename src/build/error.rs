@@ -18,6 +18,12 @@ use crate::sandbox::SandboxError;
 pub enum BuildError {
     /// Steps failed.
     #[error("{}", summary(failures, *skipped))]
+    #[diagnostic(
+        code(build::failed),
+        help(
+            "`recipe log NAME` shows what each step said; what did succeed is kept for the next build"
+        )
+    )]
     Failed {
         /// Every step that failed.
         #[related]
@@ -25,12 +31,16 @@ pub enum BuildError {
         /// How many steps were not tried because of them.
         skipped: usize,
     },
-    /// The store failed outside of a step.
+    /// The store failed outside of a step. `cli` says what to do.
     #[error(transparent)]
+    #[diagnostic(code(store::failed))]
     Store(#[from] StoreError),
     /// No threads could be started.
     #[error("threads to build with could not be started: {0}")]
-    #[diagnostic(help("raise the limit of processes (`ulimit -u`), or build with fewer `--jobs`"))]
+    #[diagnostic(
+        code(build::threads),
+        help("raise the limit of processes (`ulimit -u`), or build with fewer `--jobs`")
+    )]
     Threads(String),
 }
 
@@ -86,6 +96,12 @@ pub enum StepError {
     Net(#[from] NetError),
     /// An ELF file was refused.
     #[error("{path}: {error}")]
+    #[diagnostic(
+        code(build::elf),
+        help(
+            "the file comes from a package or wheel as it is; leave it out with `system {{ exclude \"{path}\" }}`, or report this if the file runs elsewhere"
+        )
+    )]
     Elf {
         /// Path inside the closure.
         path: String,
@@ -116,17 +132,25 @@ pub enum StepError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Sandbox(#[from] SandboxError),
-    /// The store failed.
+    /// The store failed. `cli` says what to do.
     #[error(transparent)]
+    #[diagnostic(code(store::failed))]
     Store(#[from] StoreError),
     /// A tree could not be put together.
     #[error("a tree could not be put together: {0}")]
+    #[diagnostic(
+        code(build::tree),
+        help(
+            "a package or wheel has a file whose name no store can hold; leave it out with `system {{ exclude \"...\" }}`"
+        )
+    )]
     Tree(#[from] recipe_store::TreeError),
     /// Two layers have different files at one path.
     #[error("{path} comes from {first} and from {second}, with different bytes")]
-    #[diagnostic(help(
-        "leave one of them out: `system {{ exclude \"{path}\" }}`, or drop one of the two"
-    ))]
+    #[diagnostic(
+        code(build::conflict),
+        help("leave one of them out: `system {{ exclude \"{path}\" }}`, or drop one of the two")
+    )]
     Conflict {
         /// Path inside the closure.
         path: String,
@@ -137,24 +161,48 @@ pub enum StepError {
     },
     /// Libraries that nothing in the closure provides.
     #[error("{}", missing_libraries(missing))]
-    #[diagnostic(help(
-        "name the Debian package that has it in the recipe: `system {{ package \"...\" }}`, then `recipe lock`"
-    ))]
+    #[diagnostic(
+        code(build::missing_libraries),
+        help(
+            "name the Debian package that has it in the recipe: `system {{ package \"...\" }}`, then `recipe lock`"
+        )
+    )]
     MissingLibraries {
         /// Who wants what: path inside the closure, and the library's soname.
         missing: Vec<(String, String)>,
     },
     /// An input is not what the step works on.
     #[error("{what} is not as expected: {found}")]
+    #[diagnostic(
+        code(build::unexpected),
+        help(
+            "`recipe lock` writes the lock anew from the recipe; if this stays, please report it"
+        )
+    )]
     Unexpected {
         /// Which input.
         what: String,
         /// What it was.
         found: String,
     },
+    /// Checks of the recipe failed.
+    #[error("{}", failed_checks(failed, *passed))]
+    #[diagnostic(
+        code(build::check),
+        help(
+            "checks stand in the recipe's `check` node; they run in the finished closure without \
+             network and without any file of the host"
+        )
+    )]
+    Checks {
+        /// Each that failed.
+        failed: Vec<FailedCheck>,
+        /// How many others passed.
+        passed: usize,
+    },
     /// The closure did not do what it has to.
     #[error("{what}")]
-    #[diagnostic(help("{help}"))]
+    #[diagnostic(code(build::proof), help("{help}"))]
     Guard {
         /// What failed, with the program's last words.
         what: String,
@@ -163,8 +211,20 @@ pub enum StepError {
     },
     /// A bug of ours.
     #[error("this step stopped by a bug in recipe")]
-    #[diagnostic(help("please report it with the message printed above"))]
+    #[diagnostic(
+        code(build::bug),
+        help("please report it with the message printed above")
+    )]
     Panicked,
+}
+
+/// A check that failed.
+#[derive(Debug)]
+pub struct FailedCheck {
+    /// The check, as the recipe says it.
+    pub check: String,
+    /// The program's last words.
+    pub said: String,
 }
 
 impl StepError {
@@ -205,6 +265,21 @@ impl StepError {
             _ => None,
         }
     }
+}
+
+fn failed_checks(failed: &[FailedCheck], passed: usize) -> String {
+    let mut text = match failed {
+        [_] => "a check failed".to_owned(),
+        all => format!("{} checks failed", all.len()),
+    };
+    if passed > 0 {
+        text.push_str(&format!(", {passed} passed"));
+    }
+    for FailedCheck { check, said } in failed {
+        let said = said.trim_end().replace('\n', "\n    ");
+        text.push_str(&format!("\n  {check}\n    {said}"));
+    }
+    text
 }
 
 fn missing_libraries(missing: &[(String, String)]) -> String {

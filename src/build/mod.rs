@@ -9,7 +9,7 @@ mod event;
 mod schedule;
 pub mod steps;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
@@ -17,11 +17,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use petgraph::graph::NodeIndex;
 use recipe_store::{
-    Committed, Isolation, ObjectId, Recorded, Session, StepKey, StoreError, Trace, TreeId,
+    Committed, Digest, Isolation, ObjectId, Recorded, Session, StepKey, StoreError, Trace, TreeId,
 };
 
-pub use error::{BuildError, Failure, StepError};
-pub use event::{Deaf, Ear, Event};
+pub use error::{BuildError, FailedCheck, Failure, StepError};
+pub use event::{Deaf, Ear, End, Ended, Event, Scribe};
 
 use crate::net::Net;
 use crate::plan::{Node, Plan, Resolved, Step};
@@ -150,8 +150,10 @@ fn source_size(plan: &Plan, index: NodeIndex) -> u64 {
 /// One step's end, sent from the thread that ran it.
 struct Report {
     node: NodeIndex,
+    key: StepKey,
     result: Result<Done, StepError>,
     took: Duration,
+    said: String,
 }
 
 struct Done {
@@ -253,41 +255,60 @@ impl<'p> Run<'p> {
             .map(|input| self.outputs.get(input).copied().ok_or(()));
         move || {
             let started = Instant::now();
-            let result = match resolved {
-                Ok(step) => catch_unwind(AssertUnwindSafe(|| {
-                    perform(node, planned, &step, shop, ear)
-                }))
-                .unwrap_or(Err(StepError::Panicked)),
-                Err(()) => Err(StepError::Panicked),
+            let scribe = Scribe::new(ear);
+            let (key, result) = match resolved {
+                Ok(step) => (
+                    step.key(),
+                    catch_unwind(AssertUnwindSafe(|| {
+                        perform(node, planned, &step, shop, &scribe)
+                    }))
+                    .unwrap_or(Err(StepError::Panicked)),
+                ),
+                Err(()) => (StepKey(Digest::of(&[])), Err(StepError::Panicked)),
             };
             // The receiver outlives every job; if it is gone there is nobody left to tell.
             let _ = report.send(Report {
                 node,
+                key,
                 result,
                 took: started.elapsed(),
+                said: scribe.said(),
             });
         }
     }
 
     fn take(&mut self, report: Report, keep_going: bool, ear: &dyn Ear) {
         let planned = &self.plan.graph()[report.node];
-        match report.result {
+        let Report {
+            node,
+            key,
+            result,
+            took,
+            said,
+        } = report;
+        let tell = |end, said: &str| {
+            ear.hear(Event::Ended(&Ended {
+                index: node,
+                node: planned,
+                key,
+                end,
+                took,
+                said,
+            }));
+        };
+        match result {
             Ok(done) => {
-                if done.ran && self.plan.guards().contains(&report.node) {
-                    self.guarded(report.took);
+                if done.ran && self.plan.guards().contains(&node) {
+                    self.guarded(took);
                 }
-                if done.ran {
-                    ear.hear(Event::Finished(report.node, planned, report.took));
-                } else {
-                    ear.hear(Event::Reused(planned));
-                }
-                self.outputs.insert(report.node, done.output);
-                self.built.push((report.node, done, report.took));
-                self.schedule.done(report.node);
+                tell(if done.ran { End::Ran } else { End::Reused }, "");
+                self.outputs.insert(node, done.output);
+                self.built.push((node, done, took));
+                self.schedule.done(node);
             }
             Err(error) => {
-                ear.hear(Event::Failed(report.node, planned));
-                self.schedule.failed(report.node);
+                tell(End::Failed, &format!("{said}{error}\n"));
+                self.schedule.failed(node);
                 if !keep_going {
                     self.schedule.stop();
                 }
@@ -360,7 +381,7 @@ fn perform(
     planned: &Node,
     step: &Resolved,
     shop: &Workshop<'_>,
-    ear: &dyn Ear,
+    scribe: &Scribe<'_>,
 ) -> Result<Done, StepError> {
     let key = step.key();
     if let Some(trace) = shop.session.find(&key)?
@@ -372,13 +393,19 @@ fn perform(
             ran: false,
         });
     }
-    ear.hear(Event::Started(node, planned));
+    scribe.hear(Event::Started(node, planned));
     let begun = Instant::now();
-    let bench = steps::Bench { shop, ear };
+    let bench = steps::Bench { shop, scribe };
     let steps::Made { output, isolation } = steps::run(step, &bench)?;
+    let mut outputs = BTreeMap::from([(OUT.to_owned(), output)]);
+    let said = scribe.said();
+    if !said.is_empty() {
+        let log = shop.session.put_blob(said.as_bytes(), false)?;
+        outputs.insert(LOG.to_owned(), log.into());
+    }
     let trace = Trace {
         key,
-        outputs: [(OUT.to_owned(), output)].into(),
+        outputs,
         maker: concat!("recipe ", env!("CARGO_PKG_VERSION")).to_owned(),
         started: now().saturating_sub(begun.elapsed().as_millis() as u64),
         duration: begun.elapsed().as_millis() as u64,
@@ -388,23 +415,23 @@ fn perform(
         },
         preimage: step.preimage(),
     };
-    if let Recorded::Differs { first } = shop.session.record(trace)? {
-        let (kind, subject) = (planned.step.kind(), &planned.subject);
-        ear.hear(Event::Note(&format!(
-            "{kind} {subject} gave other bytes than another build at the same time; the first stay"
-        )));
-        let output = first.outputs.get(OUT).copied().unwrap_or(output);
-        return Ok(Done {
-            key,
-            output,
-            ran: true,
-        });
-    }
-    Ok(Done {
+    let mut done = Done {
         key,
         output,
         ran: true,
-    })
+    };
+    // Two builds may say different things and make the same: only what was made counts.
+    if let Recorded::Differs { first } = shop.session.record(trace)?
+        && let Some(first) = first.outputs.get(OUT)
+        && *first != output
+    {
+        let (kind, subject) = (planned.step.kind(), &planned.subject);
+        scribe.hear(Event::Note(&format!(
+            "{kind} {subject} gave other bytes than another build at the same time; the first stay"
+        )));
+        done.output = *first;
+    }
+    Ok(done)
 }
 
 /// The isolation that a step has to reach. A proof may run in place where namespaces are forbidden.
@@ -417,7 +444,10 @@ fn required(step: &Resolved) -> &'static str {
 }
 
 /// The one output that each step of ours has.
-const OUT: &str = "out";
+pub const OUT: &str = "out";
+
+/// The blob beside it with what the step said, where it said anything: it lives and goes with its trace.
+pub const LOG: &str = "log";
 
 /// Milliseconds since 1970, for people; nothing is ever ordered by it.
 fn now() -> u64 {

@@ -44,7 +44,7 @@ impl App {
             .ok()
             .and_then(|path| Utf8PathBuf::from_path_buf(path).ok())
             .ok_or_else(|| {
-                Failed::Usage(render::report(
+                Failed::Usage(super::advice::report(
                     "the path of this program cannot be found".into(),
                     "mount /proc, and keep the program where its path is valid UTF-8".into(),
                 ))
@@ -58,7 +58,7 @@ impl App {
         match writeln!(out, "{text}").and_then(|()| out.flush()) {
             // Whoever read it has seen enough (`recipe ... | head -1`).
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-            Err(error) => Err(Failed::File(render::report(
+            Err(error) => Err(Failed::File(super::advice::report(
                 format!("the result could not be printed: {error}"),
                 "give standard output a place that takes it".into(),
             ))),
@@ -97,7 +97,7 @@ impl App {
             None => "it has no lock yet".to_owned(),
         };
         if locked {
-            return Err(Failed::Stale(render::report(
+            return Err(Failed::Stale(super::advice::report(
                 format!("{}: {why}", recipe.title()),
                 format!(
                     "run `recipe lock {}` and review the change",
@@ -123,7 +123,7 @@ impl App {
             return Ok(None);
         }
         let text = String::from_utf8(found.lock_text.clone()).map_err(|_| {
-            Failed::Stale(render::report(
+            Failed::Stale(super::advice::report(
                 format!("{} is not text", found.lock_path),
                 "restore it from version control, or delete it and run `recipe lock`".into(),
             ))
@@ -181,7 +181,7 @@ pub(super) fn write_lock(path: &Utf8Path, lock: &Lock) -> Result<(), Failed> {
     written.map_err(|error| {
         // Whether it is there to be removed or not, the message below is what matters.
         let _ = fs::remove_file(&aside);
-        Failed::File(render::report(
+        Failed::File(super::advice::report(
             format!("the lock {path} could not be written: {error}"),
             "make its folder writable, or copy the recipe to a folder of your own".into(),
         ))
@@ -189,7 +189,7 @@ pub(super) fn write_lock(path: &Utf8Path, lock: &Lock) -> Result<(), Failed> {
 }
 
 pub(super) fn unreadable(path: &Utf8Path, error: &std::io::Error) -> Failed {
-    Failed::File(render::report(
+    Failed::File(super::advice::report(
         format!("{path} could not be read: {error}"),
         "check that it is a file you may read".into(),
     ))

@@ -5,11 +5,15 @@ use std::time::{Duration, Instant};
 use camino::{Utf8Path, Utf8PathBuf};
 use recipe_store::{Digest, Root, Session, StepKey, Store, TreeId};
 
+use serde::Serialize;
+
+use super::answer::Form;
 use super::app::{App, link_path, now, write_lock};
 use super::exit::Failed;
 use super::found::{Forms, Found};
 use super::memo::{self, Memo};
-use super::render::{bytes, seconds};
+use super::record::Record;
+use super::render::{bytes, plural, seconds};
 use crate::build::steps::{Compilers, PythonIndexes};
 use crate::build::{BuildError, Built, Durations, Workshop, build};
 use crate::closure::Closure;
@@ -38,6 +42,32 @@ pub(super) struct Args {
     /// After a failure, go on with all that does not depend on it
     #[arg(long)]
     keep_going: bool,
+    #[command(flatten)]
+    form: Form,
+}
+
+/// The answer.
+#[derive(Serialize)]
+struct Answer {
+    closures: Vec<OneClosure>,
+}
+
+#[derive(Serialize)]
+struct OneClosure {
+    name: String,
+    closure_version: String,
+    link: String,
+    /// The tree in the store.
+    tree: String,
+    /// Steps that were run, and whose result was known.
+    ran: usize,
+    reused: usize,
+    milliseconds: u64,
+    /// From the start of the first proof or check to the end of the last.
+    guard_milliseconds: u64,
+    files: usize,
+    bytes: u64,
+    runs_on: String,
 }
 
 pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
@@ -50,7 +80,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
         names = all.collect::<Result<Vec<_>, _>>()?.concat();
     }
     if args.out.is_some() && names.len() > 1 {
-        return Err(Failed::Usage(super::render::report(
+        return Err(Failed::Usage(super::advice::report(
             "`--out-link` names one link, and there are several recipes".into(),
             "build them one by one".into(),
         )));
@@ -59,13 +89,20 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
         locked: args.locked,
         keep_going: args.keep_going,
     };
+    let mut answer = Answer {
+        closures: Vec::new(),
+    };
     for name in &names {
         let made = make(name, &args.forms, app, &options)?;
         let link = link_path(&made.memo.title(), args.out.as_deref());
         made.link(&link)?;
-        app.say(&format!("{}\n  {}", shown(&link), made.summary))?;
+        if args.form.json {
+            answer.closures.push(made.answer(&link)?);
+        } else {
+            app.say(&format!("{}\n  {}", shown(&link), made.summary()))?;
+        }
     }
-    Ok(())
+    app.answer(args.form, "build", &answer, String::new)
 }
 
 /// What changes how a build goes, not what it makes.
@@ -79,10 +116,19 @@ pub(super) struct Options {
 pub(super) struct Made {
     pub(super) memo: Memo,
     pub(super) store: Store,
-    /// What happened, for people.
-    summary: String,
+    /// What was done; nothing where it was known.
+    work: Work,
     /// Step keys that the closure relies on; empty when nothing was done, as the root has them.
     relied: Vec<StepKey>,
+}
+
+/// What a build did.
+#[derive(Default)]
+struct Work {
+    ran: usize,
+    reused: usize,
+    took: Duration,
+    guarding: Duration,
 }
 
 /// Makes the closure of the recipe `name`, or finds it made.
@@ -132,10 +178,14 @@ pub(super) fn make(
     // The lock as it lies there now: it may have been written anew.
     let now = app.find(name, forms)?;
     memo.keep(&store, &memo::key(&found.text, &now.lock_text, &now.form()))?;
-    let summary = format!("{}\n  {}", steps(&built, begun.elapsed()), memo.about);
     Ok(Made {
         memo,
-        summary,
+        work: Work {
+            ran: built.ran,
+            reused: built.reused,
+            took: begun.elapsed(),
+            guarding: built.guarding,
+        },
         relied: built.relied,
         store,
     })
@@ -161,17 +211,50 @@ fn is_there(store: &Store, memo: &Memo) -> Result<bool, Failed> {
 
 impl Made {
     fn known(store: Store, memo: Memo, begun: Instant) -> Made {
-        let summary = format!(
-            "nothing to do, {}\n  {}",
-            seconds(begun.elapsed()),
-            memo.about
-        );
         Made {
             memo,
-            summary,
+            work: Work {
+                took: begun.elapsed(),
+                ..Work::default()
+            },
             relied: Vec::new(),
             store,
         }
+    }
+
+    /// What happened, for people.
+    fn summary(&self) -> String {
+        let work = &self.work;
+        let done = if self.relied.is_empty() {
+            format!("nothing to do, {}", seconds(work.took))
+        } else {
+            format!(
+                "{} run, {} reused, {} (proof and checks {})",
+                plural(work.ran, "step"),
+                work.reused,
+                seconds(work.took),
+                seconds(work.guarding)
+            )
+        };
+        format!("{done}\n  {}", self.memo.about)
+    }
+
+    fn answer(&self, link: &Utf8Path) -> Result<OneClosure, Failed> {
+        let closure = Closure::of(self.memo.closure, &self.store.session()?)?;
+        let (files, bytes) = closure.size();
+        Ok(OneClosure {
+            name: self.memo.name.clone(),
+            closure_version: self.memo.version.clone(),
+            link: link.to_string(),
+            tree: self.memo.closure.digest.to_string(),
+            ran: self.work.ran,
+            reused: self.work.reused,
+            milliseconds: self.work.took.as_millis() as u64,
+            guard_milliseconds: self.work.guarding.as_millis() as u64,
+            files,
+            bytes,
+            runs_on: closure.manifest.contract.describe(),
+        })
     }
 
     fn link(&self, link: &Utf8Path) -> Result<(), Failed> {
@@ -210,7 +293,7 @@ fn build_following(
     app: &App,
     options: &Options,
 ) -> Result<(Built, u64), Failed> {
-    let failure = match build_once(recipe, &lock, session, app, options) {
+    let failure = match build_once(recipe, &lock, found, session, app, options) {
         Ok(built) => return Ok((built, lock.date)),
         Err(failure) => failure,
     };
@@ -242,7 +325,7 @@ fn build_following(
     }
     write_lock(&found.lock_path, &lock)?;
     app.tell(&format!("Wrote {}", found.lock_path));
-    let built = build_once(recipe, &lock, session, app, options)?;
+    let built = build_once(recipe, &lock, found, session, app, options)?;
     Ok((built, lock.date))
 }
 
@@ -273,6 +356,7 @@ fn tell_newest(
 fn build_once(
     recipe: &Recipe,
     lock: &Lock,
+    found: &Found,
     session: &Session,
     app: &App,
     options: &Options,
@@ -293,7 +377,16 @@ fn build_once(
     };
     let built = build(&plan, &shop, &*progress);
     progress.finish();
-    Ok(built?)
+    let record = Record {
+        ended: now().saturating_mul(1000),
+        planned: plan.len(),
+        lines: progress.ended(),
+    };
+    // Where the store itself failed, that is what has to be told.
+    let kept = record.keep(session.store(), &found.lock_path);
+    let built = built?;
+    kept?;
+    Ok(built)
 }
 
 /// The locked package whose wheel of pip knows where pip looks for packages.
@@ -327,16 +420,6 @@ fn gone(failure: &Failed, lock: &Lock) -> Vec<Locked> {
     } else {
         Vec::new()
     }
-}
-
-fn steps(built: &Built, took: Duration) -> String {
-    format!(
-        "{} steps run, {} reused, {} (proof and checks {})",
-        built.ran,
-        built.reused,
-        seconds(took),
-        seconds(built.guarding)
-    )
 }
 
 fn about(closure: &Closure) -> String {

@@ -62,11 +62,14 @@ pub enum ConfigError {
     File(#[from] FileError),
     /// No place for the store.
     #[error("there is no place for the store: neither HOME nor XDG_DATA_HOME is set")]
-    #[diagnostic(help("name one: `--store DIR`, or set RECIPE_STORE"))]
+    #[diagnostic(
+        code(config::no_home),
+        help("name one: `--store DIR`, or set RECIPE_STORE")
+    )]
     NoHome,
     /// A variable holds what it cannot.
     #[error("{name} is `{value}`, which is not {wanted}")]
-    #[diagnostic(help("unset it, or set it to {wanted}"))]
+    #[diagnostic(code(config::variable), help("unset it, or set it to {wanted}"))]
     Variable {
         /// The variable.
         name: String,

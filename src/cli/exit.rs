@@ -1,8 +1,9 @@
 //! How a command ends: one exit code for each kind of failure, as `--help` lists them.
 
-use miette::Report;
+use miette::{Diagnostic, Report};
 use recipe_store::StoreError;
 
+use super::advice::StoreFailed;
 use crate::build::{BuildError, Failure, StepError};
 use crate::closure::ClosureError;
 use crate::lock::LockError;
@@ -34,16 +35,40 @@ pub(super) enum Failed {
     /// An archive could not be written.
     Package(Box<PackageError>),
     /// The store.
-    Store(Box<recipe_store::StoreError>),
+    Store(Box<StoreFailed>),
     /// A file of the user could not be read or written.
     File(Report),
     /// What was checked is damaged; the report was printed already.
     Damaged(Report),
     /// What the lock or recipe asks for does not hold.
     Stale(Report),
+    /// This machine cannot do what builds need.
+    Unfit(Report),
 }
 
 impl Failed {
+    /// What went wrong, without its place and advice.
+    pub(super) fn message(&self) -> String {
+        self.diagnostic().to_string()
+    }
+
+    /// The error as miette sees it.
+    pub(super) fn diagnostic(&self) -> &(dyn Diagnostic + Send + Sync) {
+        match self {
+            Failed::Usage(report)
+            | Failed::File(report)
+            | Failed::Damaged(report)
+            | Failed::Stale(report)
+            | Failed::Unfit(report) => report.as_ref(),
+            Failed::Recipe(error) => error.as_ref(),
+            Failed::Lock(error) => error.as_ref(),
+            Failed::Build(error) => error.as_ref(),
+            Failed::Closure(error) => error.as_ref(),
+            Failed::Package(error) => error.as_ref(),
+            Failed::Store(error) => error.as_ref(),
+        }
+    }
+
     pub(super) fn code(&self) -> u8 {
         match self {
             Failed::Usage(_) => USAGE,
@@ -59,10 +84,11 @@ impl Failed {
                 PackageError::Damaged { .. } => INTEGRITY,
                 _ => STORE,
             },
-            Failed::Store(error) if error.is_corrupt() => INTEGRITY,
-            Failed::Store(error) if matches!(**error, StoreError::NotALink { .. }) => USAGE,
+            Failed::Store(error) if error.0.is_corrupt() => INTEGRITY,
+            Failed::Store(error) if matches!(error.0, StoreError::NotALink { .. }) => USAGE,
             Failed::Store(_) | Failed::File(_) => STORE,
             Failed::Damaged(_) => INTEGRITY,
+            Failed::Unfit(_) => STEP,
         }
     }
 }
@@ -175,6 +201,6 @@ impl From<PackageError> for Failed {
 
 impl From<recipe_store::StoreError> for Failed {
     fn from(error: recipe_store::StoreError) -> Self {
-        Failed::Store(Box::new(error))
+        Failed::Store(Box::new(StoreFailed(error)))
     }
 }

@@ -5,12 +5,16 @@ use std::io::{BufWriter, Write as _};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use serde::Serialize;
+
+use super::advice::report;
+use super::answer::Form;
 use super::app::App;
 use super::build::{Made, Options, make};
 use super::config::here;
 use super::exit::Failed;
 use super::found::Forms;
-use super::render::{bytes, report};
+use super::render::bytes;
 use crate::package::{self, Format};
 
 /// What `recipe export` takes.
@@ -37,6 +41,22 @@ pub(super) struct Args {
     /// Fail rather than change the lock
     #[arg(long)]
     locked: bool,
+    #[command(flatten)]
+    form: Form,
+}
+
+/// The answer.
+#[derive(Serialize)]
+struct Answer {
+    archives: Vec<OneArchive>,
+}
+
+#[derive(Serialize)]
+struct OneArchive {
+    path: String,
+    format: &'static str,
+    bytes: u64,
+    blake3: String,
 }
 
 /// A format by its name, for clap.
@@ -65,10 +85,28 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
         Some(format) => vec![format],
         None => named(&made.memo.formats),
     };
+    let mut answer = Answer {
+        archives: Vec::new(),
+    };
     for format in formats {
-        export(&made, args, app, format, &folder)?;
+        let archive = export(&made, args, app, format, &folder)?;
+        if !args.form.json {
+            app.say(&archive.text())?;
+        }
+        answer.archives.push(archive);
     }
-    Ok(())
+    app.answer(args.form, "export", &answer, String::new)
+}
+
+impl OneArchive {
+    fn text(&self) -> String {
+        format!(
+            "{}\n  {}, blake3:{}",
+            self.path,
+            bytes(self.bytes),
+            self.blake3
+        )
+    }
 }
 
 /// The formats of these names; tar.zst where there is none.
@@ -89,7 +127,7 @@ fn export(
     app: &App,
     format: Format,
     folder: &Utf8Path,
-) -> Result<(), Failed> {
+) -> Result<OneArchive, Failed> {
     let stem = made.memo.stem();
     let path = folder.join(format!("{stem}.{}", format.extension()));
     let options = package::Options {
@@ -105,11 +143,12 @@ fn export(
     };
     let written = write(made, &options, &path)?;
     let name = path.strip_prefix(here()).unwrap_or(&path);
-    app.say(&format!(
-        "{name}\n  {}, blake3:{}",
-        bytes(written.bytes),
-        written.digest
-    ))
+    Ok(OneArchive {
+        path: name.to_string(),
+        format: format.extension(),
+        bytes: written.bytes,
+        blake3: written.digest.to_string(),
+    })
 }
 
 /// Writes aside, then renames: an archive under its name is whole.

@@ -1,5 +1,8 @@
 //! `recipe gc`: what no root keeps goes from the store.
 
+use serde::Serialize;
+
+use super::answer::Form;
 use super::app::App;
 use super::exit::Failed;
 use super::render::bytes;
@@ -10,6 +13,33 @@ pub(super) struct Args {
     /// Tell what would go, and delete nothing
     #[arg(long, short = 'n')]
     dry_run: bool,
+    #[command(flatten)]
+    form: Form,
+}
+
+/// The answer.
+#[derive(Serialize)]
+struct Answer {
+    dry_run: bool,
+    removed: Amount,
+    kept: Amount,
+    /// What each root keeps; what several keep counts for each.
+    roots: Vec<OneRoot>,
+    /// Roots whose link is gone.
+    gone: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Amount {
+    objects: u64,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct OneRoot {
+    link: String,
+    objects: u64,
+    bytes: u64,
 }
 
 pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
@@ -18,14 +48,39 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
         dry_run: args.dry_run,
         ..Default::default()
     })?;
-    let verb = if args.dry_run {
-        "would delete"
-    } else {
-        "deleted"
+    let amount = |amount: recipe_store::Amount| Amount {
+        objects: amount.files,
+        bytes: amount.bytes,
     };
-    app.say(&format!(
-        "{verb} {} objects, {}",
-        report.removed.files,
-        bytes(report.removed.bytes)
-    ))
+    let answer = Answer {
+        dry_run: args.dry_run,
+        removed: amount(report.removed),
+        kept: amount(report.kept),
+        roots: report
+            .roots
+            .iter()
+            .map(|(root, keeps)| OneRoot {
+                link: root.link.to_string(),
+                objects: keeps.files,
+                bytes: keeps.bytes,
+            })
+            .collect(),
+        gone: report
+            .gone
+            .iter()
+            .map(|root| root.link.to_string())
+            .collect(),
+    };
+    app.answer(args.form, "gc", &answer, || {
+        let verb = if args.dry_run {
+            "would delete"
+        } else {
+            "deleted"
+        };
+        format!(
+            "{verb} {} objects, {}",
+            answer.removed.objects,
+            bytes(answer.removed.bytes)
+        )
+    })
 }

@@ -1,9 +1,13 @@
 //! `recipe lock`: every file a build needs, exact and hashed, written beside the recipe.
 
+use serde::Serialize;
+
+use super::advice::report;
+use super::answer::Form;
 use super::app::{App, write_lock};
+use super::changes::{LockChange, changes};
 use super::exit::Failed;
 use super::found::{Forms, Found};
-use super::render::report;
 use crate::lock::{Lock, Upgrade};
 
 /// What `recipe lock` takes.
@@ -26,32 +30,55 @@ pub(super) struct Args {
     /// The recipe as it is written and all its variants, one after the other
     #[arg(long)]
     all_variants: bool,
+    #[command(flatten)]
+    form: Form,
+}
+
+/// The answer.
+#[derive(Serialize)]
+struct Answer {
+    locks: Vec<OneLock>,
+}
+
+#[derive(Serialize)]
+struct OneLock {
+    path: String,
+    files: usize,
+    written: bool,
+    changes: Vec<LockChange>,
 }
 
 pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
-    if args.all_variants {
-        return all(args, app);
+    let words = if args.all_variants {
+        app.all_variants(&args.name, &args.forms)?
+    } else {
+        vec![args.name.clone()]
+    };
+    let mut answer = Answer { locks: Vec::new() };
+    for word in words {
+        let lock = one(args, app, &mut app.find(&word, &args.forms)?)?;
+        if !args.form.json {
+            app.say(&lock.text(args.locked))?;
+        }
+        answer.locks.push(lock);
     }
-    let mut found = app.find(&args.name, &args.forms)?;
-    one(args, app, &mut found)
+    app.answer(args.form, "lock", &answer, String::new)
 }
 
-/// Each form after the other.
-fn all(args: &Args, app: &App) -> Result<(), Failed> {
-    for word in app.all_variants(&args.name, &args.forms)? {
-        one(args, app, &mut app.find(&word, &args.forms)?)?;
-    }
-    Ok(())
-}
-
-fn one(args: &Args, app: &App, found: &mut Found) -> Result<(), Failed> {
+/// One form of the recipe.
+fn one(args: &Args, app: &App, found: &mut Found) -> Result<OneLock, Failed> {
     let recipe = found.recipe()?;
     let found = &*found;
     let store = app.store()?;
     let session = store.session()?;
     if args.locked {
-        app.lock_for(&recipe, found, &session, true)?;
-        return app.say(&format!("{} is up to date", found.lock_path));
+        let lock = app.lock_for(&recipe, found, &session, true)?;
+        return Ok(OneLock {
+            path: found.lock_path.to_string(),
+            files: lock.files.len(),
+            written: false,
+            changes: Vec::new(),
+        });
     }
     let previous = previous(found, app)?;
     let upgrade = match args.packages.as_slice() {
@@ -64,20 +91,30 @@ fn one(args: &Args, app: &App, found: &mut Found) -> Result<(), Failed> {
     };
     let lock = app.make_lock(&recipe, previous.as_ref(), &session, upgrade)?;
     session.commit()?;
-    let changes = changes(previous.as_ref(), &lock);
-    if previous.as_ref().is_some_and(|previous| *previous == lock) {
-        return app.say(&format!(
-            "{} is up to date: nothing changed",
-            found.lock_path
-        ));
+    let same = previous.as_ref().is_some_and(|previous| *previous == lock);
+    if !same {
+        write_lock(&found.lock_path, &lock)?;
     }
-    write_lock(&found.lock_path, &lock)?;
-    let text = format!(
-        "Wrote {}: {} files\n{changes}",
-        found.lock_path,
-        lock.files.len()
-    );
-    app.say(text.trim_end())
+    Ok(OneLock {
+        path: found.lock_path.to_string(),
+        files: lock.files.len(),
+        written: !same,
+        changes: previous.map_or_else(Vec::new, |previous| changes(&previous, &lock)),
+    })
+}
+
+impl OneLock {
+    fn text(&self, locked: bool) -> String {
+        if locked {
+            return format!("{} is up to date", self.path);
+        }
+        if !self.written {
+            return format!("{} is up to date: nothing changed", self.path);
+        }
+        let lines: String = self.changes.iter().map(LockChange::line).collect();
+        let text = format!("Wrote {}: {} files\n{lines}", self.path, self.files);
+        text.trim_end().to_owned()
+    }
 }
 
 /// The lock before, if it can be read. One that cannot is what this command mends: it is told, and
@@ -119,44 +156,4 @@ fn known(names: &[String], previous: Option<&Lock>) -> Result<(), Failed> {
         )));
     }
     Ok(())
-}
-
-/// What a new lock has that the old one had not, a line for each file.
-fn changes(previous: Option<&Lock>, lock: &Lock) -> String {
-    let Some(previous) = previous else {
-        return String::new();
-    };
-    let mut text = String::new();
-    let find = |lock: &Lock, file: &crate::lock::Locked| {
-        lock.files
-            .iter()
-            .find(|other| (other.kind, &other.name) == (file.kind, &file.name))
-            .cloned()
-    };
-    for file in &lock.files {
-        match find(previous, file) {
-            None => text.push_str(&format!("  + {} {}\n", file.name, file.version)),
-            Some(old) if old.version != file.version => {
-                text.push_str(&format!(
-                    "  ~ {} {} -> {}\n",
-                    file.name, old.version, file.version
-                ));
-            }
-            Some(old) if old.sha256 != file.sha256 => {
-                text.push_str(&format!(
-                    "  ~ {} {}: other bytes\n",
-                    file.name, file.version
-                ));
-            }
-            Some(_) => {}
-        }
-    }
-    for file in previous
-        .files
-        .iter()
-        .filter(|file| find(lock, file).is_none())
-    {
-        text.push_str(&format!("  - {} {}\n", file.name, file.version));
-    }
-    text
 }

@@ -3,20 +3,30 @@
 //! One file for each command; `app.rs` is what they share, `config.rs` joins flags, environment
 //! and file, `render.rs` turns events and errors into text.
 
+mod advice;
+mod answer;
 mod app;
 mod build;
+mod changes;
 pub mod config;
+mod diff;
+mod doctor;
 mod exit;
 mod export;
 mod found;
 mod gc;
 mod lock;
+mod log;
 mod memo;
 mod plan;
+mod record;
 mod render;
 mod run;
+mod shell;
+mod standing;
 mod store;
 mod verify;
+mod why;
 
 use std::process::ExitCode;
 
@@ -93,10 +103,20 @@ enum Command {
     Export(export::Args),
     /// Run a program of a closure
     Run(run::Args),
+    /// Start a shell that finds the closure's programs first
+    Shell(shell::Args),
+    /// Tell what each step of the last build did and said
+    Log(log::Args),
+    /// Tell why a step would run again, or why a package or file is in the closure
+    Why(why::Args),
+    /// Compare two closures, folders, archives or locks
+    Diff(diff::Args),
     /// Check a copy of a closure, anywhere, against the manifest it carries
     Verify(verify::Args),
     /// Delete what no root keeps from the store
     Gc(gc::Args),
+    /// Tell what this machine cannot do, and the line that mends it
+    Doctor(doctor::Args),
     /// Look after the store
     #[command(subcommand)]
     Store(store::Command),
@@ -135,6 +155,11 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::run(&args, &app),
         Command::Export(args) => export::run(&args, &app),
         Command::Run(args) => run::run(&args, &app),
+        Command::Shell(args) => shell::run(&args, &app),
+        Command::Log(args) => log::run(&args, &app),
+        Command::Why(args) => why::run(&args, &app),
+        Command::Diff(args) => diff::run(&args, &app),
+        Command::Doctor(args) => doctor::run(&args, &app),
         Command::Verify(args) => verify::run(&args, &app),
         Command::Gc(args) => gc::run(&args, &app),
         Command::Store(command) => store::run(&command, &app),

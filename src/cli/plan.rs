@@ -1,17 +1,16 @@
 //! `recipe plan`: what a build would do, and what it would cost.
 
-use std::collections::{BTreeMap, HashMap};
+use serde::Serialize;
 
-use petgraph::graph::NodeIndex;
-use recipe_store::{ObjectId, Session};
-
+use super::answer::Form;
 use super::app::App;
 use super::build::durations;
 use super::exit::Failed;
 use super::found::Forms;
-use super::render::bytes;
+use super::render::{bytes, plural};
+use super::standing::{Standing, State};
 use crate::build::Durations;
-use crate::plan::{Node, Plan, Step};
+use crate::plan::{Plan, Step};
 
 /// What `recipe plan` takes.
 #[derive(Debug, clap::Args)]
@@ -24,14 +23,32 @@ pub(super) struct Args {
     /// Name every step, not only the counts
     #[arg(long, short)]
     verbose: bool,
+    #[command(flatten)]
+    form: Form,
 }
 
-/// Where a step stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum State {
-    Present,
-    Fetch,
-    Build,
+/// The answer.
+#[derive(Serialize)]
+struct Planned<'a> {
+    name: &'a str,
+    present: usize,
+    fetch: usize,
+    build: usize,
+    /// Bytes to fetch.
+    bytes: u64,
+    /// What the steps that are not present took last time, as far as it is known.
+    milliseconds: u64,
+    steps: Vec<OneStep<'a>>,
+}
+
+#[derive(Serialize)]
+struct OneStep<'a> {
+    kind: &'static str,
+    subject: &'a str,
+    state: &'static str,
+    /// What is fetched.
+    bytes: Option<u64>,
+    milliseconds: Option<u64>,
 }
 
 pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
@@ -41,90 +58,89 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     let session = store.session()?;
     let lock = app.lock_for(&recipe, &found, &session, true)?;
     let plan = Plan::of(&recipe, &lock);
-    let states = states(&plan, &session)?;
-    let last = durations(&session, &recipe.title())?;
-    if args.verbose {
-        for (node, state) in &states {
-            app.say(&line(&plan.graph()[*node], *state, &last))?;
-        }
-    }
-    app.say(&totals(&plan, &states, &last))
+    let standing = Standing::of(&plan, &session)?;
+    let title = recipe.title();
+    let last = durations(&session, &title)?;
+    let planned = planned(&title, &plan, &standing, &last);
+    app.answer(args.form, "plan", &planned, || planned.text(args.verbose))
 }
 
-/// Nodes are numbered after their inputs, so one pass in order knows what each input came to.
-fn states(plan: &Plan, session: &Session) -> Result<Vec<(NodeIndex, State)>, Failed> {
-    let mut outputs: HashMap<NodeIndex, ObjectId> = HashMap::new();
-    let mut states = Vec::new();
-    for node in plan.graph().node_indices() {
-        let step = &plan.graph()[node].step;
-        let resolved = step.map(|input| outputs.get(input).copied().ok_or(()));
-        let output = match resolved {
-            Ok(step) => session
-                .find(&step.key())?
-                .and_then(|trace| trace.outputs.get("out").copied()),
-            Err(()) => None,
-        };
-        let state = match (output, step) {
-            (Some(output), _) => {
-                outputs.insert(node, output);
-                State::Present
-            }
-            (None, Step::Fetch(_)) => State::Fetch,
-            (None, _) => State::Build,
-        };
-        states.push((node, state));
-    }
-    Ok(states)
-}
-
-fn line(node: &Node, state: State, last: &Durations) -> String {
-    let word = match state {
-        State::Present => "present",
-        State::Fetch => "fetch",
-        State::Build => "build",
-    };
-    let kind = node.step.kind();
-    let size = match &node.step {
-        Step::Fetch(source) if state == State::Fetch => format!("  {}", bytes(source.size)),
-        _ => String::new(),
-    };
-    let time = last
-        .get(&(kind.to_owned(), node.subject.clone()))
-        .filter(|_| state != State::Present)
-        .map_or_else(String::new, |time| format!("  {time} ms last time"));
-    format!("{word:8} {kind:12} {}{size}{time}", node.subject)
-}
-
-fn totals(plan: &Plan, states: &[(NodeIndex, State)], last: &Durations) -> String {
-    let mut count: BTreeMap<State, usize> = BTreeMap::new();
-    let (mut size, mut time) = (0, 0);
-    for (node, state) in states {
-        *count.entry(*state).or_default() += 1;
+fn planned<'a>(
+    name: &'a str,
+    plan: &'a Plan,
+    standing: &Standing,
+    last: &Durations,
+) -> Planned<'a> {
+    let steps = standing.states.iter().map(|(node, state)| {
         let node = &plan.graph()[*node];
-        if *state == State::Present {
-            continue;
+        let kind = node.step.kind();
+        OneStep {
+            kind,
+            subject: &node.subject,
+            state: state.word(),
+            bytes: match &node.step {
+                Step::Fetch(source) if *state == State::Fetch => Some(source.size),
+                _ => None,
+            },
+            milliseconds: last
+                .get(&(kind.to_owned(), node.subject.clone()))
+                .filter(|_| *state != State::Present)
+                .copied(),
         }
-        if let Step::Fetch(source) = &node.step {
-            size += source.size;
-        }
-        time += last
-            .get(&(node.step.kind().to_owned(), node.subject.clone()))
-            .unwrap_or(&0);
+    });
+    let steps: Vec<OneStep<'_>> = steps.collect();
+    let count = |state: State| {
+        let of = standing.states.iter().filter(|(_, known)| *known == state);
+        of.count()
+    };
+    Planned {
+        name,
+        present: count(State::Present),
+        fetch: count(State::Fetch),
+        build: count(State::Build),
+        bytes: steps.iter().filter_map(|step| step.bytes).sum(),
+        milliseconds: steps.iter().filter_map(|step| step.milliseconds).sum(),
+        steps,
     }
-    let of = |state| count.get(&state).copied().unwrap_or(0);
-    let mut text = format!(
-        "{} steps: {} present, {} to fetch ({}), {} to build",
-        states.len(),
-        of(State::Present),
-        of(State::Fetch),
-        bytes(size),
-        of(State::Build)
-    );
-    if time > 0 {
+}
+
+impl Planned<'_> {
+    fn text(&self, verbose: bool) -> String {
+        let mut text = String::new();
+        if verbose {
+            for step in &self.steps {
+                text.push_str(&step.line());
+            }
+        }
         text.push_str(&format!(
-            "; they took {:.1} s of work last time",
-            time as f64 / 1000.0
+            "{}: {} present, {} to fetch ({}), {} to build",
+            plural(self.steps.len(), "step"),
+            self.present,
+            self.fetch,
+            bytes(self.bytes),
+            self.build
         ));
+        if self.milliseconds > 0 {
+            text.push_str(&format!(
+                "; they took {:.1} s of work last time",
+                self.milliseconds as f64 / 1000.0
+            ));
+        }
+        text
     }
-    text
+}
+
+impl OneStep<'_> {
+    fn line(&self) -> String {
+        let size = self
+            .bytes
+            .map_or_else(String::new, |size| format!("  {}", bytes(size)));
+        let time = self
+            .milliseconds
+            .map_or_else(String::new, |time| format!("  {time} ms last time"));
+        format!(
+            "{:8} {:12} {}{size}{time}\n",
+            self.state, self.kind, self.subject
+        )
+    }
 }

@@ -6,11 +6,12 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use miette::{Diagnostic, MietteHandler, MietteHandlerOpts, Report};
-use recipe_store::StoreError;
+use miette::{Diagnostic, MietteHandler, MietteHandlerOpts};
 
-use super::exit::{self, Failed};
-use crate::build::{Ear, Event};
+use super::advice::command_advice;
+use super::exit::Failed;
+use super::record::Line;
+use crate::build::{Ear, End, Event};
 use crate::net::Watch;
 
 /// Reports are drawn as wide as the terminal is, and without colours where none are wanted.
@@ -33,22 +34,10 @@ fn reports() -> MietteHandler {
 
 /// Prints why a command failed, and gives its exit code.
 pub(super) fn fail(failed: &Failed) -> ExitCode {
-    let text = match failed {
-        Failed::Usage(report)
-        | Failed::File(report)
-        | Failed::Damaged(report)
-        | Failed::Stale(report) => format!("{report:?}"),
-        Failed::Recipe(error) => draw(error.as_ref()),
-        Failed::Lock(error) => draw(error.as_ref()),
-        Failed::Build(error) => draw(error.as_ref()),
-        Failed::Closure(error) => draw(error.as_ref()),
-        Failed::Package(error) => draw(error.as_ref()),
-        Failed::Store(error) => draw(&StoreAdvice(error)),
-    };
-    let advice = match (exit::store_error(failed), exit::gone(failed)) {
-        (Some(error), _) => Some(store_advice(error).to_owned()),
-        (None, Some(name)) => Some(gone_advice(name)),
-        (None, None) => None,
+    let text = draw(failed.diagnostic());
+    let advice = match failed.diagnostic().help() {
+        Some(_) if !matches!(failed, Failed::Build(_)) => None,
+        _ => command_advice(failed),
     };
     let advice = advice.map_or_else(String::new, |advice| format!("\n  help: {advice}"));
     // Nobody is left to tell if standard error is gone.
@@ -66,60 +55,6 @@ fn draw(error: &(dyn Diagnostic + Send + Sync)) -> String {
     format!("{:?}", Borrowed(error))
 }
 
-/// The store states facts; what to do next is said here.
-#[derive(Debug)]
-struct StoreAdvice<'a>(&'a StoreError);
-
-impl std::fmt::Display for StoreAdvice<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::error::Error for StoreAdvice<'_> {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source()
-    }
-}
-
-impl Diagnostic for StoreAdvice<'_> {
-    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
-        Some(Box::new(store_advice(self.0)))
-    }
-}
-
-/// The distribution has moved on, and this recipe's lock has not.
-fn gone_advice(package: &str) -> String {
-    format!(
-        "the archive has dropped this version: `recipe lock RECIPE --upgrade {package}` takes the one \
-         there is now; a mirror that keeps old versions can be named with --debian-mirror \
-         (or --debian-security-mirror); \
-         `lock \"follow\"` in the recipe does the first by itself, unless --locked forbids it"
-    )
-}
-
-fn store_advice(error: &StoreError) -> &'static str {
-    match error {
-        error if error.is_full() => {
-            "make room on the disk (`recipe gc` deletes what no result needs), or put the store \
-             elsewhere with `--store DIR`, then run the same command again"
-        }
-        StoreError::Corrupt { .. } | StoreError::Missing { .. } => {
-            "`recipe store repair` drops what is damaged and what needs it; the next build makes it anew"
-        }
-        StoreError::NotALink { .. } => "name another place for the link: `--out-link LINK`",
-        StoreError::Version { .. } => {
-            "use the newer version of recipe, or another store: `--store DIR`"
-        }
-        StoreError::Owner { .. } | StoreError::Exposed { .. } | StoreError::NotAStore { .. } => {
-            "each user has a store of their own: name one with `--store DIR`, or set RECIPE_STORE"
-        }
-        _ => {
-            "check that the folder can be written to; `--store DIR` names another place for the store"
-        }
-    }
-}
-
 /// Shows how a build goes: a bar where a terminal is, a line every two seconds where not.
 pub(super) struct Progress {
     bar: Option<ProgressBar>,
@@ -133,6 +68,8 @@ struct State {
     done: usize,
     running: Vec<(usize, String)>,
     last: Option<Instant>,
+    /// What became of each step, for the record of this build.
+    ended: Vec<Line>,
 }
 
 const EVERY: Duration = Duration::from_secs(2);
@@ -162,6 +99,12 @@ impl Progress {
         }
     }
 
+    /// What became of each step so far, in the order they ended.
+    pub(super) fn ended(&self) -> Vec<Line> {
+        let state = self.state.lock();
+        state.map_or_else(|_| Vec::new(), |mut state| std::mem::take(&mut state.ended))
+    }
+
     fn show(&self, state: &mut State) {
         let names: Vec<&str> = state
             .running
@@ -176,12 +119,11 @@ impl Progress {
             let begun = *state.last.get_or_insert_with(Instant::now);
             if begun.elapsed() >= EVERY {
                 state.last = Some(Instant::now());
-                self.line(&format!(
-                    "{}/{} steps; {}",
-                    state.done,
-                    state.planned,
-                    names.join(", ")
-                ));
+                let mut line = format!("{}/{} steps", state.done, state.planned);
+                if !names.is_empty() {
+                    line.push_str(&format!("; {}", names.join(", ")));
+                }
+                self.line(&line);
             }
         }
     }
@@ -225,24 +167,16 @@ impl Ear for Progress {
     fn hear(&self, event: Event<'_>) {
         match event {
             Event::Planned(steps) => self.update(|state| state.planned = steps),
-            Event::Reused(_) => self.update(|state| state.done += 1),
             Event::Started(index, node) => self.update(|state| {
                 let name = format!("{} {}", node.step.kind(), node.subject);
                 state.running.push((index.index(), name));
             }),
-            Event::Finished(index, _, _) => self.update(|state| {
-                state.done += 1;
-                state
-                    .running
-                    .retain(|(running, _)| *running != index.index());
+            Event::Ended(ended) => self.update(|state| {
+                state.done += usize::from(ended.end != End::Failed);
+                let index = ended.index.index();
+                state.running.retain(|(running, _)| *running != index);
+                state.ended.push(Line::of(ended));
             }),
-            Event::Failed(index, _) => {
-                self.update(|state| {
-                    state
-                        .running
-                        .retain(|(running, _)| *running != index.index())
-                });
-            }
             Event::Note(text) => self.line(text),
         }
     }
@@ -283,7 +217,8 @@ pub(super) fn seconds(time: Duration) -> String {
     format!("{:.2} s", time.as_secs_f64())
 }
 
-/// A report of facts that are nobody's error type.
-pub(super) fn report(message: String, help: String) -> Report {
-    miette::miette!(help = help, "{message}")
+/// `1 step`, `2 steps`.
+pub(super) fn plural(count: usize, thing: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{ending}")
 }

@@ -2,11 +2,11 @@
 
 use std::ffi::OsString;
 
+use super::advice::report;
 use super::app::App;
 use super::build::{Options, make};
 use super::exit::Failed;
 use super::found::Forms;
-use super::render::report;
 
 /// What `recipe run` takes.
 #[derive(Debug, clap::Args)]

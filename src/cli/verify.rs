@@ -1,10 +1,13 @@
 //! `recipe verify`: a copy of a closure, anywhere, against the manifest that it carries.
 
 use camino::Utf8PathBuf;
+use serde::Serialize;
 
+use super::advice::report;
+use super::answer::Form;
 use super::app::App;
 use super::exit::Failed;
-use super::render::{bytes, report};
+use super::render::bytes;
 use crate::closure;
 
 /// What `recipe verify` takes.
@@ -13,31 +16,82 @@ pub(super) struct Args {
     /// Top folder of the closure
     #[arg(value_name = "DIR")]
     folder: Utf8PathBuf,
+    #[command(flatten)]
+    form: Form,
+}
+
+/// The answer.
+#[derive(Serialize)]
+struct Answer<'a> {
+    folder: &'a str,
+    name: &'a str,
+    /// Version of the closure.
+    closure_version: &'a str,
+    sound: bool,
+    /// Files and links that the manifest lists.
+    entries: usize,
+    bytes: u64,
+    problems: Vec<OneProblem<'a>>,
+}
+
+#[derive(Serialize)]
+struct OneProblem<'a> {
+    path: &'a str,
+    /// `missing`, `extra`, `changed`, `mode`, `kind`.
+    problem: &'static str,
 }
 
 pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     let found = closure::verify(&args.folder)?;
     let manifest = &found.manifest;
-    if found.problems.is_empty() {
-        return app.say(&format!(
-            "{} {} {}: {} files and links, {}, all as built",
-            args.folder,
-            manifest.name,
-            manifest.version,
-            manifest.entries.len(),
-            bytes(found.bytes)
-        ));
-    }
-    for (path, problem) in &found.problems {
-        app.say(&format!("{:8} {}", problem.word(), path.escape_debug()))?;
+    let answer = Answer {
+        folder: args.folder.as_str(),
+        name: &manifest.name,
+        closure_version: &manifest.version,
+        sound: found.problems.is_empty(),
+        entries: manifest.entries.len(),
+        bytes: found.bytes,
+        problems: found
+            .problems
+            .iter()
+            .map(|(path, problem)| OneProblem {
+                path,
+                problem: problem.word(),
+            })
+            .collect(),
+    };
+    app.answer(args.form, "verify", &answer, || answer.text())?;
+    if answer.sound {
+        return Ok(());
     }
     Err(Failed::Damaged(report(
         format!(
             "{} is not as it was built: {} of its {} files and links differ",
             args.folder,
-            found.problems.len(),
-            manifest.entries.len()
+            answer.problems.len(),
+            answer.entries
         ),
         "copy the closure again from where it was built or exported".into(),
     )))
+}
+
+impl Answer<'_> {
+    fn text(&self) -> String {
+        if self.sound {
+            return format!(
+                "{} {} {}: {} files and links, {}, all as built",
+                self.folder,
+                self.name,
+                self.closure_version,
+                self.entries,
+                bytes(self.bytes)
+            );
+        }
+        let lines: Vec<String> = self
+            .problems
+            .iter()
+            .map(|found| format!("{:8} {}", found.problem, found.path.escape_debug()))
+            .collect();
+        lines.join("\n")
+    }
 }

@@ -1,8 +1,10 @@
 //! Objects → [`Closure`]: a complete tree that works from any directory. Begin at [`Closure::of`].
 //!
 //! A closure in the store is a tree whose manifest was read; a copy of one, anywhere, is checked
-//! against the manifest that it carries: see [`verify()`].
+//! against the manifest that it carries: see [`verify()`]. What two of them have in common, however
+//! they are kept, is told by [`contents`].
 
+pub mod contents;
 mod verify;
 
 use miette::Diagnostic;
@@ -79,16 +81,22 @@ impl Contract {
 pub enum ClosureError {
     /// There is no manifest.
     #[error("{place} is not a closure: it has no {MANIFEST}")]
-    #[diagnostic(help("name the top folder of a closure, such as result/NAME or a copy of it"))]
+    #[diagnostic(
+        code(closure::no_manifest),
+        help("name the top folder of a closure, such as result/NAME or a copy of it")
+    )]
     NoManifest {
         /// The directory or tree.
         place: String,
     },
     /// The manifest is not understood.
     #[error("line {line} of {place}/{MANIFEST} is not understood")]
-    #[diagnostic(help(
-        "the manifest is damaged, or was written by a newer version of recipe: copy the closure again"
-    ))]
+    #[diagnostic(
+        code(closure::manifest),
+        help(
+            "the manifest is damaged, or was written by a newer version of recipe: copy the closure again"
+        )
+    )]
     Manifest {
         /// The directory or tree.
         place: String,
@@ -97,14 +105,22 @@ pub enum ClosureError {
     },
     /// A file or directory could not be read.
     #[error("{path} could not be read: {error}")]
-    #[diagnostic(help("check its permissions, and that the disk is sound"))]
+    #[diagnostic(
+        code(closure::unreadable),
+        help("check its permissions, and that the disk is sound")
+    )]
     Read {
         /// Which.
         path: String,
         /// Why.
         error: std::io::Error,
     },
-    /// The store failed.
+    /// An archive of a closure is damaged, or is none.
     #[error(transparent)]
+    #[diagnostic(transparent)]
+    Archive(Box<crate::archive::ArchiveError>),
+    /// The store failed. `cli` says what to do.
+    #[error(transparent)]
+    #[diagnostic(code(store::failed))]
     Store(#[from] recipe_store::StoreError),
 }

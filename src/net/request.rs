@@ -96,6 +96,10 @@ impl Net {
             return Ok(client);
         }
         let client = new_client(&self.settings)?;
+        // Only who uses the network wants to know which of the machine's settings are not used.
+        for note in &self.settings.notes {
+            self.note_once(note.clone());
+        }
         Ok(self.client.get_or_init(|| client))
     }
 }

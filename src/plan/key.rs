@@ -57,18 +57,23 @@ struct Preimage(String);
 
 impl Listener for Preimage {
     fn kind(&mut self, kind: &str) {
-        let version = VERSIONS.iter().find(|(known, _)| *known == kind);
-        let version = version.map_or(0, |(_, version)| *version);
-        self.0.push_str(&format!("step {kind} {version}\n"));
+        self.0
+            .push_str(&format!("step {kind} {}\n", version_of(kind)));
     }
     fn fact(&mut self, name: &str, value: &str) {
         self.0.push_str(&format!("{name} {}\n", escape(value)));
     }
 }
 
+/// The number of a kind of step.
+pub(super) fn version_of(kind: &str) -> u32 {
+    let version = VERSIONS.iter().find(|(known, _)| *known == kind);
+    version.map_or(0, |(_, version)| *version)
+}
+
 /// No value spans lines. Written here and not taken from the standard library, whose idea of what
 /// is printable may change.
-fn escape(value: &str) -> String {
+pub(super) fn escape(value: &str) -> String {
     let mut escaped = String::with_capacity(value.len());
     for char in value.chars() {
         match char {

@@ -6,6 +6,7 @@
 
 mod key;
 mod step;
+pub mod why;
 
 use std::collections::HashMap;
 

@@ -183,6 +183,11 @@ impl SandboxError {
     pub fn is_no_namespaces(&self) -> bool {
         matches!(self, SandboxError::NoNamespaces { .. })
     }
+
+    /// Whether it is the program's own fault: it is not there, or not for this machine.
+    pub fn is_programs(&self) -> bool {
+        matches!(self, SandboxError::Program { .. })
+    }
 }
 
 /// The one line that allows namespaces on this host, as far as it can be told from its settings.

@@ -26,7 +26,7 @@ mod spec;
 mod start;
 mod wire;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::time::Duration;
 
@@ -171,4 +171,11 @@ impl Sandbox {
 pub fn replace(path: &Utf8Path, args: &[OsString]) -> io::Error {
     use std::os::unix::process::CommandExt as _;
     std::process::Command::new(path).args(args).exec()
+}
+
+/// The same for a program that is looked for on `path`, which is also the `PATH` that it gets.
+pub fn replace_on_path(program: &OsStr, args: &[OsString], path: &OsStr) -> io::Error {
+    use std::os::unix::process::CommandExt as _;
+    let mut command = std::process::Command::new(program);
+    command.args(args).env("PATH", path).exec()
 }

@@ -5,7 +5,7 @@ mod scratch;
 mod server;
 mod sources;
 
-pub use scratch::Scratch;
+pub use scratch::{Scratch, built};
 pub use server::{Fault, Server};
 pub use sources::{Sources, sources};
 

@@ -183,6 +183,17 @@ impl Scratch {
     }
 }
 
+/// A closure of Python alone that is built already, for tests that only look; nobody changes it.
+pub fn built() -> Option<&'static Scratch> {
+    static BUILT: std::sync::OnceLock<Option<Scratch>> = std::sync::OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        let scratch = Scratch::new().local(super::sources()?);
+        scratch.run(["build", "python", "--locked"]).ok();
+        Some(scratch)
+    });
+    built.as_ref()
+}
+
 fn copy(from: &Utf8Path, to: &Utf8Path) {
     let status = Command::new("cp")
         .args(["-r", from.as_str(), to.as_str()])

@@ -1,11 +1,12 @@
 //! The recipe's own checks, run inside the closure: no network, nothing of the host.
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use rayon::prelude::*;
 use recipe_store::TreeId;
 
 use super::proof::last_words;
 use super::{Bench, Made, StepError};
+use crate::build::FailedCheck;
 use crate::recipe::Check;
 use crate::sandbox::{Identity, Spec, Stdin};
 
@@ -18,36 +19,58 @@ pub(super) fn check(
     checks: &[Check],
 ) -> Result<Made, StepError> {
     let host = bench.session().checkout(closure)?;
-    checks.par_iter().try_for_each(|check| {
-        let mut spec = spec(check)
-            .input(&host, PLACE)
-            .usual_places()
-            .env("HOME", "/tmp")
-            .env("PATH", format!("{PLACE}/bin"))
-            .env("TMPDIR", "/tmp");
-        spec.cwd = "/tmp".into();
-        spec.identity = Identity::User;
-        let outcome = bench.shop.sandbox.run(&spec, Stdin::Empty)?;
-        if outcome.success() {
-            return Ok(());
-        }
-        Err(StepError::Guard {
-            what: format!(
-                "the check `{}` failed:\n{}",
-                words(check),
-                last_words(&outcome)
-            ),
-            help: "the check stands in the recipe's `check` node; it ran in the finished closure \
-                   without network and without any file of the host"
-                .into(),
-        })
-    })?;
+    let ran: Vec<Result<(), FailedCheck>> = checks
+        .par_iter()
+        .map(|check| one(bench, &host, check))
+        .collect::<Result<_, StepError>>()?;
+    let failed: Vec<FailedCheck> = ran.into_iter().filter_map(Result::err).collect();
+    if !failed.is_empty() {
+        let passed = checks.len() - failed.len();
+        return Err(StepError::Checks { failed, passed });
+    }
     let report = format!("{} checks passed\n", checks.len());
     let output = bench.session().put_blob(report.as_bytes(), false)?.into();
     Ok(Made {
         output,
         isolation: "namespaces",
     })
+}
+
+/// Runs one check; the outer failure is ours, the inner one its own.
+fn one(
+    bench: &Bench<'_>,
+    host: &Utf8Path,
+    check: &Check,
+) -> Result<Result<(), FailedCheck>, StepError> {
+    let mut spec = spec(check)
+        .input(host, PLACE)
+        .usual_places()
+        .env("HOME", "/tmp")
+        .env("PATH", format!("{PLACE}/bin"))
+        .env("TMPDIR", "/tmp");
+    spec.cwd = "/tmp".into();
+    spec.identity = Identity::User;
+    // The place inside means nothing to a person: the same file can be looked at in the store.
+    let known = |text: &str| text.replace(PLACE, host.as_str());
+    let failed = |said: String| FailedCheck {
+        check: words(check),
+        said: known(&said),
+    };
+    match bench.shop.sandbox.run(&spec, Stdin::Empty) {
+        Ok(outcome) => {
+            let printed = [outcome.stdout.as_slice(), &outcome.stderr].concat();
+            let printed = known(&String::from_utf8_lossy(&printed));
+            let took = outcome.duration.as_millis();
+            bench.keep(format!("check {} ({took} ms)\n{printed}", words(check)).as_bytes());
+            Ok(if outcome.success() {
+                Ok(())
+            } else {
+                Err(failed(last_words(&outcome)))
+            })
+        }
+        Err(error) if error.is_programs() => Ok(Err(failed(error.to_string()))),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn spec(check: &Check) -> Spec {

@@ -21,7 +21,7 @@ use recipe_store::{BlobId, Entry, ObjectId, Session, TreeId};
 
 pub use fetch::PythonIndexes;
 
-use super::{Ear, Event, StepError, Workshop};
+use super::{Ear as _, Event, Scribe, StepError, Workshop};
 use crate::elf;
 use crate::plan::{Resolved, Step};
 use crate::platform::Platform;
@@ -31,8 +31,8 @@ use crate::python::Target;
 pub struct Bench<'a> {
     /// Store, network, sandbox.
     pub shop: &'a Workshop<'a>,
-    /// Who hears how it goes.
-    pub ear: &'a dyn Ear,
+    /// Who hears how it goes, and keeps it.
+    pub scribe: &'a Scribe<'a>,
 }
 
 impl Bench<'_> {
@@ -41,7 +41,12 @@ impl Bench<'_> {
     }
 
     fn note(&self, text: &str) {
-        self.ear.hear(Event::Note(text));
+        self.scribe.hear(Event::Note(text));
+    }
+
+    /// What a program printed: nobody has to see it now, and `recipe log` has it.
+    fn keep(&self, text: &[u8]) {
+        self.scribe.keep(&String::from_utf8_lossy(text));
     }
 }
 
@@ -209,6 +214,14 @@ pub fn run(step: &Resolved, bench: &Bench<'_>) -> Result<Made, StepError> {
         output,
         isolation: "in-process",
     })
+}
+
+/// What a scan step has found: the ELF files of a tree, by path.
+pub fn read_scan(
+    session: &Session,
+    id: &ObjectId,
+) -> Result<std::collections::BTreeMap<String, elf::Facts>, StepError> {
+    scan::read(session, id)
 }
 
 fn target(python: &str, glibc: (u16, u16), platform: Platform) -> Result<Target, StepError> {

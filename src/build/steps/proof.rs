@@ -30,6 +30,18 @@ pub(super) fn prove(bench: &Bench<'_>, closure: &TreeId) -> Result<Made, StepErr
     );
     contents?;
     let level = level?;
+    bench.keep(
+        format!(
+            "{} files looked at; every program run from two random places, {}\n",
+            files.len(),
+            if level == Level::None {
+                "on the host as it is"
+            } else {
+                "each in a root that held nothing else"
+            }
+        )
+        .as_bytes(),
+    );
     let report = format!("proved {closure:?} in two places\n");
     let output = session.put_blob(report.as_bytes(), false)?.into();
     Ok(Made {
@@ -208,6 +220,8 @@ pub(super) fn last_words(outcome: &Outcome) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let tail = lines[lines.len().saturating_sub(20)..].join("\n");
     format!("{tail}\n({})", ended(outcome.status))
+        .trim_start()
+        .to_owned()
 }
 
 fn ended(status: Status) -> String {

@@ -1,0 +1,39 @@
+use crate::support::Scratch;
+
+#[test]
+fn a_mirror_that_does_not_answer_is_named_with_what_to_do() {
+    let scratch = Scratch::new().set("RECIPE_DEBIAN_MIRROR", "http://127.0.0.1:1/debian");
+    let ran = scratch.run(["doctor"]).fails_with(1);
+    assert!(ran.out.contains("http://127.0.0.1:1/debian"), "{}", ran.out);
+    assert!(ran.out.contains("mend: check the network"), "{}", ran.out);
+    assert!(ran.err.contains("stand"), "{}", ran.err);
+}
+
+#[test]
+fn a_password_in_a_mirror_is_not_shown() {
+    let mirror = "http://me:hunter2@127.0.0.1:1/debian";
+    let scratch = Scratch::new().set("RECIPE_DEBIAN_MIRROR", mirror);
+    let ran = scratch.run(["doctor"]).fails_with(1);
+    assert!(!ran.out.contains("hunter2") && !ran.err.contains("hunter2"));
+}
+
+#[test]
+fn nothing_is_left_in_the_store_by_looking_at_it() {
+    let scratch = Scratch::new();
+    // Whatever this machine can do, the store is sound afterwards.
+    scratch.run(["doctor", "--offline"]);
+    scratch.store_verifies();
+}
+
+#[test]
+fn a_store_that_cannot_be_used_is_told_with_the_way_out() {
+    let scratch = Scratch::new();
+    let file = scratch.write("a-file", "x");
+    let ran = scratch.run(["doctor", "--offline", "--store", file.as_str()]);
+    let ran = ran.fails_with(1);
+    assert!(
+        ran.out.contains("a-file") && ran.out.contains("--store DIR"),
+        "{}",
+        ran.out
+    );
+}
