@@ -15,6 +15,7 @@ mod commands {
     mod export;
     mod lock;
     mod log;
+    mod manual;
     mod plan;
     mod run;
     mod shell;
@@ -31,6 +32,7 @@ mod promises {
     mod relocatable;
     mod reproducible;
     mod shared_store;
+    mod terminal;
 }
 
 /// What single rooms promise, asked of real programs.

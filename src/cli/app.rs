@@ -10,6 +10,7 @@ use recipe_store::{Session, Store};
 use super::config::{Config, here};
 use super::exit::Failed;
 use super::found::Found;
+use super::interrupt::Unfinished;
 use super::render::{self, Progress};
 use crate::lock::Lock;
 use crate::net::{Machine, Net, Watch};
@@ -175,6 +176,7 @@ pub(super) fn now() -> u64 {
 /// Writes a lock beside its recipe: aside first, then renamed, so that it is old or new, whole.
 pub(super) fn write_lock(path: &Utf8Path, lock: &Lock) -> Result<(), Failed> {
     let aside = path.with_extension(format!("kdl.{}", std::process::id()));
+    let _unfinished = Unfinished::new(&aside);
     let written = fs::write(&aside, crate::lock::file::write(lock))
         .and_then(|()| fs::File::open(&aside)?.sync_all())
         .and_then(|()| fs::rename(&aside, path));

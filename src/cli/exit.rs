@@ -1,4 +1,4 @@
-//! How a command ends: one exit code for each kind of failure, as `--help` lists them.
+//! How a command ends: one exit code for each kind of failure, as `--help` and the book list them.
 
 use miette::{Diagnostic, Report};
 use recipe_store::StoreError;
@@ -18,6 +18,50 @@ pub(super) const RECIPE: u8 = 3;
 pub(super) const UNREACHABLE: u8 = 4;
 pub(super) const INTEGRITY: u8 = 5;
 pub(super) const STORE: u8 = 6;
+
+/// Every code: as `--help` tells it, and as the book does.
+pub(super) const CODES: [(u8, &str, &str); 9] = [
+    (DONE, "done", "done"),
+    (
+        STEP,
+        "a step or check failed",
+        "a step or a check failed, or `doctor` found something that stands in the way",
+    ),
+    (
+        USAGE,
+        "usage",
+        "the command line, the environment or the configuration is wrong",
+    ),
+    (
+        RECIPE,
+        "recipe or lock",
+        "the recipe or its lock is wrong, or the lock is out of date and `--locked` was given",
+    ),
+    (
+        UNREACHABLE,
+        "unreachable or offline",
+        "something is unreachable, or `--offline` was given",
+    ),
+    (
+        INTEGRITY,
+        "wrong bytes or signature",
+        "wrong bytes: a hash or a signature does not agree",
+    ),
+    (STORE, "store or disk", "the store or the disk"),
+    (
+        INTERRUPTED,
+        "interrupted",
+        "interrupted by Ctrl-C (SIGINT); nothing is lost",
+    ),
+    (
+        TERMINATED,
+        "terminated",
+        "ended by SIGTERM; nothing is lost",
+    ),
+];
+
+pub(super) const INTERRUPTED: u8 = 130;
+pub(super) const TERMINATED: u8 = 143;
 
 /// Why a command failed.
 #[derive(Debug)]

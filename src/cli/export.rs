@@ -14,6 +14,7 @@ use super::build::{Made, Options, make};
 use super::config::here;
 use super::exit::Failed;
 use super::found::Forms;
+use super::interrupt::Unfinished;
 use super::render::bytes;
 use crate::package::{self, Format};
 
@@ -158,6 +159,7 @@ fn write(
     path: &Utf8Path,
 ) -> Result<package::Written, Failed> {
     let aside = Utf8PathBuf::from(format!("{path}.{}", std::process::id()));
+    let _unfinished = Unfinished::new(&aside);
     let result = write_aside(made, options, &aside).and_then(|written| {
         fs::rename(&aside, path).map_err(|error| unwritable(path, &error))?;
         Ok(written)

@@ -15,8 +15,10 @@ mod exit;
 mod export;
 mod found;
 mod gc;
+mod interrupt;
 mod lock;
 mod log;
+mod manual;
 mod memo;
 mod plan;
 mod record;
@@ -39,7 +41,7 @@ use config::Config;
 /// Builds relocatable closures: an interpreter, its packages and their libraries in one folder
 /// that runs from any directory on any Linux.
 #[derive(Debug, Parser)]
-#[command(name = "recipe", version, max_term_width = 100, after_help = AFTER_HELP)]
+#[command(name = "recipe", version, max_term_width = 100, after_help = after_help())]
 struct Cli {
     #[command(flatten)]
     global: GlobalArgs,
@@ -47,16 +49,21 @@ struct Cli {
     command: Command,
 }
 
-const AFTER_HELP: &str = "\
+const EXAMPLES: &str = "\
 Examples:
   recipe build scylla-python            make result/scylla-python
   recipe run scylla-python -- python3   start a program of it
   recipe export scylla-python           write scylla-python-VERSION-x86_64-linux.tar.zst
   recipe verify /opt/scylla-python      check any copy of a closure
+  recipe doctor                         what this machine cannot do, and what mends it";
 
-Exit codes:
-  0 done   1 a step or check failed   2 usage   3 recipe or lock   4 unreachable or offline
-  5 wrong bytes or signature   6 store or disk   130, 143 interrupted";
+fn after_help() -> String {
+    let codes = exit::CODES.iter();
+    let lines: String = codes
+        .map(|(code, short, _)| format!("\n  {code:<4} {short}"))
+        .collect();
+    format!("{EXAMPLES}\n\nExit codes:{lines}")
+}
 
 /// What every command takes.
 #[derive(Debug, Clone, Default, Args)]
@@ -120,12 +127,18 @@ enum Command {
     /// Look after the store
     #[command(subcommand)]
     Store(store::Command),
+    /// Print what makes a shell complete this program's commands and flags
+    Completions(manual::Completions),
+    /// Write the manual pages, one for each command
+    Man(manual::Man),
 }
 
 /// Runs the command that argv names and says how it ended.
 pub fn main() -> ExitCode {
     // A helper process of the sandbox: it never comes back from here.
     crate::sandbox::helper_main_if_asked();
+    // What is left of a run that was interrupted: nor does it.
+    interrupt::clean_if_asked();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -148,6 +161,7 @@ pub fn main() -> ExitCode {
         Ok(config) => config,
         Err(error) => return render::fail(&exit::Failed::Usage(error.into())),
     };
+    interrupt::watch(&config.store);
     let app = App::new(config, quiet);
     let result = match cli.command {
         Command::Build(args) => build::run(&args, &app),
@@ -163,6 +177,8 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&args, &app),
         Command::Gc(args) => gc::run(&args, &app),
         Command::Store(command) => store::run(&command, &app),
+        Command::Completions(args) => manual::completions(&args, &app),
+        Command::Man(args) => manual::man(&args, &app),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -76,10 +76,13 @@ const EVERY: Duration = Duration::from_secs(2);
 
 impl Progress {
     pub(super) fn new(quiet: bool) -> Progress {
-        let terminal = std::io::stderr().is_terminal() && !quiet;
-        let bar = terminal.then(|| {
+        let bar = (draws() && !quiet).then(|| {
             let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-            let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {wide_msg}");
+            let style = ProgressStyle::with_template(if columns() < 50 {
+                "{pos}/{len} {wide_msg}"
+            } else {
+                "{bar:24} {pos}/{len} {wide_msg}"
+            });
             if let Ok(style) = style {
                 bar.set_style(style);
             }
@@ -145,6 +148,16 @@ impl Progress {
     }
 }
 
+/// Whether standard error is a terminal that can draw.
+fn draws() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// How wide the terminal is.
+fn columns() -> u16 {
+    rustix::termios::tcgetwinsize(std::io::stderr()).map_or(80, |size| size.ws_col)
+}
+
 fn eprint_line(text: &str) {
     // Progress is for whoever listens; a closed standard error stops nothing.
     let _ = writeln!(std::io::stderr(), "{}", printable(text));
@@ -190,6 +203,9 @@ impl Watch for Progress {
 
 /// A bar that counts bytes, where a terminal is.
 pub(super) fn transfer_bar() -> ProgressBar {
+    if !draws() {
+        return ProgressBar::hidden();
+    }
     let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
     if let Ok(style) = ProgressStyle::with_template("{bar:24} {bytes}/{total_bytes}") {
         bar.set_style(style);
