@@ -19,6 +19,7 @@
 //! `recipe` alone. The program has no controlling terminal.
 
 mod drive;
+mod emulator;
 mod error;
 mod inside;
 mod running;
@@ -32,6 +33,7 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+pub use emulator::Emulator;
 pub use error::SandboxError;
 pub use inside::helper_main_if_asked;
 pub use running::Running;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 
 use super::SandboxError;
+use super::emulator::Emulator;
 
 /// One program to run, and all that it may see.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +40,9 @@ pub struct Spec {
     pub cwd: Utf8PathBuf,
     /// Whether the program shares the host's network. Without, it has not even a loopback.
     pub network: bool,
+    /// What starts programs of another processor. Needs [`Identity::Root`], to whom the kernel's list
+    /// of formats belongs.
+    pub emulator: Option<Emulator>,
     /// Who the program thinks it is.
     pub identity: Identity,
     /// How far it can go.
@@ -141,6 +145,7 @@ impl Spec {
             env: Vec::new(),
             cwd: "/".into(),
             network: false,
+            emulator: None,
             identity: Identity::User,
             limits: Limits::default(),
         }
@@ -186,14 +191,23 @@ impl Spec {
         self
     }
 
+    /// Lets `emulator` start programs of its processor.
+    pub fn emulated(mut self, emulator: Option<&Emulator>) -> Spec {
+        if let Some(emulator) = emulator {
+            self.emulator = Some(emulator.clone());
+            self.identity = Identity::Root;
+        }
+        self
+    }
+
     /// Refuses what could not be carried out as it is written.
     pub(super) fn check(&self) -> Result<(), SandboxError> {
         self.check_paths()?;
         self.check_words()?;
-        let declares = !self.binds.is_empty() || !self.files.is_empty();
+        let declares = !self.binds.is_empty() || !self.files.is_empty() || self.emulator.is_some();
         if self.root == Root::Host && (declares || self.tmp || self.proc || self.dev) {
             return Err(refused(
-                "binds, files, tmp, proc and dev cannot be had in the host's root",
+                "binds, files, an emulator, tmp, proc and dev cannot be had in the host's root",
             ));
         }
         Ok(())

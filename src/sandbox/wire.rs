@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::Duration;
 
+use super::emulator::Emulator;
 use super::spec::{Bind, Identity, Limits, Root, Spec};
 
 /// One message of the inner side: one packet on the socket.
@@ -120,6 +121,7 @@ impl Spec {
             env,
             cwd,
             network,
+            emulator,
             identity,
             limits,
         } = self;
@@ -154,6 +156,10 @@ impl Spec {
         to.bytes(cwd.as_str().as_bytes())
             .flag(*network)
             .flag(*identity == Identity::Root);
+        to.list(emulator.as_slice(), |to, Emulator { program, machine }| {
+            to.bytes(program.as_str().as_bytes())
+                .number((*machine).into());
+        });
         let Limits {
             memory,
             processes,
@@ -207,6 +213,14 @@ impl Spec {
             } else {
                 Identity::User
             },
+            emulator: from
+                .list(|from| {
+                    Some(Emulator {
+                        program: from.text()?.into(),
+                        machine: from.number()?.try_into().ok()?,
+                    })
+                })?
+                .pop(),
             limits: Limits {
                 memory: from.limit()?,
                 processes: from.limit()?,
@@ -326,6 +340,10 @@ mod tests {
                 name, args, env,
                 cwd: cwd.into(),
                 network,
+                emulator: is_root.then(|| Emulator {
+                    program: "/a b/qemu".into(),
+                    machine: 183,
+                }),
                 identity: if is_root { Identity::Root } else { Identity::User },
                 limits: Limits {
                     memory, processes, open_files, file_size, tmp: space, output,

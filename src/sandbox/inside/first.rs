@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{DumpableBehavior, Pid, WaitOptions, WaitStatus, kill_process, wait};
 
-use super::{Control, Orders, kernel, program, root};
+use super::{Control, Orders, emulator, kernel, program, root};
 use crate::sandbox::spec::Spec;
 use crate::sandbox::wire::{Failure, Message, Stage};
 
@@ -25,16 +25,34 @@ pub(super) fn in_namespaces(orders: Orders) -> i32 {
         stdio,
         control,
     } = orders;
-    let done = die_with_helper()
-        .and_then(|()| name_the_host())
-        .and_then(|()| root::make(&spec))
-        .and_then(|()| hide())
-        .and_then(|()| start(&spec, stdio, &control));
+    let emulator = die_with_helper().and_then(|()| register(&spec));
+    let done = match &emulator {
+        Ok(_) => name_the_host()
+            .and_then(|()| root::make(&spec))
+            .and_then(|()| hide())
+            .and_then(|()| start(&spec, stdio, &control)),
+        Err(failure) => Err(failure.clone()),
+    };
     match done {
         Ok(program) => watch(&control, program),
         Err(failure) => control.tell(&Message::Failed(failure)),
     }
     0
+}
+
+/// While the host is in sight; the emulator is started as long as the descriptor is open.
+fn register(spec: &Spec) -> Result<Option<OwnedFd>, Failure> {
+    let Some(emulator) = &spec.emulator else {
+        return Ok(None);
+    };
+    let failed = |e| {
+        Failure::new(
+            Stage::System,
+            format!("registering {}", emulator.program),
+            e,
+        )
+    };
+    emulator::register(emulator).map(Some).map_err(failed)
 }
 
 /// The same work in the host's namespaces. Descendants are hunted down as well as can be.

@@ -4,6 +4,7 @@
 //! Everything here runs in processes with one thread, so forking is harmless. What goes wrong is
 //! said over the socket, never on a terminal.
 
+mod emulator;
 mod first;
 mod kernel;
 mod program;
