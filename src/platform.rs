@@ -56,6 +56,12 @@ impl Platform {
         }
     }
 
+    /// The platform that Debian has this name for.
+    pub fn of_debian(name: &str) -> Option<Platform> {
+        let mut all = Platform::ALL.into_iter();
+        all.find(|platform| platform.debian() == name)
+    }
+
     /// The folder of its libraries in Debian, and the prefix of its compilers: `x86_64-linux-gnu`.
     pub fn triplet(self) -> &'static str {
         match self {

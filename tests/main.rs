@@ -28,6 +28,7 @@ mod commands {
 mod promises {
     mod early_cut_off;
     mod follow;
+    mod foreign;
     mod interrupted;
     mod relocatable;
     mod reproducible;
@@ -38,6 +39,7 @@ mod promises {
 /// What single rooms promise, asked of real programs.
 mod rooms {
     mod byte_code;
+    mod emulator;
     mod sandbox;
     mod wheels;
 }

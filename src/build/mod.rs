@@ -25,7 +25,7 @@ pub use event::{Deaf, Ear, End, Ended, Event, Scribe};
 
 use crate::net::Net;
 use crate::plan::{Node, Plan, Resolved, Step};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Emulator, Sandbox};
 use schedule::Schedule;
 
 /// Downloads that run at once: they wait for the network, not for a core.
@@ -42,6 +42,8 @@ pub struct Workshop<'a> {
     pub net: &'a Net,
     /// What starts programs.
     pub sandbox: &'a Sandbox,
+    /// What runs programs of another processor.
+    pub emulator: Option<&'a Emulator>,
     /// How many steps run at once.
     pub jobs: usize,
     /// Whether a failure lets everything that does not depend on it go on.

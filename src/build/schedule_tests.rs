@@ -35,7 +35,11 @@ fn plan() -> Plan {
         suites: Vec::new(),
         files: vec![file("small", 1), file("large", 1000), file("middle", 10)],
     };
-    Plan::of(&recipe, &lock)
+    let host = crate::plan::Host {
+        platform: Some(lock.platform),
+        emulates: None,
+    };
+    Plan::of(&recipe, &lock, host)
 }
 
 fn drain(schedule: &mut Schedule<'_>) -> Vec<NodeIndex> {

@@ -88,6 +88,9 @@ impl App {
         locked: bool,
     ) -> Result<Lock, Failed> {
         let why = match self.read_lock(found)? {
+            Some(lock) if lock.platform != recipe.platform => {
+                format!("its lock is for {}", lock.platform)
+            }
             Some(lock) => {
                 let differences = crate::lock::out_of_date(&lock, recipe);
                 if differences.is_empty() {
@@ -148,8 +151,9 @@ impl App {
         let context = crate::lock::Context::new(&net, session, &sandbox, now());
         let options = crate::lock::Options {
             upgrade,
+            allow_expired: false,
             platform: recipe.platform,
-            ..Default::default()
+            builder: super::running::own_platform(),
         };
         let lock = crate::lock::lock(recipe, previous, &context, &options);
         progress.finish();

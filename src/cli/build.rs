@@ -143,6 +143,7 @@ pub(super) fn make(
     let store = app.store()?;
     let key = memo::key(&found.text, &found.lock_text, &found.form());
     if let Some(memo) = Memo::find(&store, &key, &found.path)?
+        && memo.means == app.running(memo.platform).word()
         && is_there(&store, &memo)?
     {
         return Ok(Made::known(store, memo, begun));
@@ -158,6 +159,7 @@ pub(super) fn make(
         version: recipe.version.clone(),
         variant: recipe.variant.clone().unwrap_or_default(),
         platform: recipe.platform,
+        means: app.running(recipe.platform).word().to_owned(),
         closure: built.closure,
         date,
         formats: recipe
@@ -172,7 +174,7 @@ pub(super) fn make(
             .map(|file| (file.path.clone(), Digest::of(&file.bytes)))
             .chain([lock_used(&found)?])
             .collect(),
-        about: about(&closure),
+        about: about(&closure) + &app.running(recipe.platform).told(recipe.checks.len()),
     };
     keep_durations(&store, &recipe.title(), &built.durations)?;
     // The lock as it lies there now: it may have been written anew.
@@ -361,7 +363,8 @@ fn build_once(
     app: &App,
     options: &Options,
 ) -> Result<Built, Failed> {
-    let plan = Plan::of(recipe, lock);
+    let running = app.running(lock.platform);
+    let plan = Plan::of(recipe, lock, running.host);
     let progress = app.progress();
     let (net, sandbox) = (app.net(progress.clone())?, app.sandbox()?);
     let durations = durations(session, &recipe.title())?;
@@ -369,6 +372,7 @@ fn build_once(
         session,
         net: &net,
         sandbox: &sandbox,
+        emulator: running.emulator(),
         jobs: app.config.jobs,
         keep_going: options.keep_going || recipe.lock == LockPolicy::Follow,
         durations: &durations,
@@ -412,7 +416,11 @@ fn gone(failure: &Failed, lock: &Lock) -> Vec<Locked> {
     let gone: Vec<Locked> = failures
         .iter()
         .filter(|failure| failure.error.net().is_some_and(NetError::is_gone))
-        .filter_map(|failure| lock.files.iter().find(|file| file.name == failure.subject))
+        .filter_map(|failure| {
+            lock.files
+                .iter()
+                .find(|file| file.subject() == failure.subject)
+        })
         .cloned()
         .collect();
     if gone.len() == failures.len() {

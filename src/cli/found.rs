@@ -8,14 +8,24 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::app::{App, unreadable};
 use super::exit::Failed;
+use crate::platform::Platform;
 use crate::recipe::{Recipe, Wanted};
 
 /// What chooses the form of a recipe, besides its name.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct Forms {
+    /// Processor of the machines that the closure is for: x86_64 or aarch64 [default: the variant's,
+    /// else x86_64]
+    #[arg(long, value_name = "ARCH", value_parser = platform)]
+    arch: Option<Platform>,
     /// Give a parameter of the recipe another value than its default
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     set: Vec<(String, String)>,
+}
+
+fn platform(name: &str) -> Result<Platform, String> {
+    let known = Platform::ALL.map(Platform::processor).join(" or ");
+    Platform::of_processor(name).ok_or_else(|| format!("wanted {known}"))
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {
@@ -52,8 +62,14 @@ impl App {
                 );
             }
         };
+        let wanted = Wanted {
+            variant: variant.map(str::to_owned),
+            arch: forms.arch,
+            set: forms.set.iter().cloned().collect(),
+            search: self.search(),
+        };
         let own = lock_path(&path, None);
-        let lock_path = match variant.map(|variant| lock_path(&path, Some(variant))) {
+        let lock_path = match wanted.typed().map(|form| lock_path(&path, Some(&form))) {
             Some(lock) if lock.exists() => lock,
             _ => own,
         };
@@ -62,11 +78,7 @@ impl App {
             path,
             lock_path,
             text,
-            wanted: Wanted {
-                variant: variant.map(str::to_owned),
-                set: forms.set.iter().cloned().collect(),
-                search: self.search(),
-            },
+            wanted,
         })
     }
 
@@ -82,6 +94,7 @@ impl App {
         for variant in Recipe::variants(&path)? {
             let wanted = Wanted {
                 variant: Some(variant.clone()),
+                arch: forms.arch,
                 set: forms.set.iter().cloned().collect(),
                 search: self.search(),
             };
@@ -124,8 +137,10 @@ impl Found {
 
     /// The flags that choose this form again, after the recipe's title.
     pub(super) fn flags(&self) -> String {
+        let arch = self.wanted.arch.iter();
+        let arch = arch.map(|arch| format!(" --arch {}", arch.processor()));
         let set = self.wanted.set.iter();
-        set.map(|(name, value)| format!(" --set {name}={value}"))
+        arch.chain(set.map(|(name, value)| format!(" --set {name}={value}")))
             .collect()
     }
 

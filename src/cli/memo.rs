@@ -19,6 +19,8 @@ pub(super) struct Memo {
     pub(super) variant: String,
     /// What the closure runs on.
     pub(super) platform: Platform,
+    /// What ran it here, in a word: an emulator that came since runs what was left out.
+    pub(super) means: String,
     /// The closure.
     pub(super) closure: TreeId,
     /// SOURCE_DATE_EPOCH, seconds since 1970.
@@ -32,7 +34,7 @@ pub(super) struct Memo {
 }
 
 /// Raised when what a build does with the same files changes.
-const VERSION: &str = "recipe-memo 3";
+const VERSION: &str = "recipe-memo 4";
 
 /// The name of the record for these bytes, as this program would build them in this form.
 pub(super) fn key(recipe: &[u8], lock: &[u8], form: &str) -> Digest {
@@ -99,6 +101,7 @@ impl Memo {
             version,
             variant,
             platform,
+            means,
             closure,
             date,
             formats,
@@ -106,7 +109,7 @@ impl Memo {
             about,
         } = self;
         let mut text = format!(
-            "{VERSION}\nname {name}\nversion {version}\nvariant {variant}\nplatform {platform}\nclosure {}\ndate {date}\nformats {}\n",
+            "{VERSION}\nname {name}\nversion {version}\nvariant {variant}\nplatform {platform}\nmeans {means}\nclosure {}\ndate {date}\nformats {}\n",
             ObjectId::Tree(*closure),
             formats.join(" ")
         );
@@ -128,6 +131,7 @@ impl Memo {
         let (name, version) = (field("name")?.to_owned(), field("version")?.to_owned());
         let variant = field("variant")?.to_owned();
         let platform = field("platform")?.parse().ok()?;
+        let means = field("means")?.to_owned();
         let ObjectId::Tree(closure) = field("closure")?.parse().ok()? else {
             return None;
         };
@@ -147,6 +151,7 @@ impl Memo {
             version,
             variant,
             platform,
+            means,
             closure,
             date,
             formats,

@@ -24,6 +24,7 @@ mod plan;
 mod record;
 mod render;
 mod run;
+mod running;
 mod shell;
 mod standing;
 mod store;

@@ -51,7 +51,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     let store = app.store()?;
     let session = store.session()?;
     let lock = app.lock_for(&recipe, &found, &session, true)?;
-    let plan = Plan::of(&recipe, &lock);
+    let plan = Plan::of(&recipe, &lock, app.running(lock.platform).host);
     let scene = Scene {
         found: &found,
         session: &session,
@@ -61,7 +61,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
         standing: Standing::of(&plan, &session)?,
     };
     if let [word] = args.what.as_slice() {
-        if let Some(file) = lock.files.iter().find(|file| file.name == *word) {
+        if let Some(file) = lock.files.iter().find(|file| file.subject() == *word) {
             let answer = contents::package(&scene, file)?;
             return app.answer(args.form, "why package", &answer, || answer.text());
         }

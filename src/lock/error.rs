@@ -95,6 +95,24 @@ pub enum LockError {
         help("write `interpreter \"python\" \"3.13\" from=\"debian\" suite=\"trixie\"`")
     )]
     NoRelease,
+    /// The machine that builds would compile with another patch level than the closure has.
+    #[error(
+        "the closure's Python is {wanted}, and the one for {platform}, which would make its byte code, is {found}"
+    )]
+    #[diagnostic(
+        code(lock::other_python),
+        help(
+            "the archive has both architectures at one version most of the time: lock again later, or with `--upgrade`"
+        )
+    )]
+    OtherPython {
+        /// The closure's version.
+        wanted: String,
+        /// That of the machine that builds.
+        found: String,
+        /// Its platform.
+        platform: crate::platform::Platform,
+    },
     /// The suite has no such Python.
     #[error(transparent)]
     #[diagnostic(transparent)]

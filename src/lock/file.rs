@@ -512,16 +512,23 @@ fn wrong(file: &Locked, platform: Platform) -> Option<(bool, String)> {
             "this is no name and version of a Debian package".into(),
         ));
     }
-    let fits = file.architecture == platform.debian() || file.architecture == "all";
-    (file.kind == FileKind::Deb && !fits).then(|| {
-        (
-            false,
-            format!(
-                "its architecture is \"{}\", and this lock is for {platform}",
-                file.architecture.escape_debug()
-            ),
-        )
-    })
+    let architecture = file.architecture.escape_debug();
+    match file.kind {
+        FileKind::Deb if ![platform.debian(), "all"].contains(&&*file.architecture) => {
+            let why =
+                format!("its architecture is \"{architecture}\", and this lock is for {platform}");
+            Some((false, why))
+        }
+        FileKind::Builder
+            if Platform::of_debian(&file.architecture).is_none_or(|other| other == platform) =>
+        {
+            let why = format!(
+                "its architecture is \"{architecture}\": what builds for {platform} elsewhere is of another"
+            );
+            Some((false, why))
+        }
+        _ => None,
+    }
 }
 
 fn span(node: &KdlNode) -> Range<usize> {

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::builder::{Builder, Question};
 use super::candidates::{Candidates, Unpacked};
 use super::error::{LockError, MissingLibrary};
 use super::make::settle;
@@ -60,12 +61,27 @@ pub fn follow(
         sources: BTreeSet::new(),
         added: BTreeMap::new(),
     };
-    for file in gone {
+    // Those of the machine that builds follow afterwards, all together.
+    for file in gone.iter().filter(|file| file.kind != FileKind::Builder) {
         moving.move_source(file)?;
     }
     moving.settle_dependencies()?;
     moving.settle_libraries(context)?;
-    let files = moving.files(context)?;
+    let mut files = moving.files(context)?;
+    if let Some(platform) = lock.builder() {
+        let stays = |file: &&Locked| {
+            file.kind == FileKind::Builder && !moving.moves(file) && !gone.contains(file)
+        };
+        let kept: Vec<&Locked> = lock.files.iter().filter(stays).collect();
+        let question = Question {
+            suite: &interpreter.value.suite,
+            known: &lock.suites,
+            allow_expired: false,
+            python: lock.python.as_deref().unwrap_or_default(),
+        };
+        let builder = Builder::resolve(context, recipe, platform, &kept, &files, question)?;
+        files.extend(builder.files);
+    }
     let moved = differences(lock, &files);
     let new = Lock {
         serial: lock.serial + 1,
@@ -321,6 +337,7 @@ impl Moving<'_> {
         for file in &self.lock.files {
             files.push(match file.kind {
                 FileKind::Wheel => file.clone(),
+                FileKind::Builder => continue,
                 _ if !self.moves(file) => file.clone(),
                 FileKind::Deb => {
                     let offer = self.suites.universe.newest(&file.name);

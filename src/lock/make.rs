@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::builder::{Builder, Question};
 use super::error::{LockError, NoWheel};
 use super::file::order;
 use super::options::Options;
@@ -48,9 +49,24 @@ pub fn lock(
         .collect();
     let python = &interpreter.value.version;
     let mut system = System::resolve(context, &suites, recipe, &prefer)?;
-    let wheels = super::pip::wheels(recipe, previous, context, options, &system, python)?;
+    let builder = if options.builder == options.platform {
+        None
+    } else {
+        let question = Question {
+            suite: &interpreter.value.suite,
+            known,
+            allow_expired: options.allow_expired,
+            python,
+        };
+        let (platform, chosen) = (options.builder, system.files());
+        let builder = Builder::resolve(context, recipe, platform, &kept, &chosen, question)?;
+        Some(builder)
+    };
+    let root = builder.as_ref().map(|builder| builder.root);
+    let wheels = super::pip::wheels(recipe, previous, context, options, &system, root)?;
     system.add_wheels(context, &wheels.unpacked)?;
     let mut files = system.files();
+    files.extend(builder.into_iter().flat_map(|builder| builder.files));
     files.extend(wheels.files);
     check_pth(recipe, &files)?;
     files.extend(patches(

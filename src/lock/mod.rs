@@ -4,6 +4,7 @@
 //! A lock names no host: archives have names (`debian`, `debian-security`, `python`), and
 //! [`crate::net`] turns those into mirrors. `file.rs` writes and reads the lock file.
 
+mod builder;
 mod candidates;
 mod contents;
 mod error;
@@ -32,6 +33,7 @@ use crate::net::Net;
 use crate::platform::Platform;
 use crate::sandbox::Sandbox;
 
+pub(crate) use self::builder::compiles;
 pub use self::error::{FileError, LockError, Refusal};
 pub use self::follow::{Moved, follow, newest};
 pub use self::make::{lock, out_of_date};
@@ -158,6 +160,28 @@ pub struct Locked {
     pub reason: String,
 }
 
+impl Lock {
+    /// The platform of the machines that can build this without being of the closure's own.
+    pub fn builder(&self) -> Option<Platform> {
+        let mut builders = self
+            .files
+            .iter()
+            .filter(|file| file.kind == FileKind::Builder);
+        Platform::of_debian(&builders.next()?.architecture)
+    }
+}
+
+impl Locked {
+    /// What people call it: its name, with the architecture where the machine that builds runs it
+    /// (`libc6:amd64`), as one lock may have both.
+    pub fn subject(&self) -> String {
+        match self.kind {
+            FileKind::Builder => format!("{}:{}", self.name, self.architecture),
+            _ => self.name.clone(),
+        }
+    }
+}
+
 /// The kinds of file in a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FileKind {
@@ -167,11 +191,19 @@ pub enum FileKind {
     DebianPatches,
     /// A Python wheel.
     Wheel,
+    /// A Debian binary package of the machine that builds, where the closure is for another: its
+    /// Python makes the byte code. Nothing of it enters the closure.
+    Builder,
 }
 
 impl FileKind {
     /// All of them, in the order of a lock file.
-    pub const ALL: [FileKind; 3] = [FileKind::Deb, FileKind::DebianPatches, FileKind::Wheel];
+    pub const ALL: [FileKind; 4] = [
+        FileKind::Deb,
+        FileKind::DebianPatches,
+        FileKind::Wheel,
+        FileKind::Builder,
+    ];
 }
 
 impl fmt::Display for FileKind {
@@ -180,6 +212,7 @@ impl fmt::Display for FileKind {
             FileKind::Deb => "deb",
             FileKind::DebianPatches => "debian-patches",
             FileKind::Wheel => "wheel",
+            FileKind::Builder => "builder",
         })
     }
 }

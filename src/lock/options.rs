@@ -24,6 +24,8 @@ pub struct Options {
     pub allow_expired: bool,
     /// What the closure is for.
     pub platform: Platform,
+    /// What the machine is that builds it: its Python makes the byte code and helps uv.
+    pub builder: Platform,
 }
 
 impl Upgrade {

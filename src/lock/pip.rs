@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use recipe_store::{BlobId, Entry, StoreError, walk};
+use recipe_store::{BlobId, Entry, StoreError, TreeId, walk};
 use reqwest::Url;
 
 use super::candidates::{Unpacked, look_into, side_by_side};
@@ -29,14 +29,15 @@ pub(super) struct Wheels {
     pub(super) unpacked: BTreeMap<String, Unpacked>,
 }
 
-/// Resolves what the recipe asks of pip, and looks into every wheel.
+/// Resolves what the recipe asks of pip, and looks into every wheel. `builder` is a Python for this
+/// machine, where the closure's is for another.
 pub(super) fn wheels(
     recipe: &Recipe,
     previous: Option<&Lock>,
     context: &Context<'_>,
     options: &Options,
     system: &System<'_>,
-    python: &str,
+    builder: Option<TreeId>,
 ) -> Result<Wheels, LockError> {
     let nothing = Wheels {
         files: Vec::new(),
@@ -55,9 +56,11 @@ pub(super) fn wheels(
         .collect();
     let told = |error: WheelsError| LockError::Wheels(error.shown(&asked));
     let requirements = requirements(recipe).map_err(told)?;
+    let python = recipe.interpreter.as_ref();
+    let python = python.map_or("", |interpreter| &*interpreter.value.version);
     let target = target(system, python, options.platform).map_err(told)?;
     let indexes = indexes(context, system)?;
-    let root = system.root(context)?;
+    let root = builder.map_or_else(|| system.root(context), Ok)?;
     let root = context.session.checkout_private(&root)?;
     let names: Vec<ProjectName> = match &options.upgrade {
         Upgrade::These(names) => names.iter().filter_map(|name| name.parse().ok()).collect(),

@@ -7,6 +7,7 @@
 
 use recipe_store::{Digest, ObjectId, StepKey};
 
+use super::host::Means;
 use super::step::{Keep, Resolved, Step};
 use crate::platform::Platform;
 use crate::recipe::{Check, Trim};
@@ -192,16 +193,22 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
             ear.fact("version", version);
             ear.fact("date", &date.to_string());
         }
-        Step::Proof { closure } => {
+        Step::Proof { closure, means } => {
             ear.kind("proof");
             // Where namespaces are forbidden it runs in place; its trace says so.
             ear.object("closure", closure);
             ear.fact("isolation", "none");
+            tell_means(*means, ear);
         }
-        Step::Check { closure, checks } => {
+        Step::Check {
+            closure,
+            means,
+            checks,
+        } => {
             ear.kind("check");
             ear.object("closure", closure);
             ear.fact("isolation", "namespaces");
+            tell_means(*means, ear);
             checks.iter().for_each(|check| tell_check(check, ear));
         }
     }
@@ -211,6 +218,15 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
 fn tell_platform(platform: Platform, ear: &mut impl Listener) {
     if platform != Platform::X86_64 {
         ear.fact("platform", platform.name());
+    }
+}
+
+/// What a run proved by an emulator says is another fact than what one without says.
+fn tell_means(means: Means, ear: &mut impl Listener) {
+    match means {
+        Means::Native => {}
+        Means::Emulated => ear.fact("means", "emulated"),
+        Means::Structure => ear.fact("means", "structure"),
     }
 }
 

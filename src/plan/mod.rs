@@ -2,8 +2,9 @@
 //!
 //! An edge points from a step to what waits for it. Steps that say the same are one node, which is
 //! how two recipes share work. Planning is pure: no file, no network, no clock; the same recipe and
-//! lock give the same plan on every machine. Nothing runs here: see [`crate::build`].
+//! lock give the same plan on every machine of one kind ([`Host`]). Nothing runs here: see [`crate::build`].
 
+mod host;
 mod key;
 mod step;
 pub mod why;
@@ -12,6 +13,7 @@ use std::collections::HashMap;
 
 use petgraph::graph::{DiGraph, NodeIndex};
 
+pub use host::{Host, Means};
 pub use key::{Listener, VERSIONS, tell};
 pub use step::{Keep, Layer, Resolved, Source, Step};
 
@@ -41,13 +43,17 @@ pub struct Plan {
 
 impl Plan {
     /// Plans the closure that `recipe` asks for, from the facts of its lock.
-    pub fn of(recipe: &Recipe, lock: &Lock) -> Plan {
+    ///
+    /// For a closure of another platform than the host's, the host's own packages in the lock make
+    /// the byte code, and checks are part of the plan only where an emulator runs them.
+    pub fn of(recipe: &Recipe, lock: &Lock, host: Host) -> Plan {
         let mut drawing = Drawing {
             graph: DiGraph::new(),
             known: HashMap::new(),
+            host,
         };
         let closure = drawing.closure(recipe, lock);
-        let guards = drawing.guards(recipe, closure);
+        let guards = drawing.guards(recipe, closure, host.means(lock.platform));
         Plan {
             graph: drawing.graph,
             known: drawing.known,
@@ -85,6 +91,7 @@ impl Plan {
 struct Drawing {
     graph: DiGraph<Node, ()>,
     known: HashMap<Planned, NodeIndex>,
+    host: Host,
 }
 
 /// What planning knows of one locked file once its own steps are drawn.
@@ -123,7 +130,7 @@ impl Drawing {
             size: file.size,
             sha256: file.sha256.clone(),
         };
-        self.add(&file.name, Step::Fetch(source))
+        self.add(&file.subject(), Step::Fetch(source))
     }
 
     fn closure(&mut self, recipe: &Recipe, lock: &Lock) -> NodeIndex {
@@ -141,12 +148,12 @@ impl Drawing {
             .filter_map(|file| match file.kind {
                 FileKind::Deb => Some(self.deb(recipe, lock, file, patches)),
                 FileKind::Wheel => Some(self.wheel(recipe, lock, file)),
-                FileKind::DebianPatches => None,
+                FileKind::DebianPatches | FileKind::Builder => None,
             })
             .collect();
         let mut layers: Vec<Layer<NodeIndex>> = drawn.iter().map(Drawn::layer).collect();
         if recipe.closure.byte_code {
-            layers.extend(self.byte_code(lock, &drawn));
+            layers.extend(self.byte_code(recipe, lock, &drawn, patches));
         }
         let mut trim: Vec<_> = recipe.closure.trim.iter().map(|rule| rule.value).collect();
         trim.sort_unstable();
@@ -267,18 +274,25 @@ impl Drawing {
     }
 
     /// One byte code layer for each tree with Python files.
-    fn byte_code(&mut self, lock: &Lock, drawn: &[Drawn]) -> Vec<Layer<NodeIndex>> {
+    fn byte_code(
+        &mut self,
+        recipe: &Recipe,
+        lock: &Lock,
+        drawn: &[Drawn],
+        patches: Option<NodeIndex>,
+    ) -> Vec<Layer<NodeIndex>> {
         let Some(python) = lock.python.clone() else {
             return Vec::new();
         };
-        let needed = |name: &str| {
-            is_interpreter_name(&python, name) || ["libc6", "zlib1g", "libexpat1"].contains(&name)
+        let needed =
+            |name: &str| is_interpreter_name(&python, name) || crate::lock::compiles(&python, name);
+        let foreign = self.host.platform != Some(lock.platform);
+        let layers = if foreign && self.host.platform == lock.builder() {
+            self.builder(recipe, lock, patches)
+        } else {
+            let own = drawn.iter().filter(|tree| needed(&tree.name));
+            own.map(|tree| tree.tree).collect()
         };
-        let layers = drawn
-            .iter()
-            .filter(|tree| needed(&tree.name))
-            .map(|tree| tree.tree)
-            .collect();
         let interpreter = self.add(
             "python",
             Step::Interpreter {
@@ -305,15 +319,35 @@ impl Drawing {
             .collect()
     }
 
-    fn guards(&mut self, recipe: &Recipe, closure: NodeIndex) -> Vec<NodeIndex> {
-        let mut guards = vec![self.add(&recipe.name, Step::Proof { closure })];
+    /// The packages of the host that make byte code, relocated as the closure's are: for a wheel of
+    /// Python alone the byte code is then the same step for every platform.
+    fn builder(
+        &mut self,
+        recipe: &Recipe,
+        lock: &Lock,
+        patches: Option<NodeIndex>,
+    ) -> Vec<NodeIndex> {
+        let files = lock.files.iter();
+        let builders = files.filter(|file| file.kind == FileKind::Builder);
+        builders
+            .map(|file| self.deb(recipe, lock, file, patches).tree)
+            .collect()
+    }
+
+    fn guards(&mut self, recipe: &Recipe, closure: NodeIndex, means: Means) -> Vec<NodeIndex> {
+        let mut guards = vec![self.add(&recipe.name, Step::Proof { closure, means })];
         let checks: Vec<_> = recipe
             .checks
             .iter()
             .map(|check| check.value.clone())
             .collect();
-        if !checks.is_empty() {
-            guards.push(self.add(&recipe.name, Step::Check { closure, checks }));
+        if !checks.is_empty() && means != Means::Structure {
+            let check = Step::Check {
+                closure,
+                means,
+                checks,
+            };
+            guards.push(self.add(&recipe.name, check));
         }
         guards
     }

@@ -2,6 +2,7 @@
 
 use recipe_store::ObjectId;
 
+use super::host::Means;
 use crate::lock::FileKind;
 use crate::platform::Platform;
 use crate::recipe::{Check, EntryPoint, Trim};
@@ -100,11 +101,15 @@ pub enum Step<I> {
     Proof {
         /// A finished closure.
         closure: I,
+        /// How its programs are run.
+        means: Means,
     },
     /// Runs the recipe's own checks inside the closure.
     Check {
         /// A finished closure.
         closure: I,
+        /// How its programs are run.
+        means: Means,
         /// What must succeed.
         checks: Vec<Check>,
     },
@@ -250,11 +255,17 @@ impl<I> Step<I> {
                 version: version.clone(),
                 date: *date,
             },
-            Step::Proof { closure } => Step::Proof {
+            Step::Proof { closure, means } => Step::Proof {
                 closure: to(closure)?,
+                means: *means,
             },
-            Step::Check { closure, checks } => Step::Check {
+            Step::Check {
+                closure,
+                means,
+                checks,
+            } => Step::Check {
                 closure: to(closure)?,
+                means: *means,
                 checks: checks.clone(),
             },
         })

@@ -4,6 +4,7 @@ use camino::Utf8Path;
 use recipe_store::{Digest, ObjectId, TreeId};
 
 use super::*;
+use crate::platform::Platform;
 
 const RECIPE: &str = r#"
 recipe "small" version="1" {
@@ -37,7 +38,7 @@ fn lock() -> Lock {
         serial: 1,
         recipe: Digest::of(b""),
         asked: Vec::new(),
-        platform: crate::platform::Platform::X86_64,
+        platform: Platform::X86_64,
         date: 0,
         python: Some("3.13".into()),
         suites: Vec::new(),
@@ -57,10 +58,15 @@ fn steps(plan: &Plan) -> Vec<Planned> {
         .collect()
 }
 
+const HOST: Host = Host {
+    platform: Some(Platform::X86_64),
+    emulates: None,
+};
+
 #[test]
 fn a_plan_does_not_depend_on_where_the_recipe_lies() {
-    let here = Plan::of(&recipe_at("/here"), &lock());
-    let there = Plan::of(&recipe_at("/another/home"), &lock());
+    let here = Plan::of(&recipe_at("/here"), &lock(), HOST);
+    let there = Plan::of(&recipe_at("/another/home"), &lock(), HOST);
     assert_eq!(steps(&here), steps(&there));
 }
 
@@ -68,15 +74,15 @@ fn a_plan_does_not_depend_on_where_the_recipe_lies() {
 fn steps_that_say_the_same_are_one_node() {
     let mut twice = lock();
     twice.files.push(file(FileKind::Wheel, "six"));
-    let once = Plan::of(&recipe_at("/"), &lock());
-    let plan = Plan::of(&recipe_at("/"), &twice);
+    let once = Plan::of(&recipe_at("/"), &lock(), HOST);
+    let plan = Plan::of(&recipe_at("/"), &twice, HOST);
     assert_eq!(once.len(), plan.len());
     assert_eq!(plan.len(), plan.graph().node_count());
 }
 
 #[test]
 fn every_edge_goes_from_a_lower_to_a_higher_number() {
-    let plan = Plan::of(&recipe_at("/"), &lock());
+    let plan = Plan::of(&recipe_at("/"), &lock(), HOST);
     for edge in plan.graph().edge_indices() {
         let (from, to) = plan.graph().edge_endpoints(edge).expect("an edge has ends");
         assert!(from < to);
@@ -119,7 +125,7 @@ fn samples() -> Vec<Resolved> {
             exclude: vec![],
         },
         Step::UnpackWheel {
-            platform: crate::platform::Platform::X86_64,
+            platform: Platform::X86_64,
             wheel: tree("a"),
             file_name: "w.whl".into(),
             python: "3.13".into(),
@@ -156,8 +162,12 @@ fn samples() -> Vec<Resolved> {
             version: "1".into(),
             date: 1,
         },
-        Step::Proof { closure: tree("a") },
+        Step::Proof {
+            closure: tree("a"),
+            means: Means::Native,
+        },
         Step::Check {
+            means: Means::Native,
             closure: tree("a"),
             checks: vec![],
         },
@@ -202,4 +212,91 @@ fn a_value_with_a_line_end_cannot_look_like_two_facts() {
     };
     let text = String::from_utf8(one.preimage()).expect("text");
     assert_eq!(text.lines().count(), 4);
+}
+
+/// A lock for aarch64, made on x86_64.
+fn foreign_lock() -> Lock {
+    let mut lock = lock();
+    lock.platform = Platform::Aarch64;
+    for file in &mut lock.files {
+        file.architecture = "arm64".into();
+    }
+    for name in ["libc6", "python3.13-minimal"] {
+        lock.files.push(Locked {
+            sha256: Digest::of(format!("{name} for amd64").as_bytes()).to_string(),
+            ..file(FileKind::Builder, name)
+        });
+    }
+    lock
+}
+
+fn layers(plan: &Plan, of: &str) -> Vec<String> {
+    let found = plan
+        .graph()
+        .node_weights()
+        .find_map(|node| match &node.step {
+            Step::Interpreter { layers, .. } if of == "interpreter" => Some(layers.clone()),
+            Step::Compose { layers, .. } if of == "closure" => {
+                Some(layers.iter().map(|layer| layer.tree).collect())
+            }
+            _ => None,
+        });
+    let origin = |mut node: NodeIndex| loop {
+        match &plan.graph()[node].step {
+            Step::Fetch(source) => return format!("{} {}", source.kind, source.name),
+            step => node = step.inputs()[0],
+        }
+    };
+    found
+        .expect("the step is there")
+        .into_iter()
+        .map(origin)
+        .collect()
+}
+
+#[test]
+fn byte_code_for_another_platform_is_made_by_the_hosts_python_which_stays_outside() {
+    let plan = Plan::of(&recipe_at("/"), &foreign_lock(), HOST);
+    let builders = ["builder libc6", "builder python3.13-minimal"];
+    assert_eq!(layers(&plan, "interpreter"), builders);
+    let closure = layers(&plan, "closure");
+    assert!(
+        closure.iter().all(|layer| !layer.starts_with("builder")),
+        "{closure:?}"
+    );
+    // On a machine of the closure's own platform its own Python does it.
+    let native = Host {
+        platform: Some(Platform::Aarch64),
+        emulates: None,
+    };
+    let plan = Plan::of(&recipe_at("/"), &foreign_lock(), native);
+    assert_eq!(
+        layers(&plan, "interpreter"),
+        ["deb libc6", "deb python3.13-minimal"]
+    );
+}
+
+#[test]
+fn checks_are_planned_only_where_something_runs_them_and_say_what_ran_them() {
+    let guards = |host: Host| -> Vec<(&'static str, Means)> {
+        let plan = Plan::of(&recipe_at("/"), &foreign_lock(), host);
+        let steps = plan.guards().iter().map(|node| &plan.graph()[*node].step);
+        let told = steps.map(|step| match step {
+            Step::Proof { means, .. } | Step::Check { means, .. } => (step.kind(), *means),
+            _ => panic!("{step:?} guards nothing"),
+        });
+        told.collect()
+    };
+    assert_eq!(guards(HOST), [("proof", Means::Structure)]);
+    let emulated = Host {
+        emulates: Some(Platform::Aarch64),
+        ..HOST
+    };
+    let both = [("proof", Means::Emulated), ("check", Means::Emulated)];
+    assert_eq!(guards(emulated), both);
+    let keys = [Means::Native, Means::Emulated, Means::Structure].map(|means| {
+        let closure = tree("a");
+        Resolved::Proof { closure, means }.key()
+    });
+    assert!(keys[0] != keys[1] && keys[1] != keys[2] && keys[0] != keys[2]);
 }

@@ -96,6 +96,21 @@ pub enum RecipeError {
         known: String,
     },
 
+    /// The variant is for one processor, and another was asked for.
+    #[error("the variant `{variant}` is for {has}, and `--arch` says {wants}")]
+    #[diagnostic(
+        code(recipe::processor),
+        help("leave `--arch` out, or name a variant that says nothing of processors")
+    )]
+    OtherProcessor {
+        /// The variant.
+        variant: String,
+        /// Its processor.
+        has: &'static str,
+        /// What was asked for.
+        wants: &'static str,
+    },
+
     /// A parameter that was set to what it cannot be.
     #[error("`{name}` is set to what is no value of a parameter")]
     #[diagnostic(

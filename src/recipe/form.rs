@@ -31,6 +31,13 @@ pub(super) fn row(
     recipe: &str,
     wanted: &Wanted,
 ) -> Result<Option<Variant>, RecipeError> {
+    if let Some(both) = wanted.whole()
+        && let Some(found) = rows
+            .iter()
+            .find(|row| row.name == both || row.whole == both)
+    {
+        return Ok(Some(found.clone()));
+    }
     let Some(name) = &wanted.variant else {
         return Ok(None);
     };
@@ -70,19 +77,35 @@ pub(super) fn choose(
     }
     let settings = set(&mut parameters, wanted)?;
     parameters.all_set(notes);
-    let arch = row.arch.as_ref();
-    let platform = arch.and_then(|arch| Platform::of_processor(&arch.value));
-    let platform = platform.unwrap_or_default();
+    let (platform, name) = platform(&row, wanted)?;
     differs |= platform != Platform::default();
     differs |= interpreter(recipe, &row, &mut parameters, notes);
     parameters.give("arch", platform.processor());
     parameters.fill(std::slice::from_mut(recipe), notes);
-    let label = [differs.then_some(row.name), settings];
+    let label = [differs.then_some(name), settings];
     let label: Vec<String> = label.into_iter().flatten().collect();
     Ok(Form {
         platform,
         label: (!label.is_empty()).then(|| label.join(",")),
     })
+}
+
+/// What the variant and the command line say of the processor, and the name of both.
+fn platform(row: &Variant, wanted: &Wanted) -> Result<(Platform, String), RecipeError> {
+    let of_row = row.arch.as_ref();
+    let of_row = of_row.and_then(|arch| Platform::of_processor(&arch.value));
+    let name = || row.name.clone();
+    match (of_row, wanted.arch) {
+        (Some(has), Some(wants)) if has != wants => Err(RecipeError::OtherProcessor {
+            variant: name(),
+            has: has.processor(),
+            wants: wants.processor(),
+        }),
+        (None, Some(wants)) if wants != Platform::default() => {
+            Ok((wants, super::with_processor(&row.name, wants)))
+        }
+        (has, wants) => Ok((has.or(wants).unwrap_or_default(), name())),
+    }
 }
 
 /// Sets what the command line sets; tells what of it changes anything.

@@ -74,10 +74,38 @@ impl<T> Spanned<T> {
 pub struct Wanted {
     /// The variant, by its name; the recipe as it is written without one.
     pub variant: Option<String>,
+    /// The processor, where it is to be another than the recipe or its variant says.
+    pub arch: Option<Platform>,
     /// Parameters that are not to have their defaults.
     pub set: BTreeMap<String, String>,
     /// More folders in which the recipes that it builds on are looked for.
     pub search: Vec<Utf8PathBuf>,
+}
+
+impl Wanted {
+    /// The variant with the processor: `3.11-aarch64`. Nothing where no processor is wanted.
+    fn whole(&self) -> Option<String> {
+        let variant = self.variant.as_deref().unwrap_or_default();
+        self.arch.map(|arch| with_processor(variant, arch))
+    }
+
+    /// The variant as it is called when nothing is known of the recipe yet: x86_64 goes unsaid.
+    pub fn typed(&self) -> Option<String> {
+        match self.arch {
+            Some(arch) if arch != Platform::default() => self.whole(),
+            _ => self.variant.clone(),
+        }
+    }
+}
+
+/// `3.11-aarch64` of `3.11`, `aarch64` of nothing.
+fn with_processor(variant: &str, platform: Platform) -> String {
+    let processor = platform.processor();
+    match variant {
+        "" => processor.to_owned(),
+        variant if variant.ends_with(&format!("-{processor}")) => variant.to_owned(),
+        variant => format!("{variant}-{processor}"),
+    }
 }
 
 /// What somebody wants.

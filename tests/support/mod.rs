@@ -7,7 +7,7 @@ mod sources;
 
 pub use scratch::{Scratch, built};
 pub use server::{Fault, Server};
-pub use sources::{Sources, sources};
+pub use sources::{Sources, sources, sources_of};
 
 /// Says why a test did not run, in the form that `.ci/run` counts.
 pub fn skip(why: &str) {

@@ -30,7 +30,7 @@ impl Sources {
 /// The sources; none where they cannot be had, which is said.
 pub fn sources() -> Option<&'static Sources> {
     static SOURCES: OnceLock<Option<Sources>> = OnceLock::new();
-    let sources = SOURCES.get_or_init(|| match bring() {
+    let sources = SOURCES.get_or_init(|| match bring("recipes/app/scylla-python.lock.kdl") {
         Ok(folder) => Some(Sources {
             server: Server::of(&folder),
             folder,
@@ -46,6 +46,21 @@ pub fn sources() -> Option<&'static Sources> {
     sources.as_ref()
 }
 
+/// Those of another lock of this checkout, which names no wheels.
+pub fn sources_of(lock: &str) -> Option<Sources> {
+    match bring(lock) {
+        Ok(folder) => Some(Sources {
+            server: Server::of(&folder),
+            folder,
+        }),
+        Err(why) => {
+            eprintln!("the sources of {lock} cannot be had: {why}");
+            skip("the sources of this test cannot be had here");
+            None
+        }
+    }
+}
+
 /// One file that the lock names.
 struct Wanted {
     archive: String,
@@ -55,9 +70,9 @@ struct Wanted {
     sha256: String,
 }
 
-fn bring() -> Result<Utf8PathBuf, String> {
+fn bring(lock: &str) -> Result<Utf8PathBuf, String> {
     let folder = checkout().join("target/test-sources");
-    let lock = checkout().join("recipes/app/scylla-python.lock.kdl");
+    let lock = checkout().join(lock);
     let text = fs::read_to_string(&lock).map_err(|error| format!("{lock}: {error}"))?;
     let lock = recipe::lock::file::read(lock.as_str(), &text).map_err(|error| error.to_string())?;
     fs::create_dir_all(folder.join("wheels")).map_err(|error| error.to_string())?;

@@ -6,6 +6,14 @@
 #[path = "../../../src/python/mod.rs"]
 mod python;
 
+#[allow(dead_code, unreachable_pub, unused_imports)]
+#[path = "../../../src/elf/mod.rs"]
+mod elf;
+
+#[allow(dead_code, unreachable_pub, unused_imports)]
+#[path = "../../../src/platform.rs"]
+mod platform;
+
 use libfuzzer_sys::fuzz_target;
 use python::index::{find, parse_page};
 

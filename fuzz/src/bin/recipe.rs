@@ -5,6 +5,14 @@
 #[path = "../../../src/recipe/mod.rs"]
 mod recipe;
 
+#[allow(dead_code, unreachable_pub, unused_imports)]
+#[path = "../../../src/elf/mod.rs"]
+mod elf;
+
+#[allow(dead_code, unreachable_pub, unused_imports)]
+#[path = "../../../src/platform.rs"]
+mod platform;
+
 use camino::Utf8Path;
 use libfuzzer_sys::fuzz_target;
 use recipe::Recipe;

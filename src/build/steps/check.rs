@@ -7,6 +7,7 @@ use recipe_store::TreeId;
 use super::proof::last_words;
 use super::{Bench, Made, StepError};
 use crate::build::FailedCheck;
+use crate::plan::Means;
 use crate::recipe::Check;
 use crate::sandbox::{Identity, Spec, Stdin};
 
@@ -16,12 +17,13 @@ const PLACE: &str = "/in/closure";
 pub(super) fn check(
     bench: &Bench<'_>,
     closure: &TreeId,
+    means: Means,
     checks: &[Check],
 ) -> Result<Made, StepError> {
     let host = bench.session().checkout(closure)?;
     let ran: Vec<Result<(), FailedCheck>> = checks
         .par_iter()
-        .map(|check| one(bench, &host, check))
+        .map(|check| one(bench, &host, means, check))
         .collect::<Result<_, StepError>>()?;
     let failed: Vec<FailedCheck> = ran.into_iter().filter_map(Result::err).collect();
     if !failed.is_empty() {
@@ -32,7 +34,10 @@ pub(super) fn check(
     let output = bench.session().put_blob(report.as_bytes(), false)?.into();
     Ok(Made {
         output,
-        isolation: "namespaces",
+        isolation: match means {
+            Means::Emulated => "emulated",
+            Means::Native | Means::Structure => "namespaces",
+        },
     })
 }
 
@@ -40,6 +45,7 @@ pub(super) fn check(
 fn one(
     bench: &Bench<'_>,
     host: &Utf8Path,
+    means: Means,
     check: &Check,
 ) -> Result<Result<(), FailedCheck>, StepError> {
     let mut spec = spec(check)
@@ -50,6 +56,7 @@ fn one(
         .env("TMPDIR", "/tmp");
     spec.cwd = "/tmp".into();
     spec.identity = Identity::User;
+    let spec = spec.emulated(bench.emulator(means));
     // The place inside means nothing to a person: the same file can be looked at in the store.
     let known = |text: &str| text.replace(PLACE, host.as_str());
     let failed = |said: String| FailedCheck {

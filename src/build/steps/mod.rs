@@ -23,9 +23,10 @@ pub use fetch::PythonIndexes;
 
 use super::{Ear as _, Event, Scribe, StepError, Workshop};
 use crate::elf;
-use crate::plan::{Resolved, Step};
+use crate::plan::{Means, Resolved, Step};
 use crate::platform::Platform;
 use crate::python::Target;
+use crate::sandbox::Emulator;
 
 /// What one step has to work with.
 pub struct Bench<'a> {
@@ -36,6 +37,11 @@ pub struct Bench<'a> {
 }
 
 impl Bench<'_> {
+    /// What starts the programs of a closure, where the machine itself cannot.
+    fn emulator(&self, means: Means) -> Option<&Emulator> {
+        self.shop.emulator.filter(|_| means == Means::Emulated)
+    }
+
     fn session(&self) -> &Session {
         self.shop.session
     }
@@ -54,7 +60,8 @@ impl Bench<'_> {
 pub struct Made {
     /// The output.
     pub output: ObjectId,
-    /// The isolation that was reached: `in-process`, `namespaces`, `none`.
+    /// The isolation that was reached: `in-process`, `namespaces`, `emulated` (namespaces, by an
+    /// emulator), `structure` (nothing was run), `none`.
     pub isolation: &'static str,
 }
 
@@ -205,10 +212,14 @@ pub fn run(step: &Resolved, bench: &Bench<'_>) -> Result<Made, StepError> {
                 &about,
             )?)
         }
-        Step::Proof { closure } => return proof::prove(bench, &tree(closure, "a closure")?),
-        Step::Check { closure, checks } => {
-            return check::check(bench, &tree(closure, "a closure")?, checks);
+        Step::Proof { closure, means } => {
+            return proof::prove(bench, &tree(closure, "a closure")?, *means);
         }
+        Step::Check {
+            closure,
+            means,
+            checks,
+        } => return check::check(bench, &tree(closure, "a closure")?, *means, checks),
     };
     Ok(Made {
         output,

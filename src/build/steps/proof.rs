@@ -6,6 +6,9 @@
 //! some kernels cut a script's interpreter. Each program lists the libraries that its loader maps
 //! for it, and the closure's Python imports every extension module. Besides, no file may hold the
 //! path of the store, and no link may be absolute.
+//!
+//! A closure for another processor is looked at besides, file by file ([`structure`]), and run
+//! where an emulator is there.
 
 use std::hash::{BuildHasher as _, Hasher as _};
 
@@ -15,41 +18,56 @@ use recipe_store::{BlobId, Entry, Session, TreeId};
 
 use super::{Bench, Made, StepError, leaves};
 use crate::elf;
+use crate::plan::Means;
 use crate::sandbox::{Level, Outcome, Root, Spec, Status, Stdin};
+
+mod structure;
 
 const PROBE: &str = include_str!("proof.py");
 
 /// Proves `closure`; the blob is a report of what was run.
-pub(super) fn prove(bench: &Bench<'_>, closure: &TreeId) -> Result<Made, StepError> {
+pub(super) fn prove(bench: &Bench<'_>, closure: &TreeId, means: Means) -> Result<Made, StepError> {
     let session = bench.session();
     let files = leaves(session, closure)?;
     check_links(&files)?;
+    if means != Means::Native {
+        structure::check(session, &files)?;
+    }
     let (level, contents) = rayon::join(
-        || prove_moving(bench, closure, &files),
+        || match means {
+            Means::Structure => Ok(Level::None),
+            Means::Native | Means::Emulated => prove_moving(bench, closure, &files, means),
+        },
         || check_contents(session, &files),
     );
     contents?;
     let level = level?;
     bench.keep(
         format!(
-            "{} files looked at; every program run from two random places, {}\n",
+            "{} files looked at; {}\n",
             files.len(),
-            if level == Level::None {
-                "on the host as it is"
-            } else {
-                "each in a root that held nothing else"
+            match (means, level) {
+                (Means::Structure, _) => "nothing was run: it is for another processor",
+                (_, Level::None) =>
+                    "every program run from two random places, on the host as it is",
+                (_, Level::Namespaces) =>
+                    "every program run from two random places, each in a root that held nothing else",
             }
         )
         .as_bytes(),
     );
-    let report = format!("proved {closure:?} in two places\n");
+    let report = match means {
+        Means::Structure => format!("proved {closure:?} by its structure, nothing was run\n"),
+        Means::Native | Means::Emulated => format!("proved {closure:?} in two places\n"),
+    };
     let output = session.put_blob(report.as_bytes(), false)?.into();
     Ok(Made {
         output,
-        isolation: if level == Level::None {
-            "none"
-        } else {
-            "namespaces"
+        isolation: match (means, level) {
+            (Means::Structure, _) => "structure",
+            (_, Level::None) => "none",
+            (Means::Emulated, Level::Namespaces) => "emulated",
+            (Means::Native, Level::Namespaces) => "namespaces",
         },
     })
 }
@@ -59,6 +77,7 @@ fn prove_moving(
     bench: &Bench<'_>,
     closure: &TreeId,
     files: &[(String, Entry)],
+    means: Means,
 ) -> Result<Level, StepError> {
     let session = bench.session();
     let mut tree = session.checkout_movable(closure)?;
@@ -73,6 +92,7 @@ fn prove_moving(
             path: path.into(),
             host: tree.path().to_owned(),
             proc,
+            means,
         };
         level = level.min(prove_at(bench, files, &programs, &place)?);
     }
@@ -84,6 +104,7 @@ struct Place {
     path: Utf8PathBuf,
     host: Utf8PathBuf,
     proc: bool,
+    means: Means,
 }
 
 /// Nothing depends on its value; that nobody knows it beforehand is the point.
@@ -124,12 +145,13 @@ fn run(
 ) -> Result<(Outcome, Utf8PathBuf), StepError> {
     let mut inside = spec(&place.path).input(&place.host, &place.path);
     (inside.proc, inside.dev, inside.tmp) = (place.proc, place.proc, place.proc);
+    inside = inside.emulated(bench.emulator(place.means));
     match bench.shop.sandbox.run(&inside, Stdin::Empty) {
         Ok(outcome) => {
             *level = (*level).min(outcome.level);
             Ok((outcome, place.path.clone()))
         }
-        Err(error) if error.is_no_namespaces() => {
+        Err(error) if error.is_no_namespaces() && place.means == Means::Native => {
             bench.note(&format!(
                 "the proof runs in place, not in an empty root: {error}"
             ));

@@ -87,6 +87,16 @@ fn f052_what_a_lock_cannot_say_is_refused_with_its_line() {
             "architecture=\"amd64\"",
             "architecture=\"amd64\" architecture=\"amd64\"",
         ),
+        (
+            "unknown platform",
+            "platform \"x86_64-linux\"",
+            "platform \"x86_64-plan9\"",
+        ),
+        (
+            "builder of the same platform",
+            "deb \"libc6\"",
+            "builder \"libc6\"",
+        ),
         ("unknown kind", "deb \"libc6\"", "debris \"libc6\""),
         ("path out of the archive", "pool/main/g", "pool/../g"),
         ("size missing", " size=7", ""),
@@ -144,7 +154,7 @@ prop_compose! {
     fn any_file()(kind in prop::sample::select(FileKind::ALL.to_vec()), name in "[a-z0-9][a-z0-9+.-]{1,12}",
         version in "[0-9][0-9a-z.+~]{0,8}", reason in any::<String>(), source in "[a-z0-9+.-]{0,8}", path in "[a-zA-Z0-9%+~ ]{1,9}(/[a-z]{1,4}){0,3}",
         size in any::<u64>(), hash in "[0-9a-f]{64}") -> Locked {
-        let architecture = if kind == FileKind::Deb { "all".into() } else { String::new() };
+        let architecture = match kind { FileKind::Deb => "all", FileKind::Builder => "arm64", _ => "" }.into();
         let archive = if kind == FileKind::Wheel { "python".into() } else { "debian".into() };
         Locked { kind, name, version, architecture, source, archive, path, size, sha256: hash, reason }
     }
@@ -166,4 +176,27 @@ proptest! {
     fn f044_any_text_is_read_or_refused(text in any::<String>()) {
         let _ = read("x", &text);
     }
+}
+
+#[test]
+fn a_lock_for_another_platform_keeps_what_the_machine_that_builds_runs() {
+    let mut foreign = lock();
+    foreign.platform = Platform::Aarch64;
+    for file in foreign
+        .files
+        .iter_mut()
+        .filter(|file| file.kind == FileKind::Deb)
+    {
+        file.architecture = "arm64".into();
+    }
+    let builder = Locked {
+        kind: FileKind::Builder,
+        architecture: "amd64".into(),
+        ..foreign.files[1].clone()
+    };
+    foreign.files.push(builder);
+    let read = read("x.lock.kdl", &write(&foreign)).unwrap();
+    assert_eq!(read, foreign);
+    assert_eq!(read.builder(), Some(Platform::X86_64));
+    assert_eq!(read.files[3].subject(), "libc6:amd64");
 }

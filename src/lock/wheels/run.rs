@@ -14,8 +14,9 @@ use reqwest::Url;
 
 use super::{Context, Tool, WheelsError, choose, fetch};
 use crate::net::Settings;
+use crate::platform::Platform;
 use crate::python::pylock::{self, Package};
-use crate::python::{ProjectName, Requirement};
+use crate::python::{ProjectName, Requirement, Target};
 use crate::sandbox::{Outcome, Spec, Status, Stdin};
 
 /// Runs uv twice over one cache; see there.
@@ -103,6 +104,11 @@ fn spec(
     question.extend(["--python", &python, "--only-binary", ":all:", "--no-config"]);
     question.extend(["--no-header", "--annotation-style", "line", "--quiet"]);
     question.extend(["--no-progress", "--color", "never", "--no-python-downloads"]);
+    let platform = context.target.platform();
+    let tag = uv_platform(context.target);
+    if Platform::here() != Some(platform) {
+        question.extend(["--python-platform", &tag]);
+    }
     let root = context.python_root;
     let mut spec = Spec::new(&python)
         .args(question)
@@ -147,6 +153,19 @@ fn spec(
     spec.network = true;
     spec.limits.wall = Some(Duration::from_secs(15 * 60));
     spec
+}
+
+/// The closure's platform by the nearest name that uv knows: it has one for each glibc up to its own
+/// day. Which wheel of a version is taken is decided by the true one, in `choose.rs`.
+fn uv_platform(target: &Target) -> String {
+    const NEWEST: u16 = 40;
+    let (_, minor) = target.glibc();
+    let minor = match minor {
+        ..28 => 17,
+        28..31 => 28,
+        31.. => minor.min(NEWEST),
+    };
+    format!("{}-manylinux_2_{minor}", target.platform().processor())
 }
 
 /// Versions of the lock before, in the files that uv looks into for them: as `pylock.toml` and as

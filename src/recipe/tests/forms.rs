@@ -21,6 +21,7 @@ variant "hello" {
 
 fn wanted(variant: Option<&str>, set: &[(&str, &str)]) -> Wanted {
     Wanted {
+        arch: None,
         variant: variant.map(str::to_owned),
         set: set
             .iter()
@@ -287,4 +288,31 @@ fn endless_matrices_and_strings_end_at_their_limits() {
     let error = form(&text, None, &[("flavour", &"x".repeat(1024))]).expect_err("too long");
     assert!(message(&error).contains("more than 65536"));
     assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn a_processor_can_be_asked_for_with_and_without_variants() {
+    let read = |text: &str, variant: Option<&str>, arch: Platform| {
+        let wanted = Wanted {
+            arch: Some(arch),
+            ..wanted(variant, &[])
+        };
+        let folder = Utf8Path::new("/nonexistent");
+        Recipe::parse_as("hello.kdl", text.into(), folder, &wanted)
+    };
+    let plain = settled();
+    let plain = &plain[..plain.find("variant ").expect("it has variants")];
+    let recipe = read(plain, None, Platform::Aarch64).expect("good");
+    assert_eq!(recipe.platform, Platform::Aarch64);
+    assert_eq!(recipe.variant.as_deref(), Some("aarch64"));
+    let recipe = read(plain, None, Platform::X86_64).expect("good");
+    assert_eq!((recipe.platform, recipe.variant), (Platform::X86_64, None));
+
+    let there = "3.11-full-aarch64";
+    for variant in ["3.11-full", there] {
+        let recipe = read(&settled(), Some(variant), Platform::Aarch64).expect("good");
+        assert_eq!(recipe.variant.as_deref(), Some(there), "{variant}");
+    }
+    let error = read(&settled(), Some(there), Platform::X86_64).expect_err("of another processor");
+    assert!(error.to_string().contains("is for aarch64"), "{error}");
 }

@@ -1,0 +1,120 @@
+//! The machine that builds, where the closure is for another → the few packages of its own that a
+//! build runs, and a Python for uv. Begin at [`Builder::resolve`].
+//!
+//! Byte code does not depend on the processor, only on Python's patch level: it is made by the same
+//! Python as the closure's, for this machine. Nothing of these packages enters the closure.
+
+use std::collections::BTreeMap;
+
+use recipe_store::TreeId;
+
+use super::error::LockError;
+use super::suites::Suites;
+use super::system::System;
+use super::{Context, FileKind, Locked, Suite};
+use crate::platform::Platform;
+use crate::recipe::Recipe;
+
+/// What a build runs of the machine that builds.
+pub(super) struct Builder {
+    /// Its packages, as a lock has them.
+    pub(super) files: Vec<Locked>,
+    /// Its Python in a tree, as a distribution would have it installed.
+    pub(super) root: TreeId,
+}
+
+impl Builder {
+    /// Chooses the packages of `platform`; `system` are those of the closure, and `kept` those locked
+    /// before, whose versions stay where they can.
+    pub(super) fn resolve(
+        context: &Context<'_>,
+        recipe: &Recipe,
+        platform: Platform,
+        kept: &[&Locked],
+        closure: &[Locked],
+        question: Question<'_>,
+    ) -> Result<Builder, LockError> {
+        let suites = Suites::load(
+            context,
+            question.suite,
+            platform,
+            question.known,
+            question.allow_expired,
+        )?;
+        // What the recipe asks of the distribution is for the closure.
+        let mut bare = recipe.clone();
+        bare.system = crate::recipe::System::default();
+        let prefer: BTreeMap<String, String> = kept
+            .iter()
+            .filter(|file| file.kind == FileKind::Builder)
+            .map(|file| (file.name.clone(), file.version.clone()))
+            .collect();
+        let system = System::resolve(context, &suites, &bare, &prefer)?;
+        let mut files = system.files();
+        files.retain(|file| {
+            file.architecture == platform.debian() && compiles(question.python, &file.name)
+        });
+        for file in &mut files {
+            file.kind = FileKind::Builder;
+            file.reason = "byte code".to_owned();
+        }
+        same_python(&files, closure, question.python, platform)?;
+        Ok(Builder {
+            files,
+            root: system.root(context)?,
+        })
+    }
+}
+
+/// Where packages come from, and which Python.
+#[derive(Clone, Copy)]
+pub(super) struct Question<'a> {
+    pub(super) suite: &'a str,
+    pub(super) known: &'a [Suite],
+    pub(super) allow_expired: bool,
+    pub(super) python: &'a str,
+}
+
+/// Whether an interpreter of this version needs this package to compile byte code.
+pub(crate) fn compiles(python: &str, package: &str) -> bool {
+    let own = [
+        format!("python{python}-minimal"),
+        format!("libpython{python}-minimal"),
+        format!("libpython{python}-stdlib"),
+    ];
+    own.iter().any(|name| name == package) || ["libc6", "zlib1g", "libexpat1"].contains(&package)
+}
+
+/// The same patch level on both sides: another one may write other byte code.
+fn same_python(
+    files: &[Locked],
+    closure: &[Locked],
+    python: &str,
+    platform: Platform,
+) -> Result<(), LockError> {
+    let name = format!("libpython{python}-minimal");
+    let upstream = |files: &[Locked], kind: FileKind| {
+        let file = files
+            .iter()
+            .find(|file| file.kind == kind && file.name == name)?;
+        let version = file.version.rsplit_once('-');
+        Some(
+            version
+                .map_or(&*file.version, |(upstream, _)| upstream)
+                .to_owned(),
+        )
+    };
+    let (here, there) = (
+        upstream(files, FileKind::Builder),
+        upstream(closure, FileKind::Deb),
+    );
+    if here == there {
+        return Ok(());
+    }
+    let known = |version: Option<String>| version.unwrap_or_else(|| "none".to_owned());
+    Err(LockError::OtherPython {
+        wanted: known(there),
+        found: known(here),
+        platform,
+    })
+}
