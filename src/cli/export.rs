@@ -26,14 +26,15 @@ pub(super) struct Args {
     name: String,
     #[command(flatten)]
     forms: Forms,
-    /// Format of the archive: tar.zst or tar.gz [default: those that the recipe's `package` names,
+    /// Format of the archive: tar.zst, tar.gz or zip [default: those that the recipe's `package` names,
     /// else tar.zst]
     #[arg(long, value_name = "FORMAT", value_parser = format)]
     format: Option<Format>,
     /// Folder the archive is written to, under its usual name
     #[arg(long, short, value_name = "DIR", default_value = ".")]
     output: Utf8PathBuf,
-    /// How hard to compress: 1 to 20 for tar.zst [default: 9], 1 to 9 for tar.gz [default: 6]
+    /// How hard to compress: 1 to 20 for tar.zst [default: 9], 1 to 9 for tar.gz and zip
+    /// [default: 6]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=20))]
     level: Option<i32>,
     /// The smallest archive, however long it takes: the highest level
@@ -62,7 +63,7 @@ struct OneArchive {
 
 /// A format by its name, for clap.
 fn format(name: &str) -> Result<Format, String> {
-    Format::of_name(name).ok_or_else(|| "wanted tar.zst or tar.gz".into())
+    Format::of_name(name).ok_or_else(|| "wanted tar.zst, tar.gz or zip".into())
 }
 
 pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {

@@ -20,6 +20,8 @@ pub enum Format {
     TarZst,
     /// tar, compressed with gzip: slower and larger, but everything reads it.
     TarGz,
+    /// zip, with deflate: larger still; for places that have no tar.
+    Zip,
 }
 
 impl Format {
@@ -28,12 +30,13 @@ impl Format {
         match self {
             Format::TarZst => "tar.zst",
             Format::TarGz => "tar.gz",
+            Format::Zip => "zip",
         }
     }
 
     /// What a name in a recipe or on the command line means.
     pub fn of_name(name: &str) -> Option<Format> {
-        [Format::TarZst, Format::TarGz]
+        [Format::TarZst, Format::TarGz, Format::Zip]
             .into_iter()
             .find(|format| format.extension() == name)
     }
@@ -42,7 +45,7 @@ impl Format {
     pub fn levels(self) -> RangeInclusive<i32> {
         match self {
             Format::TarZst => 1..=BEST,
-            Format::TarGz => 1..=9,
+            Format::TarGz | Format::Zip => 1..=9,
         }
     }
 
@@ -50,7 +53,7 @@ impl Format {
     pub fn default_level(self) -> i32 {
         match self {
             Format::TarZst => 9,
-            Format::TarGz => 6,
+            Format::TarGz | Format::Zip => 6,
         }
     }
 }
@@ -62,27 +65,24 @@ pub(super) enum Compressor<W: Write> {
 }
 
 impl<W: Write> Compressor<W> {
-    pub(super) fn new(out: W, format: Format, level: i32, threads: u32) -> io::Result<Self> {
-        match format {
-            Format::TarZst => {
-                let mut encoder = zstd::stream::write::Encoder::new(out, level)?;
-                if level == BEST {
-                    // One thread: workers would each need a window and tables of their own.
-                    encoder.long_distance_matching(true)?;
-                    encoder.window_log(WINDOW_LOG)?;
-                } else {
-                    // Never 0: without a worker the bytes are others.
-                    encoder.multithread(threads.max(1))?;
-                }
-                encoder.include_checksum(true)?;
-                Ok(Compressor::Zstd(encoder))
-            }
-            Format::TarGz => {
-                let level = flate2::Compression::new(level.unsigned_abs());
-                // No name, no time: nothing but the content decides.
-                Ok(Compressor::Gzip(GzBuilder::new().write(out, level)))
-            }
+    pub(super) fn zstd(out: W, level: i32, threads: u32) -> io::Result<Self> {
+        let mut encoder = zstd::stream::write::Encoder::new(out, level)?;
+        if level == BEST {
+            // One thread: workers would each need a window and tables of their own.
+            encoder.long_distance_matching(true)?;
+            encoder.window_log(WINDOW_LOG)?;
+        } else {
+            // Never 0: without a worker the bytes are others.
+            encoder.multithread(threads.max(1))?;
         }
+        encoder.include_checksum(true)?;
+        Ok(Compressor::Zstd(encoder))
+    }
+
+    pub(super) fn gzip(out: W, level: i32) -> Self {
+        let level = flate2::Compression::new(level.unsigned_abs());
+        // No name, no time: nothing but the content decides.
+        Compressor::Gzip(GzBuilder::new().write(out, level))
     }
 
     pub(super) fn finish(self) -> io::Result<W> {

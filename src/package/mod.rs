@@ -10,6 +10,7 @@ mod tar;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
+mod zip;
 
 use std::io::{self, Read, Write};
 
@@ -19,6 +20,7 @@ use thiserror::Error;
 
 use self::compress::{Compressor, Counted};
 use self::tar::{Kind, TarWriter};
+use self::zip::ZipWriter;
 
 pub use self::compress::Format;
 
@@ -128,11 +130,18 @@ pub fn write(
     let level = check(options)?;
     let entries = entries(objects, tree)?;
     let total = entries.iter().map(|(_, entry)| size(entry)).sum();
-    let compressor = Compressor::new(Counted::new(out), options.format, level, options.threads)
-        .map_err(PackageError::Write)?;
+    let out = Counted::new(out);
+    let tar = |compressor| Container::Tar(TarWriter::new(compressor, options.epoch));
+    let container = match options.format {
+        Format::TarZst => {
+            tar(Compressor::zstd(out, level, options.threads).map_err(PackageError::Write)?)
+        }
+        Format::TarGz => tar(Compressor::gzip(out, level)),
+        Format::Zip => Container::Zip(ZipWriter::new(out, level, options.epoch)),
+    };
     let mut packer = Packer {
         objects,
-        tar: TarWriter::new(compressor, options.epoch),
+        container,
         told: Progress { done: 0, total },
         progress,
         buffer: vec![0; CHUNK],
@@ -141,8 +150,7 @@ pub fn write(
     for (path, entry) in &entries {
         packer.entry(&join(&options.top, path), path, entry)?;
     }
-    let finished = packer.tar.finish().and_then(Compressor::finish);
-    let counted = finished.map_err(PackageError::Write)?;
+    let counted = packer.container.finish().map_err(PackageError::Write)?;
     Ok(Written {
         bytes: counted.bytes,
         digest: counted.digest(),
@@ -209,20 +217,61 @@ fn join(top: &str, path: &str) -> String {
     }
 }
 
-struct Packer<'a, O: ?Sized, W: Write> {
+/// What entries are written to.
+enum Container<'o> {
+    Tar(TarWriter<Compressor<Counted<'o>>>),
+    Zip(ZipWriter<Counted<'o>>),
+}
+
+impl<'o> Container<'o> {
+    /// All of an entry but a file's content, which must follow.
+    fn entry(&mut self, path: &str, kind: Kind<'_>) -> io::Result<()> {
+        match self {
+            Container::Tar(tar) => tar.entry(path, kind),
+            Container::Zip(zip) => zip.entry(path, kind),
+        }
+    }
+
+    fn content(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Container::Tar(tar) => tar.content(bytes),
+            Container::Zip(zip) => zip.content(bytes),
+        }
+    }
+
+    fn end_of_content(&mut self, size: u64) -> io::Result<()> {
+        match self {
+            Container::Tar(tar) => tar.end_of_content(size),
+            Container::Zip(zip) => zip.end_of_content(size),
+        }
+    }
+
+    fn finish(self) -> io::Result<Counted<'o>> {
+        match self {
+            Container::Tar(tar) => tar.finish().and_then(Compressor::finish),
+            Container::Zip(zip) => {
+                let mut out = zip.finish()?;
+                out.flush()?;
+                Ok(out)
+            }
+        }
+    }
+}
+
+struct Packer<'a, 'o, O: ?Sized> {
     objects: &'a O,
-    tar: TarWriter<W>,
+    container: Container<'o>,
     told: Progress,
     progress: &'a mut dyn FnMut(Progress),
     buffer: Vec<u8>,
 }
 
-impl<O: Objects + ?Sized, W: Write> Packer<'_, O, W> {
+impl<O: Objects + ?Sized> Packer<'_, '_, O> {
     /// The top folder, and those above it.
     fn folders(&mut self, top: &str) -> Result<(), PackageError> {
         let ends = top.match_indices('/').map(|(end, _)| end);
         for end in ends.chain((!top.is_empty()).then_some(top.len())) {
-            let made = self.tar.entry(&top[..end], Kind::Directory);
+            let made = self.container.entry(&top[..end], Kind::Directory);
             made.map_err(PackageError::Write)?;
         }
         Ok(())
@@ -237,7 +286,7 @@ impl<O: Objects + ?Sized, W: Write> Packer<'_, O, W> {
                 executable: *executable,
             },
         };
-        let begun = self.tar.entry(name, kind);
+        let begun = self.container.entry(name, kind);
         begun.map_err(PackageError::Write)?;
         match entry {
             Entry::File { blob, .. } => self.content(path, blob),
@@ -263,7 +312,7 @@ impl<O: Objects + ?Sized, W: Write> Packer<'_, O, W> {
                 }
             };
             hasher.update(&self.buffer[..count]);
-            let packed = self.tar.content(&self.buffer[..count]);
+            let packed = self.container.content(&self.buffer[..count]);
             packed.map_err(PackageError::Write)?;
             self.told.done += count as u64;
             (self.progress)(self.told);
@@ -276,7 +325,7 @@ impl<O: Objects + ?Sized, W: Write> Packer<'_, O, W> {
                 found,
             });
         }
-        self.tar
+        self.container
             .end_of_content(blob.size)
             .map_err(PackageError::Write)
     }

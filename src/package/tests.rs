@@ -90,8 +90,8 @@ impl Sink for Remembered {
 
 fn unpacked(bytes: &[u8], format: Format) -> BTreeMap<String, Item> {
     let compression = match format {
-        Format::TarZst => Compression::Zstd,
         Format::TarGz => Compression::Gzip,
+        _ => Compression::Zstd,
     };
     let mut sink = Remembered::default();
     let limits = Limits::default();
@@ -433,4 +433,133 @@ fn every_name_and_target_survives() {
         let bytes = scratch.pack(&tree, &options(Format::TarZst));
         prop_assert_eq!(unpacked(&bytes, Format::TarZst), whole(&items, "closure-1.0"));
     });
+}
+
+/// Path, mode, date and content.
+type ReadBack = (String, u32, Vec<u32>, serde_json::Value);
+
+/// Python's zipfile tells what it reads: path, mode, kind and content of each entry.
+const READS: &str = r#"
+import sys, zipfile, json
+with zipfile.ZipFile(sys.argv[1]) as archive:
+    assert archive.testzip() is None
+    print(json.dumps([
+        [info.filename, info.external_attr >> 16, list(info.date_time), archive.read(info).hex() if info.file_size < 4096 else info.file_size]
+        for info in archive.infolist()
+    ]))
+"#;
+
+fn pythons_reading(scratch: &Scratch, bytes: &[u8]) -> Option<Vec<ReadBack>> {
+    let path = scratch.home.path().join("a.zip");
+    std::fs::write(&path, bytes).unwrap();
+    let output = Command::new("python3")
+        .args(["-c", READS])
+        .arg(&path)
+        .output();
+    let Ok(output) = output else {
+        eprintln!("skipped: there is no python3");
+        return None;
+    };
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Some(serde_json::from_slice(&output.stdout).unwrap())
+}
+
+#[test]
+fn a_zip_holds_what_the_tree_holds_says_pythons_zipfile() {
+    let scratch = Scratch::new();
+    let items = awkward();
+    let tree = scratch.tree(&items);
+    let bytes = scratch.pack(&tree, &options(Format::Zip));
+    let Some(read) = pythons_reading(&scratch, &bytes) else {
+        return;
+    };
+    let found: BTreeMap<&str, (u32, &serde_json::Value)> = read
+        .iter()
+        .map(|(path, mode, date, content)| {
+            assert_eq!(*date, [2023, 11, 14, 22, 13, 20]);
+            (path.as_str(), (*mode, content))
+        })
+        .collect();
+    assert_eq!(found.len(), read.len(), "no path comes twice");
+    for (path, item) in &items {
+        let path = format!("closure-1.0/{path}");
+        let hex = |bytes: &[u8]| -> String { bytes.iter().map(|b| format!("{b:02x}")).collect() };
+        match item {
+            Item::Directory => assert_eq!(found[&*format!("{path}/")].0, 0o040_755),
+            Item::Symlink(target) => {
+                assert_eq!(found[&*path], (0o120_777, &hex(target.as_bytes()).into()));
+            }
+            Item::File(content, executable) => {
+                let mode = if *executable { 0o100_755 } else { 0o100_644 };
+                let content = if content.len() < 4096 {
+                    hex(content).into()
+                } else {
+                    content.len().into()
+                };
+                assert_eq!(found[&*path], (mode, &content), "{path}");
+            }
+        }
+    }
+}
+
+#[test]
+fn unzip_makes_programs_and_links_of_a_zip() {
+    let scratch = Scratch::new();
+    let tree = scratch.tree(&awkward());
+    let bytes = scratch.pack(&tree, &options(Format::Zip));
+    let path = scratch.home.path().join("a.zip");
+    std::fs::write(&path, &bytes).unwrap();
+    let unzip = Command::new("unzip")
+        .arg("-q")
+        .arg(&path)
+        .current_dir(scratch.home.path())
+        .output();
+    let Ok(output) = unzip else {
+        eprintln!("skipped: there is no unzip");
+        return;
+    };
+    assert!(output.status.success(), "{output:?}");
+    let top = scratch.home.path().join("closure-1.0");
+    assert_eq!(
+        std::fs::read_link(top.join("link")).unwrap().to_str(),
+        Some("bin/run")
+    );
+    let mode = std::fs::metadata(top.join("bin/run"))
+        .unwrap()
+        .permissions();
+    assert_eq!(
+        std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777,
+        0o755
+    );
+}
+
+#[test]
+fn a_zip_of_more_entries_than_16_bits_count_is_read_by_python() {
+    let scratch = Scratch::new();
+    let one = Item::File(b"x".to_vec(), false);
+    let items = (0..66_000)
+        .map(|n| (format!("{}/{n}", n / 1000), one.clone()))
+        .collect();
+    let tree = scratch.tree(&items);
+    let bytes = scratch.pack(&tree, &options(Format::Zip));
+    let Some(read) = pythons_reading(&scratch, &bytes) else {
+        return;
+    };
+    assert_eq!(read.len(), 66_000 + 66 + 1);
+}
+
+#[test]
+fn a_zip_is_the_same_to_the_byte_each_time() {
+    let scratch = Scratch::new();
+    let tree = scratch.tree(&awkward());
+    let one = scratch.pack(&tree, &options(Format::Zip));
+    let other = Options {
+        threads: 7,
+        ..options(Format::Zip)
+    };
+    assert!(one == scratch.pack(&tree, &other));
 }

@@ -332,6 +332,8 @@ pub enum PackageFormat {
     TarZst,
     /// `tar.gz`
     TarGz,
+    /// `zip`
+    Zip,
 }
 
 impl PackageFormat {
@@ -340,6 +342,7 @@ impl PackageFormat {
         match self {
             PackageFormat::TarZst => "tar.zst",
             PackageFormat::TarGz => "tar.gz",
+            PackageFormat::Zip => "zip",
         }
     }
 }

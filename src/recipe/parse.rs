@@ -387,8 +387,11 @@ impl<'w> Reading<'w> {
         let mut package = PackageSpec::default();
         for word in &item.words {
             if PLANNED_FORMATS.contains(&word.value.as_str()) {
-                self.notes
-                    .not_yet(word, "the format", "write \"tar.zst\" or \"tar.gz\"");
+                self.notes.not_yet(
+                    word,
+                    "the format",
+                    "write \"tar.zst\", \"tar.gz\" or \"zip\"",
+                );
             } else {
                 package
                     .formats

@@ -73,9 +73,10 @@ pub(super) const TRIMS: &[(&str, Trim)] = &[
 pub(super) const FORMATS: &[(&str, PackageFormat)] = &[
     ("tar.zst", PackageFormat::TarZst),
     ("tar.gz", PackageFormat::TarGz),
+    ("zip", PackageFormat::Zip),
 ];
 
-pub(super) const PLANNED_FORMATS: &[&str] = &["deb", "rpm", "pacman", "oci", "zip", "run"];
+pub(super) const PLANNED_FORMATS: &[&str] = &["deb", "rpm", "pacman", "oci", "run"];
 
 /// The names of `lock`.
 pub(super) const POLICIES: &[(&str, LockPolicy)] =

@@ -75,3 +75,46 @@ fn a_folder_that_does_not_exist_is_named() {
         .fails_with(2);
     assert!(ran.err.contains("nowhere"), "{}", ran.err);
 }
+
+#[test]
+fn a_zip_unpacks_to_a_closure_that_verifies_and_runs() {
+    let Some(scratch) = crate::support::built() else {
+        return;
+    };
+    let place = Scratch::new();
+    let output = place.work();
+    let args = [
+        "export",
+        "python",
+        "--format",
+        "zip",
+        "--output",
+        output.as_str(),
+    ];
+    scratch.run(args).ok();
+    let name = fs::read_dir(&output)
+        .expect("a folder")
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .into_string()
+                .expect("UTF-8")
+        })
+        .find(|name| name.ends_with(".zip"))
+        .expect("a zip");
+    let unzip = Command::new("unzip")
+        .args(["-q", &name])
+        .current_dir(&output)
+        .status();
+    let Ok(status) = unzip else {
+        return crate::support::skip("there is no unzip");
+    };
+    assert!(status.success());
+    let closure = output.join(name.trim_end_matches(".zip"));
+    scratch.run(["verify", closure.as_str()]).ok();
+    let python = Command::new(closure.join("bin/python3"))
+        .args(["-c", "import ssl"])
+        .status();
+    assert!(python.expect("starts").success());
+}
