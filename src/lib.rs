@@ -25,4 +25,6 @@ pub mod closure;
 
 pub mod package;
 
+pub mod conformance;
+
 pub mod cli;

@@ -20,6 +20,7 @@ mod commands {
     mod run;
     mod shell;
     mod store;
+    mod test_closure;
     mod variants;
     mod verify;
     mod why;

@@ -6,6 +6,7 @@ use recipe_store::StoreError;
 use super::advice::StoreFailed;
 use crate::build::{BuildError, Failure, StepError};
 use crate::closure::ClosureError;
+use crate::conformance::ConformanceError;
 use crate::lock::LockError;
 use crate::net::NetError;
 use crate::package::PackageError;
@@ -84,6 +85,10 @@ pub(super) enum Failed {
     File(Report),
     /// What was checked is damaged; the report was printed already.
     Damaged(Report),
+    /// What was tested does not hold; the table was printed already.
+    Check(Report),
+    /// A tree could not be tested.
+    Conformance(Box<ConformanceError>),
     /// What the lock or recipe asks for does not hold.
     Stale(Report),
     /// This machine cannot do what builds need.
@@ -103,12 +108,14 @@ impl Failed {
             | Failed::File(report)
             | Failed::Damaged(report)
             | Failed::Stale(report)
+            | Failed::Check(report)
             | Failed::Unfit(report) => report.as_ref(),
             Failed::Recipe(error) => error.as_ref(),
             Failed::Lock(error) => error.as_ref(),
             Failed::Build(error) => error.as_ref(),
             Failed::Closure(error) => error.as_ref(),
             Failed::Package(error) => error.as_ref(),
+            Failed::Conformance(error) => error.as_ref(),
             Failed::Store(error) => error.as_ref(),
         }
     }
@@ -133,6 +140,14 @@ impl Failed {
             Failed::Store(_) | Failed::File(_) => STORE,
             Failed::Damaged(_) => INTEGRITY,
             Failed::Unfit(_) => STEP,
+            Failed::Check(_) => STEP,
+            Failed::Conformance(error) => match **error {
+                ConformanceError::NoProgram { .. }
+                | ConformanceError::UnknownCheck { .. }
+                | ConformanceError::Folder { .. } => USAGE,
+                ConformanceError::Temporary { .. } => STORE,
+                ConformanceError::Sandbox(_) => STEP,
+            },
         }
     }
 }
@@ -234,6 +249,12 @@ impl From<BuildError> for Failed {
 impl From<ClosureError> for Failed {
     fn from(error: ClosureError) -> Self {
         Failed::Closure(Box::new(error))
+    }
+}
+
+impl From<ConformanceError> for Failed {
+    fn from(error: ConformanceError) -> Self {
+        Failed::Conformance(Box::new(error))
     }
 }
 

@@ -23,11 +23,13 @@ mod memo;
 mod plan;
 mod record;
 mod render;
+mod report_table;
 mod run;
 mod running;
 mod shell;
 mod standing;
 mod store;
+mod test_closure;
 mod verify;
 mod why;
 
@@ -56,6 +58,7 @@ Examples:
   recipe run scylla-python -- python3   start a program of it
   recipe export scylla-python           write scylla-python-VERSION-x86_64-linux.tar.zst
   recipe verify /opt/scylla-python      check any copy of a closure
+  recipe test-closure /opt/python       test what a closure promises, of any tool's output
   recipe doctor                         what this machine cannot do, and what mends it";
 
 fn after_help() -> String {
@@ -121,6 +124,8 @@ enum Command {
     Diff(diff::Args),
     /// Check a copy of a closure, anywhere, against the manifest it carries
     Verify(verify::Args),
+    /// Test a closure, or what another tool made: what holds, what does not, and why
+    TestClosure(test_closure::Args),
     /// Delete what no root keeps from the store
     Gc(gc::Args),
     /// Tell what this machine cannot do, and the line that mends it
@@ -176,6 +181,7 @@ pub fn main() -> ExitCode {
         Command::Diff(args) => diff::run(&args, &app),
         Command::Doctor(args) => doctor::run(&args, &app),
         Command::Verify(args) => verify::run(&args, &app),
+        Command::TestClosure(args) => test_closure::run(&args, &app),
         Command::Gc(args) => gc::run(&args, &app),
         Command::Store(command) => store::run(&command, &app),
         Command::Completions(args) => manual::completions(&args, &app),

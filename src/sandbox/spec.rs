@@ -24,6 +24,8 @@ pub struct Spec {
     pub files: Vec<(Utf8PathBuf, Vec<u8>)>,
     /// A writable, empty `/tmp` in memory.
     pub tmp: bool,
+    /// Whether what lies in `/tmp` can be neither executed nor mapped as code.
+    pub noexec: bool,
     /// A read-only `/proc` that shows the processes of this sandbox and no setting of the host.
     pub proc: bool,
     /// A `/dev` with null, zero, full, random, urandom, fd, stdin, stdout, stderr and a `shm`.
@@ -45,6 +47,9 @@ pub struct Spec {
     pub emulator: Option<Emulator>,
     /// Who the program thinks it is.
     pub identity: Identity,
+    /// Whether what it executes may give it privileges (set-user-id bits, file capabilities), as on
+    /// any host: only in [`Root::Host`].
+    pub privileges: bool,
     /// How far it can go.
     pub limits: Limits,
 }
@@ -137,6 +142,7 @@ impl Spec {
             binds: Vec::new(),
             files: Vec::new(),
             tmp: false,
+            noexec: false,
             proc: false,
             dev: false,
             program: program.into(),
@@ -147,6 +153,7 @@ impl Spec {
             network: false,
             emulator: None,
             identity: Identity::User,
+            privileges: false,
             limits: Limits::default(),
         }
     }
@@ -209,6 +216,9 @@ impl Spec {
             return Err(refused(
                 "binds, files, an emulator, tmp, proc and dev cannot be had in the host's root",
             ));
+        }
+        if self.privileges && self.root != Root::Host {
+            return Err(refused("privileges can be had in the host's root only"));
         }
         Ok(())
     }

@@ -113,6 +113,7 @@ impl Spec {
             binds,
             files,
             tmp,
+            noexec,
             proc,
             dev,
             program,
@@ -123,6 +124,7 @@ impl Spec {
             network,
             emulator,
             identity,
+            privileges,
             limits,
         } = self;
         let mut to = Writer::default();
@@ -141,6 +143,7 @@ impl Spec {
             to.bytes(at.as_str().as_bytes()).bytes(content);
         });
         to.flag(*tmp)
+            .flag(*noexec)
             .flag(*proc)
             .flag(*dev)
             .bytes(program.as_str().as_bytes());
@@ -155,7 +158,8 @@ impl Spec {
         });
         to.bytes(cwd.as_str().as_bytes())
             .flag(*network)
-            .flag(*identity == Identity::Root);
+            .flag(*identity == Identity::Root)
+            .flag(*privileges);
         to.list(emulator.as_slice(), |to, Emulator { program, machine }| {
             to.bytes(program.as_str().as_bytes())
                 .number((*machine).into());
@@ -200,6 +204,7 @@ impl Spec {
             })?,
             files: from.list(|from| Some((from.text()?.into(), from.bytes()?.to_vec())))?,
             tmp: from.flag()?,
+            noexec: from.flag()?,
             proc: from.flag()?,
             dev: from.flag()?,
             program: from.text()?.into(),
@@ -213,6 +218,7 @@ impl Spec {
             } else {
                 Identity::User
             },
+            privileges: from.flag()?,
             emulator: from
                 .list(|from| {
                     Some(Emulator {
@@ -320,7 +326,8 @@ mod tests {
             root in prop_oneof![Just(Root::Empty), Just(Root::Host), ".*".prop_map(|p| Root::Tree(p.into()))],
             binds in prop::collection::vec((".*", ".*", any::<bool>()), 0..4),
             files in prop::collection::vec((".*", any::<Vec<u8>>()), 0..3),
-            (tmp, proc, dev, network, is_root) in any::<(bool, bool, bool, bool, bool)>(),
+            (tmp, noexec, proc, dev) in any::<(bool, bool, bool, bool)>(),
+            (network, is_root, privileges) in any::<(bool, bool, bool)>(),
             (program, cwd) in (".*", ".*"),
             name in prop::option::of(word()),
             args in prop::collection::vec(word(), 0..5),
@@ -335,7 +342,7 @@ mod tests {
                     .map(|(host, at, writable)| Bind { host: host.into(), at: at.into(), writable })
                     .collect(),
                 files: files.into_iter().map(|(at, content)| (at.into(), content)).collect(),
-                tmp, proc, dev,
+                tmp, noexec, proc, dev,
                 program: program.into(),
                 name, args, env,
                 cwd: cwd.into(),
@@ -345,6 +352,7 @@ mod tests {
                     machine: 183,
                 }),
                 identity: if is_root { Identity::Root } else { Identity::User },
+                privileges,
                 limits: Limits {
                     memory, processes, open_files, file_size, tmp: space, output,
                     wall: wall.map(Duration::from_millis),

@@ -1,26 +1,14 @@
-//! The closure of the main job in hostile places. `tests/data/probe.py` knows what has to hold.
+//! The closure of the main job in hostile places, made here with mounts of our own: not by what
+//! `recipe test-closure` makes, whose probe knows what has to hold.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::{Command, Output};
-use std::sync::OnceLock;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 
-use crate::support::{MAIN_JOB, Scratch, checkout, is_root, skip, sources};
-
-/// One closure for all tests of this file, built once.
-fn closure() -> Option<&'static Utf8Path> {
-    static BUILT: OnceLock<Option<(Scratch, Utf8PathBuf)>> = OnceLock::new();
-    let built = BUILT.get_or_init(|| {
-        let scratch = Scratch::new().local(sources()?);
-        scratch.run(["build", MAIN_JOB, "--locked"]).ok();
-        let place = fs::canonicalize(scratch.result()).expect("a closure");
-        Some((scratch, Utf8PathBuf::from_path_buf(place).expect("UTF-8")))
-    });
-    Some(&built.as_ref()?.1)
-}
+use crate::support::{PROBE, checkout, closure, copy, is_root, skip, sources};
 
 /// A throw-away root folder; what is mounted below it goes with its mount namespace.
 struct Place(tempfile::TempDir);
@@ -42,20 +30,11 @@ impl Place {
     /// Copies the closure to `at` and the probe beside the root.
     fn with_closure(self, at: &str) -> Place {
         let target = self.path().join(at);
-        fs::create_dir_all(target.parent().expect("a folder")).expect("created");
-        let from = closure().expect("built");
-        let copied = Command::new("cp")
-            .args(["-a", from.as_str(), target.as_str()])
-            .status();
-        assert!(copied.expect("cp starts").success());
+        copy(closure().expect("built"), &target);
         fs::create_dir_all(self.path().join("tmp")).expect("created");
         fs::set_permissions(self.path().join("tmp"), fs::Permissions::from_mode(0o1777))
             .expect("open to all");
-        fs::copy(
-            checkout().join("tests/data/probe.py"),
-            self.path().join("probe.py"),
-        )
-        .expect("copied");
+        copy(&checkout().join(PROBE), &self.path().join("probe"));
         self
     }
 
@@ -78,16 +57,19 @@ impl Place {
 #[track_caller]
 fn all_hold(output: &Output) {
     let text = String::from_utf8_lossy(&output.stdout);
-    let answer: serde_json::Value = serde_json::from_str(&text)
-        .unwrap_or_else(|_| panic!("{text}\n{}", String::from_utf8_lossy(&output.stderr)));
-    let checks = answer.as_object().expect("an object");
-    let failed: Vec<String> = checks
+    let said = || format!("{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    let lines: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{}", said())))
+        .collect();
+    let failed: Vec<String> = lines
         .iter()
-        .filter(|(_, check)| check["ok"] == serde_json::Value::Bool(false))
-        .map(|(name, check)| format!("{name}: {}", check["detail"]))
+        .filter(|line| line["ok"] == serde_json::Value::Bool(false))
+        .map(|line| format!("{}: {}", line["check"], line["found"]))
         .collect();
     assert!(failed.is_empty(), "{}", failed.join("\n"));
-    assert!(checks.len() > 20, "the probe ran");
+    let ended = lines.last().is_some_and(|line| line["end"] == true);
+    assert!(ended && lines.len() > 60, "the probe ran: {}", said());
 }
 
 fn can_chroot() -> bool {
@@ -107,7 +89,7 @@ fn everything_holds_on_the_host_from_an_odd_folder() {
         .path()
         .join("a 'quoted' folder: with ü and ; in it/c/bin/python3");
     let output = Command::new(python)
-        .args(["-B", place.path().join("probe.py").as_str()])
+        .args(["-B", place.path().join("probe/probe.py").as_str()])
         .output()
         .expect("python starts");
     all_hold(&output);
@@ -128,8 +110,8 @@ fn everything_holds_in_an_empty_root_with_and_without_proc_as_root_and_as_a_user
             let words = [
                 "/opt/c/bin/python3",
                 "-B",
-                "/probe.py",
-                "--forbid",
+                "/probe/probe.py",
+                "--tree",
                 "/opt/c",
             ];
             all_hold(&place.run(mounts, uid, &words));
@@ -166,8 +148,8 @@ fn everything_holds_on_musl_with_busybox() {
     let words = [
         "/opt/c/bin/python3",
         "-B",
-        "/probe.py",
-        "--forbid",
+        "/probe/probe.py",
+        "--tree",
         "/opt/c",
     ];
     all_hold(&place.run(mounts, 0, &words));
@@ -198,17 +180,28 @@ fn everything_holds_on_an_older_distribution() {
     let mounts = format!(
         r#"mount -t tmpfs t "$root/tmp"; cd "$root/tmp"; mkdir up work all
 mount -t overlay o -o lowerdir='{root}',upperdir=up,workdir=work all
-mkdir -p all/opt/c; cp "$root/probe.py" all/; mount --bind "$root/opt/c" all/opt/c
+mkdir -p all/opt/c; cp -r "$root/probe" all/; mount --bind "$root/opt/c" all/opt/c
 mount -t proc proc all/proc; mount --rbind /dev all/dev; root=$root/tmp/all"#
     );
     let words = [
         "/opt/c/bin/python3",
         "-B",
-        "/probe.py",
-        "--forbid",
+        "/probe/probe.py",
+        "--tree",
         "/opt/c",
     ];
     all_hold(&place.run(&mounts, 0, &words));
+}
+
+#[test]
+fn no_file_of_it_leads_out_or_holds_the_path_of_its_build() {
+    let Some(closure) = closure() else { return };
+    let output = Command::new(closure.join("bin/python3"))
+        .args(["-B", checkout().join("tests/data/tree.py").as_str()])
+        .args([closure.as_str(), "--forbid", closure.as_str()])
+        .output()
+        .expect("python starts");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "[]");
 }
 
 #[test]

@@ -705,3 +705,35 @@ fn all_of_this_holds_for_an_ordinary_user_too() {
         String::from_utf8_lossy(&output.stdout)
     );
 }
+
+#[test]
+fn what_lies_in_a_noexec_tmp_can_be_written_and_read_but_not_started() {
+    for (noexec, expected) in [(false, "0"), (true, "126")] {
+        let words =
+            "cp /bin/true /tmp/t && cmp /bin/true /tmp/t && { /tmp/t 2>/dev/null; echo $?; }";
+        let mut spec = Spec::new("/bin/sh").args(["-c", words]);
+        spec.root = Root::Tree("/".into());
+        spec = spec.usual_places().env("PATH", "/usr/bin:/bin");
+        spec.noexec = noexec;
+        assert_eq!(ask(&spec), [expected], "noexec {noexec}");
+    }
+}
+
+#[test]
+fn a_program_gains_privileges_only_where_that_was_asked_for() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let words = "grep NoNewPrivs /proc/self/status";
+    let mut spec = Spec::new("/bin/sh").args(["-c", words]);
+    (spec.root, spec.privileges) = (Root::Host, true);
+    let said = |spec: &Spec| String::from_utf8(run(spec).stdout).unwrap();
+    let spec = spec.env("PATH", "/usr/bin:/bin");
+    assert_eq!(said(&spec).trim(), "NoNewPrivs:\t0");
+    let mut without = spec.clone();
+    without.privileges = false;
+    assert_eq!(said(&without).trim(), "NoNewPrivs:\t1");
+    let mut inside = spec;
+    inside.root = Root::Empty;
+    assert!(sandbox().run(&inside, Stdin::Empty).is_err());
+}

@@ -1,11 +1,13 @@
 //! What tests share: [`Scratch`], a throw-away home and store; [`sources`], real files to build
-//! from; [`Server`], a mirror on loopback that can misbehave.
+//! from; [`closure()`], one built closure for all; [`Server`], a mirror on loopback that can misbehave.
 
+mod closure;
 mod scratch;
 mod server;
 mod sources;
 
-pub use scratch::{Scratch, built};
+pub use closure::{PROBE, closure, copy};
+pub use scratch::{Ran, Scratch, built};
 pub use server::{Fault, Server};
 pub use sources::{Sources, sources, sources_of};
 

@@ -46,7 +46,9 @@ fn prepare_and_execute(
         rustix::process::set_parent_process_death_signal(kill)
             .map_err(step("tying its life to ours"))?;
     }
-    rustix::thread::set_no_new_privs(true).map_err(step("renouncing privileges"))?;
+    if !spec.privileges {
+        rustix::thread::set_no_new_privs(true).map_err(step("renouncing privileges"))?;
+    }
     kernel::reset_signals();
     execute(spec, control)
 }

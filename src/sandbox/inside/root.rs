@@ -218,6 +218,9 @@ impl New {
         let space = format!("mode=1777,size={}", spec.limits.tmp);
         if spec.tmp {
             self.memory("/tmp".into(), &space)?;
+            if spec.noexec {
+                self.noexec("/tmp".into())?;
+            }
         }
         if spec.dev {
             self.memory("/dev".into(), "mode=755,size=1m")?;
@@ -250,6 +253,21 @@ impl New {
     fn memory(&self, at: &Utf8Path, options: &str) -> Result<(), Failure> {
         self.place(at, true)
             .and_then(|place| memory_at(&by_descriptor(&place), options))
+            .map_err(|e| at_place(at, e))
+    }
+
+    /// Nothing at this mount can be executed.
+    fn noexec(&self, at: &Utf8Path) -> Result<(), Failure> {
+        let restrict = |place: OwnedFd| {
+            let attributes =
+                libc::MOUNT_ATTR_NOEXEC | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
+            match kernel::restrict(place.as_fd(), attributes, false) {
+                Err(Errno::NOSYS | Errno::PERM) => restrict_one(&place, attributes),
+                other => other,
+            }
+        };
+        self.walk(at)
+            .and_then(restrict)
             .map_err(|e| at_place(at, e))
     }
 
@@ -383,7 +401,11 @@ fn restrict_one(mount: &OwnedFd, attributes: u64) -> Result<(), Errno> {
             MountFlags::NODEV,
             libc::MOUNT_ATTR_NODEV,
         ),
-        (StatVfsMountFlags::NOEXEC, MountFlags::NOEXEC, 0),
+        (
+            StatVfsMountFlags::NOEXEC,
+            MountFlags::NOEXEC,
+            libc::MOUNT_ATTR_NOEXEC,
+        ),
         (StatVfsMountFlags::NOATIME, MountFlags::NOATIME, 0),
         (StatVfsMountFlags::NODIRATIME, MountFlags::NODIRATIME, 0),
         (StatVfsMountFlags::RELATIME, MountFlags::RELATIME, 0),

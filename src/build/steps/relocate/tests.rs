@@ -1,5 +1,6 @@
 //! Real packages of a suite, laid out and relocated, then run: on the host from an odd path, and in
-//! an empty root with and without `/proc`. What runs is `tests/data/probe.py`.
+//! an empty root with and without `/proc`. What runs is the probe of
+//! `recipe test-closure`, without the rest of that.
 
 mod debian;
 
@@ -199,14 +200,14 @@ fn run(command: &mut Command) -> Result<String, String> {
 
 /// The checks that are false, with what they say.
 fn failures(report: &str) -> Vec<String> {
-    let report: serde_json::Value =
-        serde_json::from_str(report).unwrap_or_else(|error| panic!("{error}: {report}"));
-    let checks = report.as_object().unwrap();
-    assert!(checks.len() > 40, "{report}");
-    checks
+    let line =
+        |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {report}"));
+    let lines: Vec<serde_json::Value> = report.lines().map(line).collect();
+    assert!(lines.len() > 60, "{report}");
+    lines
         .iter()
-        .filter(|(_, check)| check["ok"] == false)
-        .map(|(name, check)| format!("{name}: {}", check["detail"]))
+        .filter(|line| line["ok"] == false)
+        .map(|line| format!("{}: {}", line["check"], line["found"]))
         .collect()
 }
 
@@ -215,7 +216,8 @@ fn copy(from: &Path, to: &Path) {
     run(Command::new("cp").arg("-a").arg(from).arg(to)).unwrap();
 }
 
-const PROBE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/probe.py");
+const PROBE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/conformance/probe");
+const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tree.py");
 
 #[test]
 fn real_packages_become_a_python_that_runs_from_an_odd_path_and_in_an_empty_root() {
@@ -236,13 +238,16 @@ fn real_packages_become_a_python_that_runs_from_an_odd_path_and_in_an_empty_root
     copy(trimmed.as_std_path(), odd.as_std_path());
     let python = odd.join("bin/python3");
     let host = Command::new(&python)
-        .arg("-B")
-        .arg(PROBE)
-        .args(["--forbid", scratch.path.as_str()])
+        .args(["-B", &format!("{PROBE}/probe.py")])
         .output()
         .unwrap();
     let host = String::from_utf8_lossy(&host.stdout).into_owned();
     assert_eq!(failures(&host), [""; 0], "on the host");
+    let files = Command::new(&python)
+        .args(["-B", FILES, odd.as_str(), "--forbid", scratch.path.as_str()])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&files.stdout), "[]");
 
     if !rustix::process::geteuid().is_root() {
         eprintln!("skipped: an empty root needs root");
@@ -253,10 +258,9 @@ fn real_packages_become_a_python_that_runs_from_an_odd_path_and_in_an_empty_root
         std::fs::create_dir_all(root.join(folder)).unwrap();
     }
     copy(built.as_std_path(), root.join("opt/c").as_std_path());
-    std::fs::copy(PROBE, root.join("probe.py")).unwrap();
-    let script = |mount: &str| {
-        format!("{mount} exec chroot \"$0\" /opt/c/bin/python3 -B /probe.py --forbid /opt/c")
-    };
+    copy(Path::new(PROBE), root.join("probe").as_std_path());
+    let script =
+        |mount: &str| format!("{mount} exec chroot \"$0\" /opt/c/bin/python3 -B /probe/probe.py");
     for (place, mount) in [
         ("without /proc", ""),
         ("with /proc", "mount -t proc proc \"$0/proc\" &&"),
@@ -291,7 +295,7 @@ fn an_older_suite_works_by_the_same_tables() {
     let place = scratch.path.join("closure");
     copy(built.as_std_path(), place.as_std_path());
     let mut probe = Command::new(place.join("bin/python3"));
-    let report = run(probe.arg("-B").arg(PROBE)).unwrap();
+    let report = run(probe.args(["-B", &format!("{PROBE}/probe.py")])).unwrap();
     assert_eq!(failures(&report), [""; 0]);
 }
 

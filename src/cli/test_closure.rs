@@ -1,0 +1,99 @@
+//! `recipe test-closure`: what holds of a folder with a Python in it, made by whatever tool.
+
+use camino::Utf8PathBuf;
+
+use super::advice::report;
+use super::answer::Form;
+use super::app::App;
+use super::exit::Failed;
+use super::report_table as table;
+use crate::conformance::{self, Options};
+use crate::elf;
+
+/// What `recipe test-closure` takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Top folder of what is tested: a closure, or what another tool made
+    #[arg(value_name = "DIR")]
+    folder: Utf8PathBuf,
+    /// What starts its Python, from that folder
+    #[arg(long, value_name = "PATH", default_value = "bin/python3")]
+    program: Utf8PathBuf,
+    /// Root folder of a distribution to test it in as well; can be given several times
+    #[arg(long, value_name = "DIR")]
+    root: Vec<Utf8PathBuf>,
+    /// A path that no file may hold, such as where it was built; can be given several times
+    #[arg(long, value_name = "PATH")]
+    forbid: Vec<String>,
+    /// Only this check, by its name in the table; can be given several times
+    #[arg(long, value_name = "CHECK")]
+    only: Vec<String>,
+    /// How the table is printed
+    #[arg(long, value_enum, default_value_t = Format::Text, conflicts_with = "json")]
+    format: Format,
+    #[command(flatten)]
+    form: Form,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Text,
+    Markdown,
+}
+
+pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
+    let options = Options {
+        tree: args.folder.clone(),
+        program: args.program.clone(),
+        roots: args.root.clone(),
+        only: args.only.clone(),
+        forbid: args.forbid.clone(),
+        temporary: temporary()?,
+        busybox: busybox(),
+    };
+    if options.busybox.is_none() {
+        app.tell("no root with musl: busybox-static is not installed");
+    }
+    let ear = |place: &str| app.tell(&format!("Testing: {place}"));
+    let found = conformance::test(&options, &app.sandbox()?, &ear)?;
+    let text = || match args.format {
+        Format::Text => table::text(&found),
+        Format::Markdown => table::markdown(&found),
+    };
+    app.answer(args.form, "test-closure", &table::body(&found), text)?;
+    if found.counts.fails == 0 {
+        return Ok(());
+    }
+    Err(Failed::Check(report(
+        format!(
+            "{}: {} of {} checks fail",
+            args.folder,
+            found.counts.fails,
+            found.counts.fails + found.counts.holds
+        ),
+        "the table names the cause of each".into(),
+    )))
+}
+
+/// The folder for files that do not last, as an absolute path: the sandbox takes no other.
+fn temporary() -> Result<Utf8PathBuf, Failed> {
+    let folder = std::path::absolute(std::env::temp_dir()).ok();
+    folder
+        .and_then(|folder| Utf8PathBuf::from_path_buf(folder).ok())
+        .ok_or_else(|| {
+            Failed::Usage(report(
+                "the folder for temporary files is not valid UTF-8".into(),
+                "set TMPDIR to one that is".into(),
+            ))
+        })
+}
+
+/// A busybox that needs no library.
+fn busybox() -> Option<Utf8PathBuf> {
+    let paths = ["/bin/busybox", "/usr/bin/busybox"].map(Utf8PathBuf::from);
+    paths.into_iter().find(|path| {
+        let bytes = std::fs::read(path).unwrap_or_default();
+        let facts = elf::read(&bytes).ok().flatten();
+        facts.is_some_and(|facts| facts.is_static_program())
+    })
+}

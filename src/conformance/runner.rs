@@ -1,0 +1,453 @@
+//! Asks a tree everything, root by root and place by place: [`Runner`].
+
+use std::fs;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::os::unix::fs::{DirBuilderExt as _, symlink};
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use rayon::prelude::*;
+use serde_json::Value;
+
+use super::cause::Causes;
+use super::places::{self, Place};
+use super::report::{Answer, Report};
+use super::roots::{self, Ground, LINKS, PROBE, TREE};
+use super::tree::Tree;
+use super::{CHECKS, Check, ConformanceError, How, Options};
+use crate::sandbox::{Outcome, Root, Sandbox, SandboxError, Spec, Status, Stdin};
+
+/// The probe's files, by their path below [`PROBE`].
+const FILES: [(&str, &str); 12] = [
+    ("probe.py", include_str!("probe/probe.py")),
+    ("start.py", include_str!("probe/start.py")),
+    (
+        "checks/__init__.py",
+        include_str!("probe/checks/__init__.py"),
+    ),
+    ("checks/ground.py", include_str!("probe/checks/ground.py")),
+    (
+        "checks/identity.py",
+        include_str!("probe/checks/identity.py"),
+    ),
+    (
+        "checks/children.py",
+        include_str!("probe/checks/children.py"),
+    ),
+    ("checks/modules.py", include_str!("probe/checks/modules.py")),
+    ("checks/host.py", include_str!("probe/checks/host.py")),
+    ("checks/data.py", include_str!("probe/checks/data.py")),
+    (
+        "checks/configuration.py",
+        include_str!("probe/checks/configuration.py"),
+    ),
+    (
+        "checks/processes.py",
+        include_str!("probe/checks/processes.py"),
+    ),
+    ("checks/machine.py", include_str!("probe/checks/machine.py")),
+];
+
+/// What the tree's Python is given, and must neither lose nor add to.
+const ENVIRONMENT: [(&str, &str); 2] = [("PATH", "/usr/bin:/bin"), ("HOME", "/tmp")];
+
+/// How the place is called in which nothing is shut in.
+const IN_PLACE: &str = "this machine, in place";
+
+/// One test of one tree.
+pub(super) struct Runner<'a> {
+    options: &'a Options,
+    sandbox: &'a Sandbox,
+    ear: &'a (dyn Fn(&str) + Sync),
+    /// The folder's files and links.
+    tree: Tree,
+    /// What tells why.
+    causes: Causes,
+    folder: Folder,
+}
+
+impl<'a> Runner<'a> {
+    pub(super) fn new(
+        options: &'a Options,
+        sandbox: &'a Sandbox,
+        ear: &'a (dyn Fn(&str) + Sync),
+    ) -> Result<Runner<'a>, ConformanceError> {
+        let unreadable = |source| ConformanceError::Folder {
+            path: options.tree.clone(),
+            source,
+        };
+        let real = options.tree.canonicalize_utf8().map_err(unreadable)?;
+        fs::read_dir(&real).map_err(unreadable)?;
+        // A link counts, even one that leads nowhere on this machine: it may elsewhere.
+        if real.join(&options.program).symlink_metadata().is_err() {
+            return Err(ConformanceError::NoProgram {
+                program: options.program.clone(),
+                tree: options.tree.clone(),
+            });
+        }
+        let folder = Folder::new(&options.temporary, &options.program)?;
+        ear("files");
+        let tree = Tree::read(&real)?;
+        let causes = Causes {
+            names: tree.names(),
+            tree: real,
+            program: options.program.clone(),
+        };
+        Ok(Runner {
+            options,
+            sandbox,
+            ear,
+            tree,
+            causes,
+            folder,
+        })
+    }
+
+    pub(super) fn run(&self) -> Result<Report, ConformanceError> {
+        let mut answers = self.tree.answers(&self.causes, &self.needles());
+        let grounds = roots::all(self.options)?;
+        let mut places: Vec<String> = grounds.iter().map(|ground| ground.name.clone()).collect();
+        let first = self.probe(&grounds[0])?;
+        if let Err(error) = &first {
+            // Nothing can be shut in: the tree is asked where it is, and nowhere else.
+            places = vec![IN_PLACE.to_owned()];
+            answers.extend(self.in_place(false)?);
+            for ground in &grounds {
+                answers.push(Answer::skipped("starts", &ground.name, error));
+            }
+        } else {
+            let rest = grounds[1..].par_iter().map(|ground| self.probe(ground));
+            let rest: Vec<_> = rest.collect::<Result<_, _>>()?;
+            let each = grounds.iter().zip(std::iter::once(first).chain(rest));
+            for (ground, found) in each {
+                match found {
+                    Ok(found) => answers.extend(found),
+                    Err(why) => answers.push(Answer::skipped("starts", &ground.name, why)),
+                }
+            }
+            answers.extend(self.places(&grounds)?);
+        }
+        answers.extend(self.in_place(true)?);
+        Ok(Report::new(
+            self.options.tree.as_str(),
+            self.options.program.as_str(),
+            places,
+            CHECKS
+                .iter()
+                .copied()
+                .filter(|check| self.options.wants(check))
+                .collect(),
+            answers,
+        ))
+    }
+
+    /// What no file may hold.
+    fn needles(&self) -> Vec<String> {
+        let mut needles = vec![self.causes.tree.to_string()];
+        needles.extend(self.options.forbid.iter().cloned());
+        needles
+    }
+
+    /// The whole probe in one root. The inner error says why there is no such root.
+    fn probe(&self, ground: &Ground) -> Result<Result<Vec<Answer>, String>, ConformanceError> {
+        (self.ear)(&ground.name);
+        let tree = Utf8Path::new(TREE);
+        let spec = self.show(ground.spec(&tree.join(&self.options.program)), tree);
+        let spec = self.ask(spec, tree, PROBE.into(), |check| {
+            self.options.wants(check)
+                && match check.how {
+                    How::Probe => true,
+                    How::Once => ground.full && ground.name.ends_with("user"),
+                    _ => false,
+                }
+        });
+        match self.sandbox.run(&spec, Stdin::Empty) {
+            Ok(outcome) => Ok(Ok(self.answers(&ground.name, Ok(&outcome), &wanted(&spec)))),
+            Err(error @ SandboxError::Program { .. }) => {
+                let said = with_source(&error);
+                Ok(Ok(self.answers(&ground.name, Err(&said), &wanted(&spec))))
+            }
+            Err(error @ (SandboxError::NoNamespaces { .. } | SandboxError::NoProc { .. })) => {
+                Ok(Err(with_source(&error)))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// In the host's own root, at the tree's own path: either what needs that, or all there is.
+    fn in_place(&self, privileged: bool) -> Result<Vec<Answer>, ConformanceError> {
+        (self.ear)(IN_PLACE);
+        let mut spec = Spec::new(self.causes.tree.join(&self.options.program));
+        spec.root = Root::Host;
+        spec.privileges = privileged;
+        let probe = self.folder.probe();
+        let spec = self.ask(spec, &self.causes.tree, probe, |check| {
+            self.options.wants(check)
+                && match check.how {
+                    How::Privileged => privileged,
+                    How::Probe | How::Once => !privileged,
+                    _ => false,
+                }
+        });
+        let names = wanted(&spec);
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let outcome = match self.sandbox.run(&spec, Stdin::Empty) {
+            Ok(outcome) => Ok(outcome),
+            Err(error @ SandboxError::Program { .. }) => Err(with_source(&error)),
+            Err(error) => return Err(error.into()),
+        };
+        let answers = self.answers(IN_PLACE, outcome.as_ref().map_err(String::as_str), &names);
+        // That it starts here says nothing where the other roots were asked.
+        let keep = |answer: &Answer| !privileged || answer.check != "starts";
+        Ok(answers.into_iter().filter(keep).collect())
+    }
+
+    /// The short check, at every odd place, in the host's root with and without `/proc`.
+    fn places(&self, grounds: &[Ground]) -> Result<Vec<Answer>, ConformanceError> {
+        if !self.options.wants(named("places")) {
+            return Ok(Vec::new());
+        }
+        (self.ear)("odd places");
+        let user = |name: &str| grounds.iter().find(|ground| ground.name == name);
+        let with = user("host, user").into_iter();
+        let both: Vec<&Ground> = with.chain(user("host without /proc, user")).collect();
+        let places = places::all(self.tree.longest());
+        let pairs: Vec<(&Place, &Ground)> = places
+            .iter()
+            .flat_map(|place| both.iter().map(move |ground| (place, *ground)))
+            .collect();
+        pairs
+            .par_iter()
+            .map(|(place, ground)| self.start(place, ground))
+            .collect()
+    }
+
+    fn start(&self, place: &Place, ground: &Ground) -> Result<Answer, ConformanceError> {
+        let check = named("places");
+        let name = format!("{}: {}", ground.name, place.name);
+        if let (false, Some(why)) = (ground.proc, place.needs_proc) {
+            return Ok(Answer::skipped(check.name, &name, why));
+        }
+        let mut spec = ground.spec(&place.program(&self.options.program));
+        (spec.tmp, spec.noexec) = (place.tmp, place.noexec);
+        spec.dev &= place.dev;
+        spec.name = place.argv0.map(Into::into);
+        let script = Utf8Path::new(PROBE).join("start.py");
+        let spec = self
+            .show(spec, &place.at)
+            .args([script.as_str(), "--tree", place.at.as_str()]);
+        let spec = with_environment(spec);
+        let said = match self.sandbox.run(&spec, Stdin::Empty) {
+            Ok(outcome) => match lines(&outcome).next() {
+                Some(line) if line["ok"] == true && outcome.success() => {
+                    return Ok(Answer::holds(check.name, &name));
+                }
+                Some(line) => words(&line["found"]),
+                None => last_words(&outcome),
+            },
+            Err(error @ SandboxError::Program { .. }) => with_source(&error),
+            Err(error) => return Err(error.into()),
+        };
+        let cause = self.causes.of_start(check, &said);
+        Ok(Answer::fails(check.name, &name, said, cause))
+    }
+
+    /// Adds the tree at `at`, the probe and the links.
+    fn show(&self, spec: Spec, at: &Utf8Path) -> Spec {
+        spec.input(&self.causes.tree, at)
+            .input(self.folder.probe(), PROBE)
+            .input(self.folder.links(), LINKS)
+    }
+
+    /// Adds the words and the environment that ask for the checks that `want` names.
+    fn ask(
+        &self,
+        spec: Spec,
+        tree: &Utf8Path,
+        probe: Utf8PathBuf,
+        want: impl Fn(&Check) -> bool,
+    ) -> Spec {
+        let started = spec.program.clone();
+        let script = probe.join("probe.py");
+        let mut spec = spec.args([script.as_str(), "--tree", tree.as_str()]);
+        spec = spec.args(["--started", started.as_str()]);
+        for (name, _) in ENVIRONMENT {
+            spec = spec.args(["--given", name]);
+        }
+        for check in CHECKS.iter().filter(|check| want(check)) {
+            spec = spec.args(["--only", check.name]);
+        }
+        spec.limits.wall = Some(Duration::from_secs(900));
+        with_environment(spec)
+    }
+
+    /// What the probe said of `names`, and of itself by ending where it did.
+    fn answers(
+        &self,
+        place: &str,
+        outcome: Result<&Outcome, &str>,
+        names: &[String],
+    ) -> Vec<Answer> {
+        let wanted = CHECKS
+            .iter()
+            .filter(|check| names.iter().any(|name| name == check.name));
+        let said: Vec<Value> = outcome
+            .map(|outcome| lines(outcome).collect())
+            .unwrap_or_default();
+        let start = named("starts");
+        if said.is_empty() {
+            let words = outcome.map_or_else(str::to_owned, last_words);
+            let cause = self.causes.of_start(start, &words);
+            let failed = Answer::fails(start.name, place, words, cause);
+            let rest = wanted.map(|check| Answer::skipped(check.name, place, "it does not start"));
+            return std::iter::once(failed).chain(rest).collect();
+        }
+        let mut answers = vec![Answer::holds(start.name, place)];
+        let mut ended = said.iter().any(|line| line["end"] == true);
+        for check in wanted {
+            let line = said.iter().find(|line| line["check"] == check.name);
+            answers.push(match line {
+                Some(line) => self.answer(check, place, line),
+                None if ended => {
+                    Answer::skipped(check.name, place, "another check ended the probe")
+                }
+                None => {
+                    ended = true;
+                    let words = outcome.map_or_else(str::to_owned, last_words);
+                    let cause = self.causes.of(check, &words);
+                    Answer::fails(
+                        check.name,
+                        place,
+                        format!("the probe ended: {words}"),
+                        cause,
+                    )
+                }
+            });
+        }
+        answers
+    }
+
+    fn answer(&self, check: &'static Check, place: &str, line: &Value) -> Answer {
+        let found = words(&line["found"]);
+        match line["ok"].as_bool() {
+            Some(true) => Answer::holds(check.name, place),
+            Some(false) => {
+                let cause = self.causes.of(check, &found);
+                Answer::fails(check.name, place, found, cause)
+            }
+            None => Answer::skipped(check.name, place, found),
+        }
+    }
+}
+
+/// The entry of a check that is known to be in the list.
+fn named(name: &str) -> &'static Check {
+    let found = CHECKS.iter().find(|check| check.name == name);
+    found.unwrap_or(&CHECKS[0])
+}
+
+/// The names after `--only`.
+fn wanted(spec: &Spec) -> Vec<String> {
+    let pairs = spec.args.windows(2);
+    pairs
+        .filter(|pair| pair[0] == "--only")
+        .map(|pair| pair[1].to_string_lossy().into_owned())
+        .collect()
+}
+
+fn with_environment(mut spec: Spec) -> Spec {
+    for (name, value) in ENVIRONMENT {
+        spec = spec.env(name, value);
+    }
+    spec
+}
+
+/// The objects among the lines of what the probe printed; a check may print other things.
+fn lines(outcome: &Outcome) -> impl Iterator<Item = Value> + '_ {
+    let lines = outcome.stdout.split(|byte| *byte == b'\n');
+    lines.filter_map(|line| serde_json::from_slice(line).ok().filter(Value::is_object))
+}
+
+fn words(found: &Value) -> String {
+    found
+        .as_str()
+        .map_or_else(|| found.to_string(), str::to_owned)
+}
+
+/// The end of what a program said, and how it ended.
+fn last_words(outcome: &Outcome) -> String {
+    let text = String::from_utf8_lossy(&outcome.stderr);
+    let lines: Vec<&str> = text.lines().collect();
+    let tail = lines[lines.len().saturating_sub(5)..].join("; ");
+    let ended = match outcome.status {
+        Status::Exited(code) => format!("exit code {code}"),
+        Status::Signalled(signal) => format!("killed by signal {signal}"),
+        Status::TimedOut => "it took too long".into(),
+        Status::TooMuchOutput => "it printed too much".into(),
+        Status::Stopped => "stopped".into(),
+    };
+    if tail.is_empty() {
+        ended
+    } else {
+        format!("{tail} ({ended})")
+    }
+}
+
+fn with_source(error: &SandboxError) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
+/// A folder of ours with the probe and the links; it goes when this is dropped.
+struct Folder(Utf8PathBuf);
+
+impl Folder {
+    fn new(below: &Utf8Path, program: &Utf8Path) -> Result<Folder, ConformanceError> {
+        let random = std::collections::hash_map::RandomState::new()
+            .build_hasher()
+            .finish();
+        let path = below.join(format!("recipe-test-{random:016x}"));
+        let failed = |source| ConformanceError::Temporary {
+            path: path.clone(),
+            source,
+        };
+        fs::DirBuilder::new()
+            .mode(0o755)
+            .create(&path)
+            .map_err(failed)?;
+        let folder = Folder(path.clone());
+        folder.fill(program).map_err(failed)?;
+        Ok(folder)
+    }
+
+    fn fill(&self, program: &Utf8Path) -> std::io::Result<()> {
+        fs::create_dir_all(self.probe().join("checks"))?;
+        for (name, text) in FILES {
+            fs::write(self.probe().join(name), text)?;
+        }
+        fs::create_dir(self.links())?;
+        for (name, target) in places::links(program) {
+            symlink(target, self.links().join(name))?;
+        }
+        Ok(())
+    }
+
+    fn probe(&self) -> Utf8PathBuf {
+        self.0.join("probe")
+    }
+
+    fn links(&self) -> Utf8PathBuf {
+        self.0.join("links")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // A folder that stays is no reason to lose the report.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,264 @@
+//! `recipe test-closure`: faults are planted in copies of a closure, one for each test, and have to
+//! be told with their cause. That the closure itself is sound is proved elsewhere
+//! (`promises/relocatable.rs`), without this command.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use camino::Utf8PathBuf;
+use serde_json::Value;
+
+use crate::support::{Ran, Scratch, closure, copy};
+
+/// A copy of the closure that may be spoiled; the store's files are read-only.
+fn spoilt(scratch: &Scratch) -> Option<Utf8PathBuf> {
+    let place = scratch.path().join("tree");
+    copy(closure()?, &place);
+    Some(place)
+}
+
+/// What the command says of these checks.
+fn test(scratch: &Scratch, tree: &str, checks: &[&str], more: &[&str]) -> Ran {
+    let mut words = vec!["test-closure", tree, "--json"];
+    for check in checks {
+        words.extend(["--only", check]);
+    }
+    words.extend(more);
+    scratch.run(words)
+}
+
+/// What failed: the place, what was found, and the cause.
+#[track_caller]
+fn failures(ran: Ran, check: &str) -> Vec<[String; 3]> {
+    let ran = ran.fails_with(1);
+    let report: Value = serde_json::from_str(&ran.out).expect("JSON");
+    let checks = report["checks"].as_array().expect("checks").iter();
+    let word = |value: &Value| value.as_str().expect("a word").to_owned();
+    let failed: Vec<[String; 3]> = checks
+        .filter(|entry| entry["name"] == check)
+        .flat_map(|entry| entry["results"].as_array().expect("results"))
+        .filter(|result| result["result"] == "fails")
+        .map(|result| ["place", "found", "cause"].map(|name| word(&result[name])))
+        .collect();
+    assert!(!failed.is_empty(), "{check} did not fail: {}", ran.out);
+    failed
+}
+
+#[test]
+fn a_sound_closure_passes_all_that_this_machine_makes_possible() {
+    let Some(closure) = closure() else { return };
+    let scratch = Scratch::new();
+    let mut words = vec!["test-closure".to_owned(), closure.to_string()];
+    if let Ok(root) = std::env::var("RECIPE_TEST_BULLSEYE") {
+        words.extend(["--root".to_owned(), root]);
+    }
+    let ran = scratch.run(words).ok();
+    assert!(ran.out.contains(" hold, 0 fail, "), "{}", ran.out);
+    assert!(ran.out.contains("libraries_of_the_host"), "{}", ran.out);
+}
+
+#[test]
+fn an_absolute_link_is_named() {
+    let scratch = Scratch::new();
+    let Some(tree) = spoilt(&scratch) else { return };
+    symlink("/usr/share/zoneinfo", tree.join("share/linked")).expect("linked");
+    let failed = failures(test(&scratch, tree.as_str(), &["links"], &[]), "links");
+    assert_eq!(
+        failed[0],
+        [
+            "files",
+            "share/linked -> /usr/share/zoneinfo (absolute)",
+            "the tree needs what lies outside of it"
+        ]
+    );
+}
+
+#[test]
+fn a_missing_library_is_named_by_those_who_need_it_and_where_it_is_wanted() {
+    let scratch = Scratch::new();
+    let Some(tree) = spoilt(&scratch) else { return };
+    fs::remove_file(tree.join("lib/libsqlite3.so.0")).expect("removed");
+    let checks = ["needed_libraries", "extension_modules"];
+    let report = test(&scratch, tree.as_str(), &checks, &[]);
+    let text = report.out.clone();
+    let [_, found, cause] = failures(report, "needed_libraries").remove(0);
+    assert!(
+        found.starts_with("libsqlite3.so.0, for lib/python3"),
+        "{found}"
+    );
+    assert_eq!(cause, "the host has to have it, in a version that fits");
+    let code_one = Ran {
+        code: Some(1),
+        out: text,
+        err: "x".into(),
+    };
+    let everywhere = failures(code_one, "extension_modules");
+    assert!(everywhere.len() > 4, "{everywhere:?}");
+    for [_, found, cause] in everywhere {
+        assert!(found.contains("_sqlite3: "), "{found}");
+        assert_eq!(
+            cause,
+            "libsqlite3.so.0 is not in the tree, and this place has none"
+        );
+    }
+}
+
+/// What starts Python in the trees of Scylla's script: a shell that starts the loader.
+const THUNK: &str = "#!/bin/sh
+here=$(dirname \"$(readlink -f \"$0\")\")
+export PYTHONPATH=\"$here/../lib/python3.13/site-packages\"
+exec \"$here/../lib/ld-linux-x86-64.so.2\" --argv0 \"$0\" --library-path \"$here/../lib\" \\
+    \"$here/../libexec/python3.13\" \"$@\"
+";
+
+#[test]
+fn a_shell_script_that_starts_python_is_seen_in_an_empty_root_by_ps_and_by_its_variable() {
+    let scratch = Scratch::new();
+    let Some(tree) = spoilt(&scratch) else { return };
+    let program = tree.join("bin/python3.13");
+    fs::rename(&program, tree.join("libexec/python3.13")).expect("moved");
+    fs::write(&program, THUNK).expect("written");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("executable");
+    let checks = ["starts", "environment", "proc_names", "exit_codes"];
+    let ran = test(&scratch, tree.as_str(), &checks, &[]);
+    let again = || Ran {
+        code: Some(1),
+        out: ran.out.clone(),
+        err: "x".into(),
+    };
+
+    let [place, found, cause] = failures(again(), "starts").remove(0);
+    assert!(
+        place.starts_with("musl") || place.starts_with("empty"),
+        "{place}"
+    );
+    assert!(!found.is_empty());
+    assert_eq!(
+        cause,
+        "it is a script: it needs `/bin/sh` and the programs that it calls"
+    );
+    let [place, found, cause] = failures(again(), "environment").remove(0);
+    assert_eq!(place, "host, user");
+    assert!(
+        found.contains("PYTHONPATH=/recipe-test/tree/bin/../lib"),
+        "{found}"
+    );
+    assert_eq!(
+        cause,
+        "a script or launcher sets variables, which every child inherits"
+    );
+    let [_, found, cause] = failures(again(), "proc_names").remove(0);
+    assert!(
+        found.contains("/proc/self/exe is /recipe-test/tree/lib/ld-linux"),
+        "{found}"
+    );
+    assert_eq!(
+        cause,
+        "the kernel started another program: a loader or a script"
+    );
+}
+
+#[test]
+fn a_library_of_the_host_that_is_mapped_is_named() {
+    let scratch = Scratch::new();
+    let Some(tree) = spoilt(&scratch) else { return };
+    let folders = [
+        "/lib/x86_64-linux-gnu",
+        "/usr/lib/x86_64-linux-gnu",
+        "/lib64",
+        "/usr/lib64",
+    ];
+    let names = ["libcrypt.so.1", "libz.so.1", "libm.so.6"];
+    let mut paths = folders
+        .iter()
+        .flat_map(|folder| names.map(|name| format!("{folder}/{name}")));
+    let Some(library) = paths.find(|path| fs::exists(path).unwrap_or(false)) else {
+        return;
+    };
+    let real = Utf8PathBuf::from(&library)
+        .canonicalize_utf8()
+        .expect("a file");
+    let code = format!("import ctypes\ntry: ctypes.CDLL({library:?})\nexcept OSError: pass\n");
+    let module = tree.join("lib/python3.13/site-packages/sitecustomize.py");
+    fs::write(module, code).expect("written");
+    let ran = test(&scratch, tree.as_str(), &["mapped_files"], &[]);
+    let [place, found, cause] = failures(ran, "mapped_files").remove(0);
+    assert_eq!(place, "host, user");
+    assert!(found.contains(real.file_name().expect("a name")), "{found}");
+    assert_eq!(
+        cause,
+        "libraries are taken from the host: another host has others, or none"
+    );
+}
+
+#[test]
+fn a_path_of_the_build_is_found_in_the_file_that_holds_it() {
+    let scratch = Scratch::new();
+    let Some(tree) = spoilt(&scratch) else { return };
+    fs::write(tree.join("share/note"), "made in /build/of/somebody\n").expect("written");
+    let more = ["--forbid", "/build/of/somebody"];
+    let ran = test(&scratch, tree.as_str(), &["paths_of_the_build"], &more);
+    let [_, found, cause] = failures(ran, "paths_of_the_build").remove(0);
+    assert_eq!(found, "share/note holds /build/of/somebody");
+    assert_eq!(cause, "the tree works at this path only");
+}
+
+#[test]
+fn a_prefix_that_is_written_down_is_seen_wherever_the_tree_is_put() {
+    // A virtual environment is a link to a Python elsewhere.
+    let Some(closure) = closure() else { return };
+    let scratch = Scratch::new();
+    let tree = scratch.path().join("venv");
+    let made = std::process::Command::new(closure.join("bin/python3"))
+        .args(["-m", "venv", "--without-pip", tree.as_str()])
+        .status();
+    assert!(made.expect("python starts").success());
+    let ran = test(&scratch, tree.as_str(), &["starts", "places", "links"], &[]);
+    let again = || Ran {
+        code: Some(1),
+        out: ran.out.clone(),
+        err: "x".into(),
+    };
+    let [_, found, _] = failures(again(), "links").remove(0);
+    assert!(found.contains("(absolute)"), "{found}");
+    let in_empty = failures(again(), "starts");
+    let leads_out = |cause: &str| cause.contains("which is not in the tree");
+    assert!(
+        in_empty.iter().any(|[_, _, cause]| leads_out(cause)),
+        "{in_empty:?}"
+    );
+    let everywhere = failures(again(), "places");
+    assert!(
+        everywhere.iter().all(|[_, _, cause]| leads_out(cause)),
+        "{everywhere:?}"
+    );
+}
+
+#[test]
+fn what_is_no_python_is_a_mistake_of_usage() {
+    let scratch = Scratch::new();
+    let folder = scratch.path().join("empty");
+    fs::create_dir(&folder).expect("created");
+    let ran = scratch.run(["test-closure", folder.as_str()]).fails_with(2);
+    assert!(
+        ran.err.contains("there is no program bin/python3 in"),
+        "{}",
+        ran.err
+    );
+    assert!(ran.err.contains("--program"), "{}", ran.err);
+    scratch.run(["test-closure", "/nonexistent"]).fails_with(2);
+    let words = [
+        "test-closure",
+        "/",
+        "--program",
+        "bin",
+        "--only",
+        "no_such_check",
+    ];
+    let ran = scratch.run(words).fails_with(2);
+    assert!(
+        ran.err.contains("there is no check named no_such_check"),
+        "{}",
+        ran.err
+    );
+}
