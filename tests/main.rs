@@ -12,6 +12,7 @@ mod commands {
     mod build;
     mod diff;
     mod doctor;
+    mod edit;
     mod export;
     mod lock;
     mod log;

@@ -177,18 +177,29 @@ pub(super) fn now() -> u64 {
     since.map_or(0, |since| since.as_secs())
 }
 
-/// Writes a lock beside its recipe: aside first, then renamed, so that it is old or new, whole.
+/// Writes a lock beside its recipe.
 pub(super) fn write_lock(path: &Utf8Path, lock: &Lock) -> Result<(), Failed> {
-    let aside = path.with_extension(format!("kdl.{}", std::process::id()));
+    replace(path, crate::lock::file::write(lock).as_bytes())
+}
+
+/// Writes a file of the user: aside first, then renamed, so that it is old or new, whole. A link
+/// stays a link, and what may be done with the file stays as it was.
+pub(super) fn replace(path: &Utf8Path, bytes: &[u8]) -> Result<(), Failed> {
+    let real = path.canonicalize_utf8().unwrap_or_else(|_| path.to_owned());
+    let aside = Utf8PathBuf::from(format!("{real}.{}", std::process::id()));
     let _unfinished = Unfinished::new(&aside);
-    let written = fs::write(&aside, crate::lock::file::write(lock))
+    let written = fs::write(&aside, bytes)
+        .and_then(|()| match fs::metadata(&real) {
+            Ok(before) => fs::set_permissions(&aside, before.permissions()),
+            Err(_) => Ok(()),
+        })
         .and_then(|()| fs::File::open(&aside)?.sync_all())
-        .and_then(|()| fs::rename(&aside, path));
+        .and_then(|()| fs::rename(&aside, &real));
     written.map_err(|error| {
         // Whether it is there to be removed or not, the message below is what matters.
         let _ = fs::remove_file(&aside);
         Failed::File(super::advice::report(
-            format!("the lock {path} could not be written: {error}"),
+            format!("{path} could not be written: {error}"),
             "make its folder writable, or copy the recipe to a folder of your own".into(),
         ))
     })

@@ -125,6 +125,13 @@ impl Found {
         Ok(recipe)
     }
 
+    /// The recipe, if its file said this instead.
+    pub(super) fn parse(&self, text: &str) -> Result<Recipe, Failed> {
+        let folder = self.path.parent().unwrap_or(Utf8Path::new(""));
+        let name = self.path.as_str();
+        Ok(Recipe::parse_as(name, text.into(), folder, &self.wanted)?)
+    }
+
     /// The lock as it lies there now.
     pub(super) fn lock_now(&self) -> Result<Vec<u8>, Failed> {
         lock_text(&self.lock_path)

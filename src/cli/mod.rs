@@ -11,10 +11,13 @@ mod changes;
 pub mod config;
 mod diff;
 mod doctor;
+mod edit;
 mod exit;
 mod export;
+mod fmt;
 mod found;
 mod gc;
+mod init;
 mod interrupt;
 mod lock;
 mod log;
@@ -104,6 +107,14 @@ fn jobs(text: &str) -> Result<usize, String> {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write a small recipe that builds, to begin with
+    Init(init::Args),
+    /// Add Python requirements or Debian packages to a recipe
+    Add(edit::Args),
+    /// Remove Python requirements or Debian packages from a recipe
+    Remove(edit::Args),
+    /// Write recipes in their one canonical text
+    Fmt(fmt::Args),
     /// Build a recipe; the closure is linked at result/NAME
     Build(build::Args),
     /// Write down every file a build needs, exact and hashed
@@ -170,6 +181,10 @@ pub fn main() -> ExitCode {
     interrupt::watch(&config.store);
     let app = App::new(config, quiet);
     let result = match cli.command {
+        Command::Init(args) => init::run(&args, &app),
+        Command::Add(args) => edit::add(&args, &app),
+        Command::Remove(args) => edit::remove(&args, &app),
+        Command::Fmt(args) => fmt::run(&args, &app),
         Command::Build(args) => build::run(&args, &app),
         Command::Lock(args) => lock::run(&args, &app),
         Command::Plan(args) => plan::run(&args, &app),

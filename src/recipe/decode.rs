@@ -322,7 +322,7 @@ fn known_anchor(parent: &'static str) -> &'static str {
 }
 
 /// Where the value of an argument or property stands, without the property's name.
-fn value_span(entry: &KdlEntry) -> SourceSpan {
+pub(super) fn value_span(entry: &KdlEntry) -> SourceSpan {
     let span = entry.span();
     let length = entry
         .format()

@@ -122,6 +122,25 @@ pub enum RecipeError {
         name: String,
     },
 
+    /// A file without a recipe, or a recipe without a block.
+    #[error("{name} holds no recipe that could be changed")]
+    #[diagnostic(code(recipe::no_recipe), help("`recipe init NAME` writes one"))]
+    NothingToEdit {
+        /// The file.
+        name: String,
+    },
+
+    /// A text that could not be laid out.
+    #[error("{name} cannot be laid out without changing what it says; it is left as it is")]
+    #[diagnostic(
+        code(recipe::not_formatted),
+        help("this is a mistake of recipe: please report it, with the file")
+    )]
+    NotFormatted {
+        /// The file.
+        name: String,
+    },
+
     /// One mistake in a file.
     #[error(transparent)]
     #[diagnostic(transparent)]

@@ -39,6 +39,12 @@ impl Recipe {
         find_in(name_or_path, &folders)
     }
 
+    /// The recipe files in a folder and in its groups, sorted.
+    #[must_use]
+    pub fn files(folder: &Utf8Path) -> Vec<Utf8PathBuf> {
+        files_in(folder)
+    }
+
     /// The names of all recipes in `./recipes` and in the folders of `search`, sorted.
     #[must_use]
     pub fn names(search: &[Utf8PathBuf]) -> Vec<String> {

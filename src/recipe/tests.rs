@@ -14,6 +14,7 @@ mod forms;
 mod hostile;
 mod reference;
 mod requirements;
+mod text;
 
 /// A whole recipe that uses every node but `requirements`, which needs a file.
 const WHOLE: &str = r#"

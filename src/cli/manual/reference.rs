@@ -15,7 +15,9 @@ const INTRODUCTION: &str = "\
 with `TERM=dumb`) a line every two seconds; `NO_COLOR=1` leaves colours out.
 
 A recipe is named by its name, looked for in `./recipes` and then in the folders of the
-[settings](settings.md), or by a path (a word with `/`, or one that ends in `.kdl`).
+[settings](settings.md), or by a path (a word with `/`, or one that ends in `.kdl`). `NAME@VARIANT` names a
+[variant](language.md#variant), and `--set NAME=VALUE` gives a [parameter](language.md#param) another value;
+each of these forms has its own lock beside the recipe and its own link.
 
 `recipe completions bash|zsh|fish` prints completions for a shell, and `recipe man DIR` writes manual pages.
 ";
