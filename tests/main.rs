@@ -31,6 +31,7 @@ mod promises {
     mod early_cut_off;
     mod follow;
     mod foreign;
+    mod host_policy;
     mod interrupted;
     mod relocatable;
     mod reproducible;

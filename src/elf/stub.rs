@@ -80,6 +80,14 @@ impl PrivateVariable {
         Self::new(Self::TERMINALS, path, known.map(str::to_owned))
     }
 
+    /// The same, set on every host.
+    pub fn always(self) -> PrivateVariable {
+        PrivateVariable {
+            unless: Vec::new(),
+            ..self
+        }
+    }
+
     fn new<const N: usize>(
         name: &str,
         path: impl Into<String>,

@@ -10,7 +10,7 @@ use recipe_store::{Digest, ObjectId, StepKey};
 use super::host::Means;
 use super::step::{Keep, Resolved, Step};
 use crate::platform::Platform;
-use crate::recipe::{Check, Trim};
+use crate::recipe::{Check, HostPolicy, Trim};
 
 /// What each kind of step does has a number, raised when the same inputs come to something else.
 pub const VERSIONS: [(&str, u32); 12] = [
@@ -133,6 +133,7 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
             tree,
             patches,
             python,
+            host,
         } => {
             ear.kind("relocate");
             ear.object("tree", tree);
@@ -140,6 +141,7 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
             python
                 .iter()
                 .for_each(|version| ear.fact("python", version));
+            tell_host(host, ear);
         }
         Step::Scan { tree } => {
             ear.kind("scan");
@@ -185,6 +187,7 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
             name,
             version,
             date,
+            host,
         } => {
             ear.kind("manifest");
             ear.object("tree", tree);
@@ -192,6 +195,7 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
             ear.fact("name", name);
             ear.fact("version", version);
             ear.fact("date", &date.to_string());
+            tell_host(host, ear);
         }
         Step::Proof { closure, means } => {
             ear.kind("proof");
@@ -242,6 +246,13 @@ fn tell_check(check: &Check, ear: &mut impl Listener) {
 
 fn yes(value: bool) -> &'static str {
     if value { "yes" } else { "no" }
+}
+
+/// What is as usual is no fact: a policy that says what holds anyway changes no key.
+fn tell_host(host: &HostPolicy, ear: &mut impl Listener) {
+    for (matter, order) in host.unusual() {
+        ear.fact("host", &format!("{matter} {order}"));
+    }
 }
 
 fn keep_word(keep: Keep) -> &'static str {

@@ -18,7 +18,7 @@ pub use key::{Listener, VERSIONS, tell};
 pub use step::{Keep, Layer, Resolved, Source, Step};
 
 use crate::lock::{FileKind, Lock, Locked};
-use crate::recipe::Recipe;
+use crate::recipe::{HostPolicy, Recipe};
 
 /// A step that waits for others: its inputs are nodes of the plan.
 pub type Planned = Step<NodeIndex>;
@@ -178,6 +178,7 @@ impl Drawing {
             name: recipe.name.clone(),
             version: recipe.version.clone(),
             date: lock.date,
+            host: host(recipe),
         };
         self.add(&recipe.name, manifest)
     }
@@ -220,6 +221,7 @@ impl Drawing {
                 tree,
                 patches: patches.filter(|_| interpreter),
                 python: lock.python.clone(),
+                host: host(recipe),
             },
         );
         let scan = self.add(&file.name, Step::Scan { tree });
@@ -261,6 +263,7 @@ impl Drawing {
                 tree,
                 patches: None,
                 python: None,
+                host: host(recipe),
             },
         );
         let scan = self.add(&file.name, Step::Scan { tree });
@@ -368,6 +371,11 @@ fn is_interpreter(lock: &Lock, file: &Locked) -> bool {
     lock.python
         .as_deref()
         .is_some_and(|version| is_interpreter_name(version, &file.name))
+}
+
+/// What the closure takes of its host.
+fn host(recipe: &Recipe) -> HostPolicy {
+    recipe.closure.host.clone()
 }
 
 /// The glibc that is locked.

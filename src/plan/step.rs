@@ -5,7 +5,7 @@ use recipe_store::ObjectId;
 use super::host::Means;
 use crate::lock::FileKind;
 use crate::platform::Platform;
-use crate::recipe::{Check, EntryPoint, Trim};
+use crate::recipe::{Check, EntryPoint, HostPolicy, Trim};
 
 /// One thing a build can do. The list is closed, and short, on purpose.
 ///
@@ -53,6 +53,8 @@ pub enum Step<I> {
         patches: Option<I>,
         /// Version of the interpreter, where the tree is part of one.
         python: Option<String>,
+        /// What the closure takes of its host.
+        host: HostPolicy,
     },
     /// Reads every ELF file of a tree: what it needs, what it provides.
     Scan {
@@ -96,6 +98,8 @@ pub enum Step<I> {
         version: String,
         /// SOURCE_DATE_EPOCH, seconds since 1970.
         date: u64,
+        /// What it takes of its host.
+        host: HostPolicy,
     },
     /// Runs the closure from two places where nothing of the host exists.
     Proof {
@@ -211,10 +215,12 @@ impl<I> Step<I> {
                 tree,
                 patches,
                 python,
+                host,
             } => Step::Relocate {
                 tree: to(tree)?,
                 patches: patches.as_ref().map(&mut to).transpose()?,
                 python: python.clone(),
+                host: host.clone(),
             },
             Step::Scan { tree } => Step::Scan { tree: to(tree)? },
             Step::Interpreter { layers, python } => Step::Interpreter {
@@ -248,12 +254,14 @@ impl<I> Step<I> {
                 name,
                 version,
                 date,
+                host,
             } => Step::Manifest {
                 tree: to(tree)?,
                 scans: scans.iter().map(&mut to).collect::<Result<_, _>>()?,
                 name: name.clone(),
                 version: version.clone(),
                 date: *date,
+                host: host.clone(),
             },
             Step::Proof { closure, means } => Step::Proof {
                 closure: to(closure)?,

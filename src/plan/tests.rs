@@ -139,6 +139,7 @@ fn samples() -> Vec<Resolved> {
             tree: tree("a"),
             patches: None,
             python: None,
+            host: HostPolicy::default(),
         },
         Step::Scan { tree: tree("a") },
         Step::Interpreter {
@@ -161,6 +162,7 @@ fn samples() -> Vec<Resolved> {
             name: "n".into(),
             version: "1".into(),
             date: 1,
+            host: HostPolicy::default(),
         },
         Step::Proof {
             closure: tree("a"),

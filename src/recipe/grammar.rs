@@ -176,6 +176,46 @@ pub static RULES: &[Rule] = &[
         kind: Kind::Flag,
         ..rule("byte-code", "closure", "byte-code #false")
     },
+    block("host", "closure", "host { certificates \"closure-only\" }"),
+    Rule {
+        arguments: (1, 1),
+        noun: "an order",
+        ..rule("certificates", "host", "certificates \"closure-only\"")
+    },
+    Rule {
+        arguments: (1, 1),
+        noun: "an order",
+        ..rule("time-zones", "host", "time-zones \"closure-first\"")
+    },
+    Rule {
+        arguments: (1, 1),
+        noun: "an order",
+        ..rule("locales", "host", "locales \"closure-first\"")
+    },
+    Rule {
+        arguments: (1, 1),
+        noun: "an order",
+        ..rule("terminals", "host", "terminals \"closure-first\"")
+    },
+    Rule {
+        arguments: (1, 1),
+        noun: "an order",
+        ..rule(
+            "openssl-configuration",
+            "host",
+            "openssl-configuration \"host-first\"",
+        )
+    },
+    Rule {
+        arguments: (1, 1),
+        noun: "an order",
+        ..rule("name-service", "host", "name-service \"host-first\"")
+    },
+    Rule {
+        arguments: (1, 1),
+        noun: "an order",
+        ..rule("preloads", "host", "preloads \"host-first\"")
+    },
     block("check", "recipe", "check { python \"import requests\" }"),
     Rule {
         arguments: (1, 1),

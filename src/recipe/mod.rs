@@ -25,6 +25,7 @@ mod form;
 mod format;
 mod grammar;
 mod guard;
+mod host;
 mod include;
 mod join;
 mod layout;
@@ -45,6 +46,7 @@ pub use error::{Mistake, RecipeError};
 pub use format::formatted;
 pub use grammar::{Kind, RULES, Rule};
 pub use guard::Limits;
+pub use host::{HostPolicy, MATTERS, Matter, Order};
 pub use requirement::{Origin, Requirement};
 pub use wrong::Wrong;
 
@@ -285,6 +287,8 @@ pub struct ClosureSpec {
     pub trim: Vec<Spanned<Trim>>,
     /// Whether `.pyc` files are part of it (`byte-code #false` leaves them out).
     pub byte_code: bool,
+    /// What it takes of the host that it runs on.
+    pub host: HostPolicy,
 }
 
 /// `entry "scylla-python" runs="bin/python3"`

@@ -25,8 +25,8 @@ use super::values::{
 use super::variant;
 use super::wrong::Wrong;
 use super::{
-    Check, ClosureSpec, EntryPoint, File, FileRead, Interpreter, InterpreterSource, LockPolicy,
-    PackageSpec, Pip, Recipe, Spanned, System, Wanted,
+    Check, ClosureSpec, EntryPoint, File, FileRead, HostPolicy, Interpreter, InterpreterSource,
+    LockPolicy, MATTERS, PackageSpec, Pip, Recipe, Spanned, System, Wanted,
 };
 
 /// Reads one recipe file in the form that is wanted, and the files that it names.
@@ -127,6 +127,7 @@ impl<'w> Reading<'w> {
                 entries: Vec::new(),
                 trim: Vec::new(),
                 byte_code: true,
+                host: HostPolicy::default(),
             },
             checks: Vec::new(),
             package: PackageSpec::default(),
@@ -330,6 +331,7 @@ impl<'w> Reading<'w> {
             entries: Vec::new(),
             trim: Vec::new(),
             byte_code: true,
+            host: HostPolicy::default(),
         };
         for child in &item.children {
             match child.rule.node {
@@ -341,6 +343,7 @@ impl<'w> Reading<'w> {
                             .extend(self.notes.one_of(word, "a rule", TRIMS));
                     }
                 }
+                "host" => closure.host = self.host(child),
                 _ => closure.byte_code = child.flags.first().is_none_or(|flag| flag.value),
             }
         }
@@ -351,6 +354,20 @@ impl<'w> Reading<'w> {
         self.notes
             .unique("the rule", trims.map(|it| (name_of(TRIMS, it.value), it)));
         closure
+    }
+
+    fn host(&mut self, item: &Item) -> HostPolicy {
+        let mut policy = HostPolicy::default();
+        for child in &item.children {
+            let known = MATTERS.iter().find(|(name, _)| *name == child.rule.node);
+            if let (Some((_, matter)), Some(word)) = (known, child.words.first()) {
+                let order = self.notes.one_of(word, "an order", &matter.orders());
+                if let Some(order) = order {
+                    policy.set(*matter, order.value);
+                }
+            }
+        }
+        policy
     }
 
     fn entry(&mut self, item: &Item) -> Option<Spanned<EntryPoint>> {

@@ -60,9 +60,17 @@ variant "scylla-python" {
 "#;
 
 /// [`WHOLE`] with a parameter, and in several forms.
+const HOST: &str = r#"host {
+    certificates "closure-only"; time-zones "closure-first"; locales "closure-first"
+    terminals "host-first"; openssl-configuration "host-first"
+    name-service "host-first"; preloads "closure-only"
+}"#;
+
 fn whole_in_forms() -> String {
     let param = "    param \"flavour\" default=\"small\"\n    license";
-    WHOLE.replacen("    license", param, 1) + VARIANTS
+    let host = format!("byte-code #false\n        {HOST}");
+    let whole = WHOLE.replacen("    license", param, 1);
+    whole.replacen("byte-code #false", &host, 1) + VARIANTS
 }
 
 fn read(text: &str) -> Result<Recipe, RecipeError> {
@@ -331,6 +339,24 @@ fn a_recipe_is_found_by_name_then_by_folder() {
             "{word}"
         );
     }
+}
+
+#[test]
+fn what_is_taken_of_the_host_is_kept_where_it_is_not_as_usual() {
+    let text = |host: &str| WHOLE.replacen("byte-code #false", host, 1);
+    let recipe = read(&text(HOST)).expect("good");
+    let unusual: Vec<_> = recipe.closure.host.unusual().collect();
+    let expected = [
+        ("certificates", "closure-only"),
+        ("time-zones", "closure-first"),
+        ("locales", "closure-first"),
+        ("openssl-configuration", "host-first"),
+        ("name-service", "host-first"),
+    ];
+    assert_eq!(unusual, expected);
+    let first = r#"host { preloads "closure-first"; }"#;
+    let error = message(&read(&text(first)).expect_err("it has none"));
+    insta::assert_snapshot!("host_order", error);
 }
 
 #[test]

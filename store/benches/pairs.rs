@@ -16,6 +16,9 @@ use recipe_store::GcOptions;
 
 use support::{empty, files, path, put, scratch};
 
+/// What was measured, our milliseconds and the other's, one of each a round.
+type Table = Vec<(&'static str, Vec<f64>, Vec<f64>)>;
+
 fn main() {
     let mut numbers = std::env::args().filter_map(|word| word.parse().ok());
     let (count, rounds): (u64, u64) = (numbers.next().unwrap_or(7000), numbers.next().unwrap_or(5));
@@ -28,17 +31,13 @@ fn main() {
         std::fs::create_dir_all(file.parent().expect("a parent")).expect("directories");
         std::fs::write(file, bytes).expect("a file");
     }
-    let mut table: Vec<(&str, Vec<f64>, Vec<f64>)> = Vec::new();
+    let mut table = Table::new();
     for round in 0..rounds {
-        for (name, ours, theirs) in one_round(&home, &plain, &content, round) {
-            match table.iter_mut().find(|row| row.0 == name) {
-                Some(row) => {
-                    row.1.push(ours);
-                    row.2.push(theirs);
-                }
-                None => table.push((name, vec![ours], vec![theirs])),
-            }
-        }
+        add(&mut table, one_round(&home, &plain, &content, round));
+    }
+    let large = large_file(&home);
+    for round in 0..rounds.min(3) {
+        add(&mut table, one_large_round(&home, &large, round));
     }
     println!("{count} files, {rounds} rounds, median milliseconds and median ratio");
     for (name, ours, theirs) in table {
@@ -49,6 +48,18 @@ fn main() {
             median(theirs),
             median(ratios)
         );
+    }
+}
+
+fn add(table: &mut Table, rows: Vec<(&'static str, f64, f64)>) {
+    for (name, ours, theirs) in rows {
+        match table.iter_mut().find(|row| row.0 == name) {
+            Some(row) => {
+                row.1.push(ours);
+                row.2.push(theirs);
+            }
+            None => table.push((name, vec![ours], vec![theirs])),
+        }
     }
 }
 
@@ -107,6 +118,40 @@ fn one_round(
     rows.push(("collect all / rm -rf of copy and links", collect, remove));
     rows.push(("collect nothing / same", nothing, remove));
     rows
+}
+
+/// One file of 1 GiB that does not compress.
+fn large_file(home: &Utf8Path) -> camino::Utf8PathBuf {
+    let path = home.join("large");
+    let script = format!("head -c 1G /dev/urandom >{path}");
+    run("sh", &["-c", &script]);
+    path
+}
+
+fn one_large_round(home: &Utf8Path, large: &Utf8Path, round: u64) -> Vec<(&'static str, f64, f64)> {
+    let copy = home.join(format!("large-copy{round}"));
+    let at = home.join(format!("large-store{round}"));
+    let session = empty(&at).session().expect("a session");
+    let plain = format!("cp {large} {copy} && b3sum {large} >{copy}.sum");
+    let cp = time(|| run("sh", &["-c", &plain]));
+    let sync = time(|| run("sync", &[copy.as_str()]));
+    let put = time(|| {
+        let mut file = std::fs::File::open(large).expect("a file");
+        session
+            .put_reader(&mut file, false, u64::MAX)
+            .expect("a blob");
+    });
+    let commit = time(|| drop(session.commit().expect("a commit")));
+    drop(session);
+    run("rm", &["-rf", copy.as_str(), at.as_str()]);
+    vec![
+        ("1 GiB: put / cp + b3sum", put, cp),
+        (
+            "1 GiB: put + commit / cp + b3sum + sync",
+            put + commit,
+            cp + sync,
+        ),
+    ]
 }
 
 /// Reads each file as `cp` does, then stores it.

@@ -12,6 +12,7 @@
 //! level baseline
 //! kernel 3.2.0
 //! glibc 2.41
+//! host certificates closure-only
 //! folder lib/python3.13/json
 //! file <BLAKE3, base64url> <bytes> __init__.py
 //! program <BLAKE3, base64url> <bytes> tool
@@ -29,6 +30,7 @@ use recipe_store::{Digest, Entry, ObjectId, Session, TreeBuilder, TreeId};
 
 use super::{StepError, leaves, scan};
 use crate::elf::{Facts, Isa};
+use crate::recipe::HostPolicy;
 
 /// Where the manifest lies in a closure. An input that ships this path is refused.
 pub const PATH: &str = ".recipe-manifest";
@@ -38,6 +40,7 @@ pub(super) struct About<'a> {
     pub(super) name: &'a str,
     pub(super) version: &'a str,
     pub(super) date: u64,
+    pub(super) host: &'a HostPolicy,
 }
 
 /// What a closure asks of the host that runs it: computed from its ELF files.
@@ -148,6 +151,9 @@ fn write(about: &About<'_>, contract: &Contract, files: &[(String, Entry)]) -> S
         contract.kernel,
         contract.glibc
     );
+    for (matter, order) in about.host.unusual() {
+        line(&mut text, format_args!("host {matter} {order}"));
+    }
     let mut folder = None;
     for (path, entry) in files {
         let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
@@ -222,6 +228,8 @@ pub struct Manifest {
     pub date: u64,
     /// What it asks of the host.
     pub contract: Contract,
+    /// What it takes of its host otherwise than usual: matter and order, as a recipe names them.
+    pub host: Vec<(String, String)>,
     /// Every file and link, by path, sorted as they are listed.
     pub entries: Vec<(String, Listed)>,
 }
@@ -267,6 +275,10 @@ impl Manifest {
             "level" => self.contract.level = rest.parse().ok()?,
             "kernel" => self.contract.kernel = rest.to_owned(),
             "glibc" => self.contract.glibc = rest.to_owned(),
+            "host" => {
+                let (matter, order) = rest.split_once(' ')?;
+                self.host.push((matter.to_owned(), order.to_owned()));
+            }
             "folder" => *folder = unescape(rest)?,
             "file" | "program" => {
                 let mut words = rest.splitn(3, ' ');
@@ -308,6 +320,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::recipe::{Matter, Order};
 
     proptest! {
         #[test]
@@ -320,10 +333,13 @@ mod tests {
 
     #[test]
     fn a_manifest_reads_back_as_it_was_written() {
+        let mut host = HostPolicy::default();
+        host.set(Matter::Certificates, Order::ClosureOnly);
         let about = About {
             name: "a",
             version: "1",
             date: 7,
+            host: &host,
         };
         let contract = Contract {
             machine: "x86_64".into(),
@@ -359,6 +375,8 @@ mod tests {
         ];
         let read = Manifest::parse(&write(&about, &contract, &files)).expect("parses");
         assert_eq!(read.contract, contract);
+        let said = ("certificates".to_owned(), "closure-only".to_owned());
+        assert_eq!(read.host, [said]);
         assert_eq!(read.entries.len(), 3);
         assert_eq!(
             read.entries[1],

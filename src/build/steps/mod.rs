@@ -147,6 +147,7 @@ pub fn run(step: &Resolved, bench: &Bench<'_>) -> Result<Made, StepError> {
             tree: input,
             patches,
             python,
+            host,
         } => {
             let patches = patches
                 .as_ref()
@@ -155,6 +156,7 @@ pub fn run(step: &Resolved, bench: &Bench<'_>) -> Result<Made, StepError> {
             let facts = relocate::RelocateFacts {
                 python: python.as_deref(),
                 patches: patches.as_ref(),
+                host,
             };
             ObjectId::Tree(relocate::tree(
                 session,
@@ -199,11 +201,13 @@ pub fn run(step: &Resolved, bench: &Bench<'_>) -> Result<Made, StepError> {
             name,
             version,
             date,
+            host,
         } => {
             let about = manifest::About {
                 name,
                 version,
                 date: *date,
+                host,
             };
             ObjectId::Tree(manifest::add(
                 session,

@@ -7,7 +7,8 @@
 //! that depend on Python's version. Nothing that is written depends on where a build runs.
 //!
 //! # Policies
-//! What a closure takes of the host that it runs on, and in which order:
+//! What a closure takes of the host that it runs on, and in which order, where its recipe wants no
+//! other ([`HostPolicy`]):
 //!
 //! | matter | first | then | last | how |
 //! | --- | --- | --- | --- | --- |
@@ -41,18 +42,21 @@ use miette::Diagnostic;
 use recipe_store::{BlobId, Entry, Session, StoreError, TreeBuilder, TreeId, walk};
 use thiserror::Error;
 
+use crate::recipe::HostPolicy;
 use patch::FilePatch;
 pub(crate) use patch::PatchError;
 pub(crate) use patches::library_patches;
 
 /// What relocating needs to know beside the tree.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct RelocateFacts<'a> {
     /// `3.13`: the closure's Python, if it has one.
     pub python: Option<&'a str>,
     /// What [`library_patches`] made of that Python's source package. Needed by trees that hold
     /// files of its library, and not read for others.
     pub patches: Option<&'a BlobId>,
+    /// What the closure takes of its host.
+    pub host: &'a HostPolicy,
 }
 
 /// Whose text was not to be left in a file.
@@ -237,7 +241,7 @@ fn relocated(
             Some(patches) => patches,
             None => patches.insert(patches::load(session, facts.patches)?),
         };
-        let text = python::rewrite(inside, text, patches, version)?;
+        let text = python::rewrite(inside, text, patches, version, facts.host)?;
         return Ok(Some(text.into_bytes()));
     }
     if wheel::concerns(&file.path) {
@@ -247,7 +251,7 @@ fn relocated(
         return Ok(None);
     }
     let bytes = session.read_blob(&file.blob)?;
-    programs::relocate(&file.path, bytes)
+    programs::relocate(&file.path, bytes, facts.host)
 }
 
 /// `lib/python3.13/ssl.py` → `3.13`, `ssl.py`.

@@ -7,6 +7,7 @@
 use super::{RelocateError, strings};
 use crate::elf::{self, ElfError, EntryStub, PrivateVariable};
 use crate::platform::Platform;
+use crate::recipe::{HostPolicy, Matter, Order};
 
 /// Whether the file at `path` has to be looked at.
 pub(super) fn may_be_elf(path: &str, executable: bool) -> bool {
@@ -16,7 +17,11 @@ pub(super) fn may_be_elf(path: &str, executable: bool) -> bool {
 }
 
 /// The relocated content; `None` when nothing changes.
-pub(super) fn relocate(path: &str, mut bytes: Vec<u8>) -> Result<Option<Vec<u8>>, RelocateError> {
+pub(super) fn relocate(
+    path: &str,
+    mut bytes: Vec<u8>,
+    host: &HostPolicy,
+) -> Result<Option<Vec<u8>>, RelocateError> {
     if !bytes.starts_with(b"\x7fELF") {
         return Ok(None);
     }
@@ -35,13 +40,13 @@ pub(super) fn relocate(path: &str, mut bytes: Vec<u8>) -> Result<Option<Vec<u8>>
     };
     let mut changed = strings::concerns(path);
     if changed {
-        strings::apply(path, platform()?, &mut bytes)?;
+        strings::apply(path, platform()?, host, &mut bytes)?;
     }
     if facts.runpath.is_some() {
         changed |= elf::runpath_to_rpath(&mut bytes).map_err(failed)?;
     }
     if facts.is_executable_program() && !facts.entry_stub {
-        let stub = stub(path, platform()?);
+        let stub = stub(path, platform()?, host);
         return elf::embed(&bytes, &stub).map(Some).map_err(failed);
     }
     Ok(changed.then_some(bytes))
@@ -49,17 +54,31 @@ pub(super) fn relocate(path: &str, mut bytes: Vec<u8>) -> Result<Option<Vec<u8>>
 
 /// How the program at `path` starts. A host's preloads and the data of bare hosts concern all; that
 /// `argv[0]` must lead to the program concerns Python, which finds its library by it.
-fn stub(path: &str, platform: Platform) -> EntryStub {
+fn stub(path: &str, platform: Platform, host: &HostPolicy) -> EntryStub {
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
     let up = "../".repeat(path.matches('/').count());
     EntryStub {
         python: strings::is_interpreter(path),
-        hide_host_preloads: true,
-        private: vec![
-            PrivateVariable::locale(format!("{up}lib/locale")),
-            PrivateVariable::time_zones(format!("{up}share/zoneinfo")),
-            PrivateVariable::terminals(format!("{up}share/terminfo")),
-        ],
+        hide_host_preloads: host.of(Matter::Preloads) == Order::ClosureOnly,
+        private: [
+            (
+                Matter::Locales,
+                PrivateVariable::locale(format!("{up}lib/locale")),
+            ),
+            (
+                Matter::TimeZones,
+                PrivateVariable::time_zones(format!("{up}share/zoneinfo")),
+            ),
+            (
+                Matter::Terminals,
+                PrivateVariable::terminals(format!("{up}share/terminfo")),
+            ),
+        ]
+        .map(|(matter, variable)| match host.of(matter) {
+            Order::HostFirst => variable,
+            Order::ClosureFirst | Order::ClosureOnly => variable.always(),
+        })
+        .into(),
         ..EntryStub::of(folder, "lib", platform)
     }
 }

@@ -7,6 +7,7 @@
 
 use super::patch::{self, FilePatch};
 use super::{Layer, RelocateError, sysconfig};
+use crate::recipe::{HostPolicy, Matter, Order};
 
 /// What Debian adds to a file of the standard library and a closure cannot use.
 struct Undone {
@@ -285,6 +286,7 @@ pub(super) fn rewrite(
     text: String,
     patches: &[FilePatch],
     version: &str,
+    host: &HostPolicy,
 ) -> Result<String, RelocateError> {
     if sysconfig::concerns(path) {
         return sysconfig::rewrite(path, &text, version);
@@ -295,8 +297,41 @@ pub(super) fn rewrite(
         .filter(|(file, _)| *file == path)
         .flat_map(|(_, edits)| *edits);
     edits
-        .into_iter()
+        .chain(policy_edits(path, host))
         .try_fold(text, |text, edit| edit.apply(path, text))
+}
+
+/// What follows the edits of [`EDITS`], which put the host first, where a recipe wants another order.
+fn policy_edits(path: &str, host: &HostPolicy) -> &'static [Edit] {
+    match path {
+        "ssl.py" => match host.of(Matter::Certificates) {
+            Order::HostFirst => &[],
+            Order::ClosureFirst => &[Edit::Swap {
+                find: "(*_HOST_CA_BUNDLES, own)",
+                with: "(own, *_HOST_CA_BUNDLES)",
+                needed: true,
+            }],
+            Order::ClosureOnly => &[Edit::Swap {
+                find: "(*_HOST_CA_BUNDLES, own)",
+                with: "(own,)",
+                needed: true,
+            }],
+        },
+        "zoneinfo/_tzpath.py" => match host.of(Matter::TimeZones) {
+            Order::HostFirst => &[],
+            Order::ClosureFirst => &[Edit::Swap {
+                find: "TZPATH += (os.path.join(sys.base_prefix, \"share\", \"zoneinfo\"),)",
+                with: "TZPATH = (os.path.join(sys.base_prefix, \"share\", \"zoneinfo\"), *TZPATH)",
+                needed: true,
+            }],
+            Order::ClosureOnly => &[Edit::Swap {
+                find: "TZPATH += (os.path",
+                with: "TZPATH = (os.path",
+                needed: true,
+            }],
+        },
+        _ => &[],
+    }
 }
 
 fn undo(path: &str, mut text: String, patches: &[FilePatch]) -> Result<String, RelocateError> {
@@ -379,14 +414,20 @@ mod tests {
         )
         .unwrap();
         let text = "kept = 2\na = 1\nb = 'dist-packages'\njoinuser(\"~\", \".local\")\n".to_owned();
-        let out = rewrite("site.py", text, &patches, "3.13").unwrap();
+        let out = rewrite("site.py", text, &patches, "3.13", &HostPolicy::default()).unwrap();
         assert_eq!(out, "kept = 2\na = 1\njoinuser(\"~\", \".relpy\")\n");
     }
 
     #[test]
     fn what_no_patch_takes_away_is_an_error_that_says_so() {
-        let error =
-            rewrite("site.py", "x = 'dist-packages'\n".to_owned(), &[], "3.13").unwrap_err();
+        let error = rewrite(
+            "site.py",
+            "x = 'dist-packages'\n".to_owned(),
+            &[],
+            "3.13",
+            &HostPolicy::default(),
+        )
+        .unwrap_err();
         assert!(
             matches!(error, RelocateError::Left { ref text, .. } if text == "dist-packages"),
             "{error:?}"
@@ -404,17 +445,31 @@ mod tests {
         )
         .unwrap();
         let path = "distutils/command/install.py";
-        let error = rewrite(path, text.to_owned(), &patches, "3.11").unwrap_err();
+        let error = rewrite(
+            path,
+            text.to_owned(),
+            &patches,
+            "3.11",
+            &HostPolicy::default(),
+        )
+        .unwrap_err();
         assert!(matches!(error, RelocateError::Patch { .. }), "{error:?}");
         let text = format!("{text}dist-packages\n");
-        let out = rewrite(path, text, &patches, "3.11").unwrap();
+        let out = rewrite(path, text, &patches, "3.11", &HostPolicy::default()).unwrap();
         // What another module asks for stays.
         assert_eq!(out, "self.user = 0\nself.multiarch = None\nend\nx\n");
     }
 
     #[test]
     fn a_file_without_the_place_to_edit_is_an_error_that_names_it() {
-        let error = rewrite("mimetypes.py", "x = 1\n".to_owned(), &[], "3.13").unwrap_err();
+        let error = rewrite(
+            "mimetypes.py",
+            "x = 1\n".to_owned(),
+            &[],
+            "3.13",
+            &HostPolicy::default(),
+        )
+        .unwrap_err();
         assert!(
             matches!(error, RelocateError::Absent { ref file, .. } if file == "mimetypes.py"),
             "{error:?}"

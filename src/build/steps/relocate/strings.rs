@@ -9,6 +9,7 @@
 
 use crate::elf::PrivateVariable;
 use crate::platform::Platform;
+use crate::recipe::{HostPolicy, Matter, Order};
 
 use super::{Layer, RelocateError};
 
@@ -26,15 +27,28 @@ struct Rules {
     forbidden: Vec<Vec<u8>>,
 }
 
+impl Rules {
+    /// Nothing below this path of the host is looked at, if the file names it at all.
+    fn shut(&mut self, path: &str) {
+        self.swaps.push(swap(path, &absent(path), false));
+        self.forbidden.push(path.into());
+    }
+}
+
 /// Whether the file at `path` (in the closure) has replacements.
 pub(super) fn concerns(path: &str) -> bool {
     // Which files these are is the same everywhere.
-    rules(path, Platform::default()).is_some()
+    rules(path, Platform::default(), &HostPolicy::default()).is_some()
 }
 
 /// Replaces in `bytes`, the file at `path`, what its rules for `platform` say.
-pub(super) fn apply(path: &str, platform: Platform, bytes: &mut [u8]) -> Result<(), RelocateError> {
-    let Some(rules) = rules(path, platform) else {
+pub(super) fn apply(
+    path: &str,
+    platform: Platform,
+    host: &HostPolicy,
+    bytes: &mut [u8],
+) -> Result<(), RelocateError> {
+    let Some(rules) = rules(path, platform, host) else {
         return Ok(());
     };
     for swap in &rules.swaps {
@@ -65,68 +79,105 @@ pub(super) fn apply(path: &str, platform: Platform, bytes: &mut [u8]) -> Result<
 }
 
 /// The table.
-fn rules(path: &str, platform: Platform) -> Option<Rules> {
+fn rules(path: &str, platform: Platform, host: &HostPolicy) -> Option<Rules> {
     let triplet = platform.triplet();
     match path.strip_prefix("lib/") {
-        Some(name) if name.starts_with("ld-linux-") => Some(loader(triplet)),
-        Some("libc.so.6") => Some(libc(triplet)),
-        Some("libtinfo.so.6" | "libtinfo.so.5") => Some(Rules {
-            swaps: vec![private("TERMINFO_DIRS", PrivateVariable::TERMINALS)],
-            forbidden: vec![whole("TERMINFO_DIRS")],
-        }),
-        Some("libcrypto.so.3" | "libcrypto.so.1.1") => Some(crypto(triplet)),
+        Some(name) if name.starts_with("ld-linux-") => Some(loader(triplet, host)),
+        Some("libc.so.6") => Some(libc(triplet, host)),
+        Some("libtinfo.so.6" | "libtinfo.so.5") => Some(terminals(host)),
+        Some("libcrypto.so.3" | "libcrypto.so.1.1") => Some(crypto(triplet, host)),
         Some(_) => None,
         None => is_interpreter(path).then(|| interpreter(path)),
     }
 }
 
 /// The loader's search path and trusted folders (one run each), its cache and its preload list.
-fn loader(triplet: &str) -> Rules {
+///
+/// Where the recipe lets the host's name service modules in, the folders stay: those of RedHat's
+/// family take the place of the first, which only some releases of Debian have besides.
+fn loader(triplet: &str, host: &HostPolicy) -> Rules {
     let multiarch = format!("/lib/{triplet}/");
     let usr_multiarch = format!("/usr/lib/{triplet}/");
     let folders = [multiarch.as_str(), &usr_multiarch, "/lib/", "/usr/lib/"];
     let run = folders.map(|folder| format!("{folder}\0")).concat();
-    let gone = folders
-        .map(|folder| format!("{}\0", absent(folder)))
-        .concat();
-    Rules {
+    let of_host = host.of(Matter::NameService) == Order::HostFirst;
+    let others = if of_host {
+        let lib64 = format!("{:/<width$}", "/usr/lib64", width = multiarch.len());
+        [lib64.as_str(), &usr_multiarch, "/lib/", "/usr/lib/"].map(str::to_owned)
+    } else {
+        folders.map(absent)
+    };
+    let others = others.map(|folder| format!("{folder}\0")).concat();
+    let mut rules = Rules {
         swaps: vec![
-            swap(&run, &gone, true),
+            swap(&run, &others, true),
             swap("/etc/ld.so.cache", &absent("/etc/ld.so.cache"), true),
             swap("/etc/ld.so.preload", &absent("/etc/ld.so.preload"), true),
         ],
-        forbidden: vec![
+        forbidden: vec![b"/etc/ld.so.cache".to_vec(), b"/etc/ld.so.preload".to_vec()],
+    };
+    if !of_host {
+        let folders = [
             usr_multiarch.into_bytes(),
             whole("/lib/"),
             whole("/usr/lib/"),
-            b"/etc/ld.so.cache".to_vec(),
-            b"/etc/ld.so.preload".to_vec(),
-        ],
+        ];
+        rules.forbidden.extend(folders);
     }
+    rules
 }
 
 /// Character set modules of the host are code; locale and time zone data get private variables.
-fn libc(triplet: &str) -> Rules {
+fn libc(triplet: &str, host: &HostPolicy) -> Rules {
     let gconv = format!("/usr/lib/{triplet}/gconv");
-    Rules {
+    let mut rules = Rules {
         swaps: vec![
             swap(&gconv, &absent(&gconv), true),
             private("LOCPATH", PrivateVariable::LOCALE),
             private("TZDIR", PrivateVariable::TIME_ZONES),
         ],
         forbidden: vec![gconv.into_bytes(), whole("LOCPATH"), whole("TZDIR")],
+    };
+    if host.of(Matter::Locales) == Order::ClosureOnly {
+        rules.shut("/usr/lib/locale");
+        rules.shut("/usr/share/locale");
     }
+    if host.of(Matter::TimeZones) == Order::ClosureOnly {
+        rules.shut("/etc/localtime");
+        rules.shut("/usr/share/zoneinfo");
+    }
+    rules
 }
 
-/// A host's `openssl.cnf`, engines and providers are made for another version.
-fn crypto(triplet: &str) -> Rules {
+fn terminals(host: &HostPolicy) -> Rules {
+    let mut rules = Rules {
+        swaps: vec![private("TERMINFO_DIRS", PrivateVariable::TERMINALS)],
+        forbidden: vec![whole("TERMINFO_DIRS")],
+    };
+    if host.of(Matter::Terminals) == Order::ClosureOnly {
+        // Which of them there are, and in which order, differs between releases.
+        for folder in ["/etc/terminfo", "/lib/terminfo", "/usr/share/terminfo"] {
+            rules.shut(folder);
+        }
+    }
+    rules
+}
+
+/// A host's `openssl.cnf`, engines and providers are made for another version. Where the recipe wants
+/// the configuration, it is looked for where most distributions have it.
+fn crypto(triplet: &str, host: &HostPolicy) -> Rules {
+    let folder = "/usr/lib/ssl";
+    let other = match host.of(Matter::OpensslConfiguration) {
+        Order::HostFirst => format!("{:/<width$}", "/etc/ssl", width = folder.len()),
+        Order::ClosureFirst | Order::ClosureOnly => absent(folder),
+    };
     let modules = format!("/usr/lib/{triplet}/");
     Rules {
         swaps: vec![
-            swap("/usr/lib/ssl", &absent("/usr/lib/ssl"), true),
+            swap(folder, &other, true),
             swap(&modules, &absent(&modules), true),
         ],
-        forbidden: vec![b"/usr/lib/ssl".to_vec(), modules.into_bytes()],
+        forbidden: vec![folder.into(), modules.into_bytes()],
     }
 }
 
@@ -227,6 +278,9 @@ fn shown(text: &[u8]) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::recipe::MATTERS;
+
+    const ORDERS: [Order; 3] = [Order::HostFirst, Order::ClosureFirst, Order::ClosureOnly];
 
     const X86_64: Platform = Platform::X86_64;
 
@@ -239,12 +293,19 @@ mod tests {
 
     #[test]
     fn a_loader_forgets_every_folder_of_the_host_and_keeps_its_length() {
+        let usual = HostPolicy::default();
         for platform in Platform::ALL {
             let triplet = platform.triplet();
             let run = format!("/lib/{triplet}/\0/usr/lib/{triplet}/\0/lib/\0/usr/lib/");
             let mut bytes = loader_of(&format!("{run}\0{run}"));
             let length = bytes.len();
-            apply(&format!("lib/{}", platform.loader()), platform, &mut bytes).unwrap();
+            apply(
+                &format!("lib/{}", platform.loader()),
+                platform,
+                &usual,
+                &mut bytes,
+            )
+            .unwrap();
             let text = String::from_utf8(bytes).unwrap();
             assert_eq!(text.len(), length);
             assert!(!text.contains("/lib/") && !text.contains("/etc/"), "{text}");
@@ -259,6 +320,7 @@ mod tests {
         let error = apply(
             "lib/ld-linux-x86-64.so.2",
             X86_64,
+            &HostPolicy::default(),
             &mut loader_of(&format!("{run}\0y\0/usr/lib/")),
         )
         .unwrap_err();
@@ -269,6 +331,7 @@ mod tests {
         let error = apply(
             "lib/ld-linux-x86-64.so.2",
             X86_64,
+            &HostPolicy::default(),
             &mut loader_of("/lib/\0/usr/lib/"),
         )
         .unwrap_err();
@@ -285,9 +348,16 @@ mod tests {
             "bin/python3.13",
         ];
         for file in files {
-            let rules = Platform::ALL.map(|platform| rules(file, platform).unwrap());
-            for swap in rules.into_iter().flat_map(|rules| rules.swaps) {
-                for (find, with) in swap.pairs {
+            for (platform, order) in Platform::ALL
+                .into_iter()
+                .flat_map(|it| ORDERS.map(|order| (it, order)))
+            {
+                let mut host = HostPolicy::default();
+                MATTERS
+                    .iter()
+                    .for_each(|(_, matter)| host.set(*matter, order));
+                let swaps = rules(file, platform, &host).unwrap().swaps;
+                for (find, with) in swaps.into_iter().flat_map(|swap| swap.pairs) {
                     assert_eq!(find.len(), with.len(), "{file}: {}", shown(&find));
                 }
             }
@@ -297,11 +367,18 @@ mod tests {
     #[test]
     fn a_site_that_is_not_frozen_is_not_looked_for() {
         let mut bytes = b"\0/usr\0".to_vec();
-        apply("bin/python3.9", Platform::X86_64, &mut bytes).unwrap();
+        apply(
+            "bin/python3.9",
+            Platform::X86_64,
+            &HostPolicy::default(),
+            &mut bytes,
+        )
+        .unwrap();
         assert_eq!(bytes, b"\0/-py\0");
         let error = apply(
             "bin/python3.11",
             Platform::X86_64,
+            &HostPolicy::default(),
             &mut b"\0/usr\0".to_vec(),
         )
         .unwrap_err();

@@ -12,7 +12,7 @@ use recipe_store::{Entry, Session, Store, TreeBuilder, TreeId, walk};
 use super::{RelocateFacts, library_patches, tree};
 use crate::build::steps::layout::{Layout, unpack_deb};
 use crate::build::steps::trim::Trimmer;
-use crate::recipe::Trim;
+use crate::recipe::{HostPolicy, Trim};
 use debian::Suite;
 
 const TRIXIE: &[&str] = &[
@@ -102,6 +102,7 @@ fn closure(
     let facts = RelocateFacts {
         python: Some(python),
         patches: Some(&patches),
+        host: &HostPolicy::default(),
     };
     let mut whole = TreeBuilder::new();
     for package in packages {
