@@ -20,6 +20,7 @@ use super::app::App;
 use super::exit::Failed;
 use super::render::{bytes, plural, printable};
 use crate::net::{Machine, Net, NetError, Settings, Silence, shown};
+use crate::platform::Platform;
 use crate::recipe::Recipe;
 use crate::sandbox::{Spec, Stdin};
 
@@ -62,7 +63,7 @@ const KERNEL: (u32, u32) = (5, 12);
 const INDEX_PAGE: &str = "application/vnd.pypi.simple.v1+json, text/html;q=0.5";
 
 pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
-    let mut checks = vec![processor(), kernel(), sandbox(app)];
+    let mut checks = vec![processor(app), kernel(), sandbox(app)];
     checks.extend(store(app));
     checks.extend(network(app));
     checks.push(recipes(app));
@@ -127,16 +128,26 @@ impl Check {
     }
 }
 
-fn processor() -> Check {
-    match std::env::consts::ARCH {
-        "x86_64" => Check::good("processor", "x86_64"),
-        other => Check::with(
+/// This machine's processor, and how closures for others are proved here.
+fn processor(app: &App) -> Check {
+    let Some(own) = Platform::here() else {
+        return Check::with(
             "processor",
             State::Bad,
-            format!("{other}; closures are made for x86_64, and run to be proved"),
-            "build on an x86_64 machine",
-        ),
+            format!("{}; closures are run to be proved", std::env::consts::ARCH),
+            "build on an x86_64 or aarch64 machine",
+        );
+    };
+    let mut found = own.processor().to_owned();
+    for other in Platform::ALL.into_iter().filter(|other| *other != own) {
+        let running = app.running(other);
+        let how = match running.emulator() {
+            Some(emulator) => format!("are run by {}", emulator.program),
+            None => format!("are proved by their files: {}", running.reason()),
+        };
+        found.push_str(&format!("; closures for {} {how}", other.processor()));
     }
+    Check::good("processor", found)
 }
 
 fn kernel() -> Check {

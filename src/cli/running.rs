@@ -49,6 +49,11 @@ impl Running {
         self.emulator.as_ref().ok()
     }
 
+    /// Why there is no emulator.
+    pub(super) fn reason(&self) -> &str {
+        self.emulator.as_ref().err().map_or("", String::as_str)
+    }
+
     /// What a record says of it: an emulator that was installed since runs what was
     /// left out.
     pub(super) fn word(&self) -> &'static str {

@@ -523,7 +523,7 @@ fn wrong(file: &Locked, platform: Platform) -> Option<(bool, String)> {
             if Platform::of_debian(&file.architecture).is_none_or(|other| other == platform) =>
         {
             let why = format!(
-                "its architecture is \"{architecture}\": what builds for {platform} elsewhere is of another"
+                "its architecture is \"{architecture}\"; a builder for {platform} is of another processor"
             );
             Some((false, why))
         }
