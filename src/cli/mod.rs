@@ -23,6 +23,8 @@ mod lock;
 mod log;
 mod manual;
 mod memo;
+#[cfg(test)]
+mod messages;
 mod plan;
 mod record;
 mod render;

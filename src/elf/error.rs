@@ -19,14 +19,17 @@ pub enum ElfError {
 
     /// Only an ELF file can be changed.
     #[error("not an ELF file")]
-    #[diagnostic(code(elf::not_elf))]
+    #[diagnostic(code(elf::not_elf), help("name a program or library"))]
     NotElf,
 
     /// There is no stub or launcher for its processor.
     #[error(
         "no entry stub exists for {machine}, only for x86_64 and aarch64 (64 bits, little endian)"
     )]
-    #[diagnostic(code(elf::machine))]
+    #[diagnostic(
+        code(elf::machine),
+        help("leave the program out, or build for a platform that closures are made for")
+    )]
     NoStubFor {
         /// Machine, word size and byte order of the file.
         machine: String,
@@ -69,7 +72,12 @@ pub enum ElfError {
 
     /// The program is laid out in a way that the stub cannot serve.
     #[error("no entry stub can be put into this program: {why}")]
-    #[diagnostic(code(elf::layout))]
+    #[diagnostic(
+        code(elf::layout),
+        help(
+            "leave the program out of the closure, and please report it: programs like it should work"
+        )
+    )]
     Layout {
         /// What is missing or in the way.
         why: String,
@@ -77,7 +85,7 @@ pub enum ElfError {
 
     /// What was asked for cannot be written into a file.
     #[error("`{value}` cannot be {what}: {why}")]
-    #[diagnostic(code(elf::parameter))]
+    #[diagnostic(code(elf::parameter), help("give a shorter, plain relative path"))]
     Parameter {
         /// What it was to become.
         what: &'static str,
@@ -89,7 +97,12 @@ pub enum ElfError {
 
     /// An edit in place would move everything behind it.
     #[error("`{to}` does not fit in the place of `{from}`: {to_length} bytes, {from_length} there")]
-    #[diagnostic(code(elf::length))]
+    #[diagnostic(
+        code(elf::length),
+        help(
+            "this version of the package is built differently from those we know: lock another version, or report it"
+        )
+    )]
     Length {
         /// What is in the file.
         from: String,

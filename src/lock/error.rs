@@ -70,7 +70,12 @@ pub enum LockError {
     },
     /// An index that is signed and still makes no sense.
     #[error("{path} of {suite} makes no sense: {cause}")]
-    #[diagnostic(code(lock::bad_index))]
+    #[diagnostic(
+        code(lock::bad_index),
+        help(
+            "the archive itself is at fault: tell who runs it, or name another with `--debian-mirror URL`"
+        )
+    )]
     Index {
         /// The suite.
         suite: String,
@@ -81,7 +86,12 @@ pub enum LockError {
     },
     /// A file of extra archive keys that cannot be used.
     #[error("cannot use the archive keys in {path}: {reason}")]
-    #[diagnostic(code(lock::keys))]
+    #[diagnostic(
+        code(lock::keys),
+        help(
+            "name a file or folder of OpenPGP public keys: `archive-keys` in the configuration, or RECIPE_ARCHIVE_KEYS"
+        )
+    )]
     Keys {
         /// The file.
         path: String,
@@ -131,7 +141,10 @@ pub enum LockError {
     NoWheel(Box<NoWheel>),
     /// Packages that cannot be together.
     #[error("the packages of {suite} do not fit together: {cause}")]
-    #[diagnostic(code(lock::unmet))]
+    #[diagnostic(
+        code(lock::unmet),
+        help("drop one of the packages from the recipe, or take them from another suite")
+    )]
     Unmet {
         /// Where.
         suite: String,
@@ -185,7 +198,10 @@ pub enum LockError {
     NoSandbox,
     /// A part of the work ended without an answer.
     #[error("{what} stopped; this is a fault of recipe itself")]
-    #[diagnostic(code(lock::stopped))]
+    #[diagnostic(
+        code(lock::stopped),
+        help("please report it with the messages above; locking again may go through")
+    )]
     Stopped {
         /// Which part.
         what: String,

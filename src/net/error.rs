@@ -76,7 +76,10 @@ pub enum NetError {
     },
     /// A setting that cannot be used.
     #[error("{setting} is \"{value}\": {reason}")]
-    #[diagnostic(code(net::setting))]
+    #[diagnostic(
+        code(net::setting),
+        help("set it right, or leave it out; the book lists every setting under \"Settings\"")
+    )]
     Setting {
         /// Which flag, variable, or file and line.
         setting: String,
@@ -97,7 +100,10 @@ pub enum NetError {
     },
     /// The client itself could not be made.
     #[error("cannot set up the HTTP client: {reason}")]
-    #[diagnostic(code(net::client))]
+    #[diagnostic(
+        code(net::client),
+        help("check the certificates and proxies that are set; `recipe doctor` asks every mirror")
+    )]
     Client {
         /// Why.
         reason: String,

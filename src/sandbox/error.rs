@@ -14,7 +14,12 @@ use super::wire::{Failure, Stage};
 pub enum SandboxError {
     /// The declaration contradicts itself.
     #[error("a program was declared in a way that cannot be carried out: {reason}")]
-    #[diagnostic(code(sandbox::declaration))]
+    #[diagnostic(
+        code(sandbox::declaration),
+        help(
+            "a `run` of a check names a program by a path in the closure; anything else is a fault of recipe itself"
+        )
+    )]
     Spec {
         /// What is wrong with it.
         reason: String,
@@ -78,7 +83,12 @@ pub enum SandboxError {
 
     /// A declared file or directory of the host cannot be opened.
     #[error("`{path}` cannot be shown to `{program}`")]
-    #[diagnostic(code(sandbox::input))]
+    #[diagnostic(
+        code(sandbox::input),
+        help(
+            "it has to be there, and readable for you; `recipe store verify` tells whether the store lost it"
+        )
+    )]
     Input {
         /// What was to run.
         program: Utf8PathBuf,
@@ -125,7 +135,12 @@ pub enum SandboxError {
 
     /// Another part of the preparation failed.
     #[error("cannot prepare `{program}`: {what}")]
-    #[diagnostic(code(sandbox::system))]
+    #[diagnostic(
+        code(sandbox::system),
+        help(
+            "`recipe doctor` tells what this machine does not allow; a limit of processes or memory does this too"
+        )
+    )]
     System {
         /// What was to run.
         program: Utf8PathBuf,

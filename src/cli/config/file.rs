@@ -73,7 +73,10 @@ pub enum FileError {
     },
     /// It is not KDL.
     #[error("the configuration file {path} is not KDL")]
-    #[diagnostic(code(config::syntax))]
+    #[diagnostic(
+        code(config::syntax),
+        help("mend the lines below, or move the file away")
+    )]
     Syntax {
         /// Which file.
         path: Utf8PathBuf,

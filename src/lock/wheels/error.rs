@@ -33,7 +33,9 @@ pub enum WheelsError {
     #[error("no project {project} in the package index")]
     #[diagnostic(
         code(lock::unknown_project),
-        help("look at the spelling; if it is a private project, set the index that has it")
+        help(
+            "look at the spelling; a private project needs the index that has it: `--python-index URL`, or RECIPE_PYTHON_INDEX=URL"
+        )
     )]
     Unknown {
         /// Its name.
@@ -112,7 +114,12 @@ pub enum WheelsError {
     },
     /// The resolver broke, which is not the requirements' fault.
     #[error("the resolver uv failed: {reason}")]
-    #[diagnostic(code(lock::resolver))]
+    #[diagnostic(
+        code(lock::resolver),
+        help(
+            "run the command again; if it stays, `recipe doctor` tells whether this machine is the cause"
+        )
+    )]
     Tool {
         /// What it said, or how it ended.
         reason: String,
@@ -151,6 +158,7 @@ pub enum WheelsError {
     Archive(#[from] ArchiveError),
     /// The store failed.
     #[error(transparent)]
+    #[diagnostic(code(store::failed))]
     Store(#[from] StoreError),
 }
 

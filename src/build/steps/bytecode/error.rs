@@ -37,8 +37,9 @@ pub enum BytecodeError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Sandbox(#[from] SandboxError),
-    /// The store failed.
+    /// The store failed. `cli` says what to do.
     #[error(transparent)]
+    #[diagnostic(code(store::failed))]
     Store(#[from] StoreError),
 }
 

@@ -56,6 +56,7 @@ pub enum WheelError {
     Archive(#[from] ArchiveError),
     /// The store failed.
     #[error(transparent)]
+    #[diagnostic(code(store::failed))]
     Store(#[from] StoreError),
 }
 
