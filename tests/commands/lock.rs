@@ -45,9 +45,9 @@ fn no_lock_names_a_host() {
         for file in fs::read_dir(group.expect("a group").path()).expect("a folder") {
             let text = fs::read_to_string(file.expect("a file").path()).expect("text");
             // A recipe may speak of the protocol (`https://'`); a host would follow.
-            let hosts = text
-                .split("://")
-                .skip(1)
+            let hosts = ["http://", "https://", "ftp://", "ssh://"]
+                .into_iter()
+                .flat_map(|scheme| text.split(scheme).skip(1))
                 .filter(|rest| rest.starts_with(char::is_alphanumeric));
             assert_eq!(hosts.count(), 0, "{text}");
         }
