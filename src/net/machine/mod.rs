@@ -5,11 +5,12 @@
 //! whole from the first that says it. [`Machine::read`] is the only function here with I/O.
 
 mod apt;
+mod auth;
 mod python;
 
 use std::collections::BTreeMap;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 use reqwest::Url;
 
 use super::error::{NetError, shown};
@@ -37,6 +38,8 @@ pub struct Machine {
     pub env: BTreeMap<String, String>,
     /// apt's sources: path and text, in apt's order.
     pub apt: Vec<(Utf8PathBuf, String)>,
+    /// apt's names and passwords: path and text, in apt's order.
+    pub apt_auth: Vec<(Utf8PathBuf, String)>,
     /// pip's configuration files, the strongest first.
     pub pip: Vec<(Utf8PathBuf, String)>,
     /// uv's configuration files, the strongest first.
@@ -47,9 +50,16 @@ impl Machine {
     /// Reads the configuration files that exist. What cannot be read counts as absent.
     pub fn read(env: BTreeMap<String, String>) -> Machine {
         let apt = read_all(&apt_files());
+        let apt_auth = read_all(&apt_auth_files());
         let pip = read_all(&python::pip_files(&env));
         let uv = read_all(&python::uv_files(&env));
-        Machine { env, apt, pip, uv }
+        Machine {
+            env,
+            apt,
+            apt_auth,
+            pip,
+            uv,
+        }
     }
 
     /// The settings, from the flags, our configuration file, and this machine.
@@ -77,6 +87,8 @@ impl Machine {
         if debian.is_empty() {
             debian = apt.debian;
         }
+        auth::add(&self.apt_auth, &mut debian);
+        auth::add(&self.apt_auth, &mut security);
         let python_index = urls(said(|said| &said.python_index).or(python.index))?;
         let archive_keys = [flags, &env, file]
             .into_iter()
@@ -189,11 +201,21 @@ fn proxies(env: &BTreeMap<String, String>) -> Proxies {
 
 /// apt's source files, in the order apt reads them.
 fn apt_files() -> Vec<Utf8PathBuf> {
-    let mut files = vec![Utf8PathBuf::from("/etc/apt/sources.list")];
-    if let Ok(folder) = Utf8Path::new("/etc/apt/sources.list.d").read_dir_utf8() {
+    with_parts("/etc/apt/sources.list", &["list", "sources"])
+}
+
+/// apt's names and passwords, likewise.
+fn apt_auth_files() -> Vec<Utf8PathBuf> {
+    with_parts("/etc/apt/auth.conf", &["conf"])
+}
+
+/// A file, and those of the folder beside it that end like this.
+fn with_parts(file: &str, endings: &[&str]) -> Vec<Utf8PathBuf> {
+    let mut files = vec![Utf8PathBuf::from(file)];
+    if let Ok(folder) = Utf8PathBuf::from(format!("{file}.d")).read_dir_utf8() {
         let names = folder.flatten().map(|entry| entry.path().to_owned());
         let mut parts: Vec<_> = names
-            .filter(|path| matches!(path.extension(), Some("list" | "sources")))
+            .filter(|path| path.extension().is_some_and(|end| endings.contains(&end)))
             .collect();
         parts.sort();
         files.append(&mut parts);
