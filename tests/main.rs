@@ -33,6 +33,7 @@ mod promises {
     mod foreign;
     mod host_policy;
     mod interrupted;
+    mod on_top;
     mod relocatable;
     mod reproducible;
     mod shared_store;

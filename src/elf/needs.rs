@@ -51,13 +51,17 @@ pub fn needs<'a>(
 /// with a slash. From each root the search paths are followed as the loader follows them: the
 /// DT_RUNPATH of a file, or its DT_RPATH and then that of what loaded it. Absolute entries lead
 /// nowhere. A root that is no program (an extension module) is loaded by one that looks in
-/// `library_path` (`lib`). A library that was loaded before serves whoever asks for its soname.
+/// `library_path` (`lib`). A library that was loaded before serves whoever asks for its soname. What a
+/// library lacks by itself is not missing where all is found for it when another root loads it: that
+/// one's DT_RPATH counts for it too.
 pub fn needs_in_tree<'a>(
     files: &'a BTreeMap<String, Facts>,
     library_path: &[&str],
     roots: impl IntoIterator<Item = &'a str>,
 ) -> Answer {
     let mut answer = Answer::default();
+    // What a root lacks by itself, and libraries that lack nothing when another root loads them.
+    let (mut alone, mut served) = (Vec::new(), BTreeSet::new());
     for root in roots {
         let Some((name, facts)) = files.get_key_value(root) else {
             continue;
@@ -88,9 +92,16 @@ pub fn needs_in_tree<'a>(
             }
             Some(found)
         });
+        let lacks = |file: &str| found.missing.iter().any(|it| it.file == file);
+        served.extend(found.reached.iter().filter(|it| !lacks(it)).cloned());
         answer.reached.extend(found.reached);
-        answer.missing.extend(found.missing);
+        let (own, others): (Vec<_>, Vec<_>) =
+            found.missing.into_iter().partition(|it| it.file == *name);
+        alone.extend(own);
+        answer.missing.extend(others);
     }
+    alone.retain(|missing| !served.contains(&missing.file));
+    answer.missing.extend(alone);
     answer
 }
 

@@ -394,7 +394,7 @@ fn help_for(refusals: &[(String, Refusal)]) -> &'static str {
             Refusal::Stale(Stale::Expired { .. } | Stale::Older { .. })
         )
     }) {
-        "the mirror stands still: name another one (this machine's clock may also be wrong)"
+        "the mirror stands still: name another one (this machine's clock may also be wrong). For a suite that is meant to stand still, write `expired=\"allow\"` in the recipe's `interpreter` node"
     } else if has(|refusal| matches!(refusal, Refusal::Signature(SignatureError::Unknown { .. }))) {
         "is this a mirror of Debian? For an archive of your own, RECIPE_ARCHIVE_KEYS names its public keys"
     } else {

@@ -53,7 +53,7 @@ pub fn follow(
         &interpreter.value.suite,
         lock.platform,
         &lock.suites,
-        false,
+        interpreter.value.allow_expired,
     )?;
     let mut moving = Moving {
         lock,
@@ -105,8 +105,9 @@ pub fn newest(
     let Some(interpreter) = &recipe.interpreter else {
         return Err(LockError::NoRelease);
     };
-    let suite = &interpreter.value.suite;
-    let suites = Suites::load(context, suite, lock.platform, &lock.suites, false)?;
+    let it = &interpreter.value;
+    let (suite, expired) = (&it.suite, it.allow_expired);
+    let suites = Suites::load(context, suite, lock.platform, &lock.suites, expired)?;
     let debs = gone.iter().filter(|file| file.kind == FileKind::Deb);
     Ok(debs
         .filter_map(|file| {

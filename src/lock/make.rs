@@ -33,7 +33,7 @@ pub fn lock(
         &interpreter.value.suite,
         options.platform,
         known,
-        options.allow_expired,
+        options.allow_expired || interpreter.value.allow_expired,
     )?;
     let kept: Vec<&Locked> = previous
         .map(|lock| {

@@ -433,6 +433,25 @@ fn where_a_mirror_lacks_a_packaging_that_of_the_version_before_serves() {
 }
 
 #[test]
+fn a_recipe_may_take_indexes_whose_time_has_run_out() {
+    let mut archive = Archive::new(packages());
+    archive.fields = "Valid-Until: Sat, 12 Sep 2026 07:59:00 UTC\n".into();
+    let bench = Bench::of(&archive);
+    let later = NOW + 86_400;
+    let lock = |text: &str, previous: Option<&Lock>| {
+        bench.lock_with(&bench.net(), text, previous, Upgrade::Nothing, later)
+    };
+    assert!(lock(RECIPE, None).is_err());
+    let allowing = RECIPE.replace("suite=\"trixie\"", "suite=\"trixie\" expired=\"allow\"");
+    let mut known = lock(&allowing, None).unwrap();
+    // An older index than the one that is known stays refused.
+    for suite in &mut known.suites {
+        suite.date += 86_400;
+    }
+    assert!(lock(&allowing, Some(&known)).is_err());
+}
+
+#[test]
 fn a_release_with_pip_under_its_older_name_has_a_python_all_the_same() {
     let rename = |text: String| text.replace("python3-pip-whl", "python-pip-whl");
     let older = packages().into_iter().map(|package| Package {

@@ -15,10 +15,10 @@ use crate::recipe::{Check, HostPolicy, Trim};
 /// What each kind of step does has a number, raised when the same inputs come to something else.
 pub const VERSIONS: [(&str, u32); 12] = [
     ("fetch", 1),
-    ("unpack-deb", 2),
+    ("unpack-deb", 3),
     ("unpack-wheel", 1),
     ("patches", 1),
-    ("relocate", 2),
+    ("relocate", 3),
     ("scan", 1),
     ("interpreter", 2),
     ("compile", 1),

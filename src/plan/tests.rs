@@ -201,7 +201,7 @@ fn keys_are_pinned() {
         .iter()
         .map(|step| format!("{}\n", step.key()))
         .collect();
-    insta::assert_snapshot!(Digest::of(all.as_bytes()).to_string(), @"0b38e53b7b72f39b0e49fe7e935c084015a28ccf61675cfb91a4ddeee256b429");
+    insta::assert_snapshot!(Digest::of(all.as_bytes()).to_string(), @"9ad541a1e45d27464988304b202ddc345950f9f96d6365fdbf2bcacde8bb0e50");
 }
 
 #[test]

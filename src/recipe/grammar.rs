@@ -106,7 +106,7 @@ pub static RULES: &[Rule] = &[
     Rule {
         arguments: (2, 2),
         noun: "a language and a version",
-        properties: &[("from", true), ("suite", true)],
+        properties: &[("from", true), ("suite", true), ("expired", false)],
         ..rule(
             "interpreter",
             "recipe",

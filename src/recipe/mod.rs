@@ -249,6 +249,8 @@ pub struct Interpreter {
     pub from: InterpreterSource,
     /// The distribution's release, such as `trixie`.
     pub suite: String,
+    /// Whether indexes are taken whose time has run out, as those of a suite that stands still.
+    pub allow_expired: bool,
 }
 
 /// Where an interpreter's files come from.

@@ -245,11 +245,16 @@ impl<'w> Reading<'w> {
         let suite = self
             .notes
             .checked(item.property("suite"), SUITE, is_suite)?;
+        let expired = item.property("expired");
+        if let Some(expired) = expired.filter(|it| it.value != "allow") {
+            self.unfinished(expired, "policy for expired indexes", &["allow"]);
+        }
         Some(item.name.with(Interpreter {
             language: language.value.clone(),
             version: version.value,
             from: InterpreterSource::Debian,
             suite: suite.value,
+            allow_expired: expired.is_some(),
         }))
     }
 

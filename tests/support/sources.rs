@@ -46,7 +46,7 @@ pub fn sources() -> Option<&'static Sources> {
     sources.as_ref()
 }
 
-/// Those of another lock of this checkout, which names no wheels.
+/// Those of another lock of this checkout, whatever Python it is for.
 pub fn sources_of(lock: &str) -> Option<Sources> {
     match bring(lock) {
         Ok(folder) => Some(Sources {
@@ -76,6 +76,7 @@ fn bring(lock: &str) -> Result<Utf8PathBuf, String> {
     let text = fs::read_to_string(&lock).map_err(|error| format!("{lock}: {error}"))?;
     let lock = recipe::lock::file::read(lock.as_str(), &text).map_err(|error| error.to_string())?;
     fs::create_dir_all(folder.join("wheels")).map_err(|error| error.to_string())?;
+    let python = lock.python.unwrap_or_default();
     for file in lock.files {
         let wanted = Wanted {
             archive: file.archive,
@@ -89,7 +90,7 @@ fn bring(lock: &str) -> Result<Utf8PathBuf, String> {
             archive => folder.join(archive).join(&wanted.path),
         };
         if !place.exists() {
-            wanted.bring(&place)?;
+            wanted.bring(&place, &python)?;
         }
         let sum = shell("sha256sum", &[place.as_str()])?;
         if !sum.starts_with(&wanted.sha256) {
@@ -104,7 +105,7 @@ fn bring(lock: &str) -> Result<Utf8PathBuf, String> {
 }
 
 impl Wanted {
-    fn bring(&self, place: &Utf8Path) -> Result<(), String> {
+    fn bring(&self, place: &Utf8Path, python: &str) -> Result<(), String> {
         let folder = place.parent().expect("a folder");
         fs::create_dir_all(folder).map_err(|error| error.to_string())?;
         if self.archive == "python" {
@@ -129,7 +130,7 @@ impl Wanted {
             }
             words.extend([
                 "--python-version",
-                "3.13",
+                python,
                 "--dest",
                 folder.as_str(),
                 &wanted,

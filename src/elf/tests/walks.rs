@@ -100,6 +100,34 @@ fn libraries_of_a_wheel_serve_that_wheel_only() {
 }
 
 #[test]
+fn a_library_that_only_its_loader_can_serve_lacks_nothing() {
+    let tree = |rpath: &str| {
+        let extension = Facts {
+            rpath: Some(rpath.into()),
+            ..library("", &["libmiddle.so"])
+        };
+        let files = files([
+            ("site/w/ext.so", extension),
+            (
+                "site/w.libs/libmiddle.so",
+                library("libmiddle.so", &["libend.so"]),
+            ),
+            ("site/w.libs/libend.so", library("libend.so", &[])),
+        ]);
+        needs_in_tree(&files, &["lib"], files.keys().map(String::as_str))
+    };
+    assert_eq!(missing(&tree("$ORIGIN/../w.libs")), []);
+    let nobody = tree("$ORIGIN");
+    assert_eq!(
+        missing(&nobody),
+        [
+            ("site/w.libs/libmiddle.so", "libend.so", None),
+            ("site/w/ext.so", "libmiddle.so", None)
+        ]
+    );
+}
+
+#[test]
 fn a_runpath_is_not_inherited_and_hides_the_rpath() {
     let run = Facts {
         runpath: Some("$ORIGIN".into()),

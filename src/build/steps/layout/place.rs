@@ -1,7 +1,7 @@
 //! Path in a Debian package → where that file goes in a closure, if anywhere. Begin at [`place`].
 //!
 //! This is the one table of what a closure takes from a distribution. All that is not in it is
-//! left out: manuals, change logs, translations, headers, static libraries, service units,
+//! left out: manuals, change logs, translations, static libraries, service units,
 //! maintainers' programs, configuration (which belongs to the host).
 //!
 //! | in the package (`/usr` merged or not) | in the closure | remark |
@@ -17,6 +17,7 @@
 //! | `share/ca-certificates/**/*.crt` | joined in `etc/ssl/certs/ca-certificates.crt` | what the package's maintainer script would make |
 //! | `etc/mime.types` | same | |
 //! | `share/doc/<package>/copyright` | `share/licenses/<package>/copyright` | licences travel |
+//! | `include/**` | same, without the triplet | of a package that the recipe names: for extensions built on top |
 //! | `libexec/**`, `share/**`, other `lib/*/**` | same, without the triplet | of a package that the recipe names |
 //!
 //! Private folders of libraries that are code for one host or one build are never taken: `gconv`
@@ -54,6 +55,7 @@ pub(crate) fn place(path: &str, layout: &Layout<'_>) -> Place {
         "bin" if named || layout.is_interpreter() => keep(format!("bin/{rest}")),
         "lib" | "lib64" => library_folder(rest, named),
         "share" => share(rest, layout.package, named),
+        "include" if named => include(rest),
         "libexec" if named => keep(format!("libexec/{rest}")),
         "etc" if inside == "etc/mime.types" => keep(inside),
         _ => Place::Drop,
@@ -62,6 +64,17 @@ pub(crate) fn place(path: &str, layout: &Layout<'_>) -> Place {
 
 fn keep(path: impl Into<String>) -> Place {
     Place::At(path.into())
+}
+
+/// Headers. The `pyconfig.h` beside a processor's own only chooses between those of all processors.
+fn include(rest: &str) -> Place {
+    match rest.split_once('/') {
+        Some((first, below)) if Platform::of_triplet(first).is_some() => {
+            keep(format!("include/{below}"))
+        }
+        Some((first, "pyconfig.h")) if first.starts_with("python3.") => Place::Drop,
+        _ => keep(format!("include/{rest}")),
+    }
 }
 
 /// What is in `lib/`: libraries, Python, locales, terminfo of older suites.
@@ -280,6 +293,20 @@ mod tests {
         let requests = "usr/share/python-wheels/requests-2.25.1-py2.py3-none-any.whl";
         assert!(of("python-pip-whl", false, requests).is_some());
         assert_eq!(of("python3-setuptools-whl", false, requests), None);
+    }
+
+    #[test]
+    fn headers_come_from_packages_that_the_recipe_names() {
+        let at = |named, path: &str| of("libpython3.13-dev", named, path);
+        let own = "usr/include/x86_64-linux-gnu/python3.13/pyconfig.h";
+        let place = Some("include/python3.13/pyconfig.h");
+        assert_eq!(at(true, own).as_deref(), place);
+        assert_eq!(at(false, own), None);
+        assert_eq!(at(true, "usr/include/python3.13/pyconfig.h"), None);
+        assert_eq!(
+            at(true, "usr/include/python3.13/Python.h").as_deref(),
+            Some("include/python3.13/Python.h")
+        );
     }
 
     #[test]

@@ -234,9 +234,10 @@ const EDITS: &[(&str, &[Edit])] = &[
                 with: "os.path.join(_wheels(), wheel_name)",
                 needed: false,
             },
+            // Only pip, here too: its setuptools would hide the closure's.
             Edit::Swap {
-                find: "    \"pkg_resources\",\n]\n",
-                with: "    \"pkg_resources\",\n]\n\n\n\
+                find: "    \"setuptools\",\n    \"pip\",\n    \"pkg_resources\",\n]\n",
+                with: "    \"pip\",\n]\n\n\n\
                        def _wheels():\n    \
                        return os.path.join(sys.base_prefix, 'share', 'python-wheels')\n",
                 needed: false,

@@ -29,7 +29,7 @@ pub(super) fn rewrite(path: &str, text: &str, version: &str) -> Result<String, R
             out.push_str(line);
             continue;
         }
-        let mut line = line
+        let mut line = without_prefix_maps(line)
             .replace(
                 "/usr/share/python-wheels/",
                 &format!("{CLOSURE}/lib/python{version}/ensurepip/_bundled"),
@@ -82,6 +82,21 @@ fn replace_folder(line: &str, folder: &str, with: &str) -> String {
     out + rest
 }
 
+/// Drops `-ffile-prefix-map=/build/x=.`, which only hides a folder of the build machine.
+fn without_prefix_maps(line: &str) -> String {
+    let mut out = line.to_owned();
+    for option in ["-ffile-prefix-map=", "-fdebug-prefix-map="] {
+        while let Some(at) = out.find(option) {
+            let length = out[at..]
+                .find(|c: char| c.is_whitespace() || "'\"".contains(c))
+                .unwrap_or(out.len() - at);
+            let blank = usize::from(out[at + length..].starts_with(' '));
+            out.replace_range(at..at + length + blank, "");
+        }
+    }
+    out
+}
+
 /// `/build/reproducible-path/python3.13-3.13.5/x` becomes `./x`: the first folder of its source.
 fn without_build_folder(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
@@ -120,6 +135,7 @@ mod tests {
             'CONFIG_ARGS': \"'--prefix=/usr' '--libdir=/usr/lib/x86_64-linux-gnu' '--with-wheel-pkg-dir=/usr/share/python-wheels/'\",\n \
             'abs_builddir': '/build/reproducible-path/python3.13-3.13.5/build-shared',\n 'DIR': '/build/python3-ab1/python3.11-3.11.2',\n \
             'SCRIPT': 'build/scripts-3.13/x',\n 'WASM': './usr/lib/x',\n 'FLAGS': '-I/usr/include/uuid',\n \
+            'CFLAGS': '-g -ffile-prefix-map=/build/python3.9-a/python3.9-3.9.2=. -O2 -fdebug-prefix-map=/build/x=y',\n \
             'SOABI': 'cpython-313-x86_64-linux-gnu',\n 'TZPATH': '/usr/share/zoneinfo:/etc/zoneinfo',\n}\n";
         let out = rewrite("_sysconfigdata__x.py", text, "3.13").unwrap();
         for expected in [
@@ -135,6 +151,7 @@ mod tests {
             "'SCRIPT': 'build/scripts-3.13/x'",
             "'WASM': './usr/lib/x'",
             "'-I{closure}/include/uuid'",
+            "'CFLAGS': '-g -O2 '",
             "'SOABI': 'cpython-313-x86_64-linux-gnu'",
             "'TZPATH': '/usr/share/zoneinfo:/etc/zoneinfo'",
             "del _place",

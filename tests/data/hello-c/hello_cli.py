@@ -1,0 +1,3 @@
+def main():
+    import hello_c
+    print(hello_c.add(2, 3))
