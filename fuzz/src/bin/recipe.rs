@@ -12,14 +12,6 @@ mod platform;
 #[path = "../../../src/recipe/mod.rs"]
 mod recipe;
 
-#[allow(dead_code, unreachable_pub, unused_imports)]
-#[path = "../../../src/elf/mod.rs"]
-mod elf;
-
-#[allow(dead_code, unreachable_pub, unused_imports)]
-#[path = "../../../src/platform.rs"]
-mod platform;
-
 use camino::Utf8Path;
 use libfuzzer_sys::fuzz_target;
 use recipe::edit::{self, List};
