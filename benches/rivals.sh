@@ -1,14 +1,17 @@
 #!/bin/sh
 # The same small set of modules by five other tools, each asked by `recipe test-closure`.
 #
-#     benches/rivals.sh FOLDER [RECIPE]
+#     benches/rivals.sh FOLDER [RECIPE [CLOSURE]]
 #
 # FOLDER takes the tools, the trees and the reports: FOLDER/NAME.json, and FOLDER/table.md with all of
-# them side by side. RECIPE is the command [recipe]. Needs python3 with venv and pip; packages come
+# them side by side. RECIPE is the command [recipe], and
+# CLOSURE one of ours to set beside them. Needs python3 with venv and pip; packages come
 # from where pip is set to. What FOLDER has already is kept.
 set -eu
 folder=$(mkdir -p "$1" && cd "$1" && pwd)
-recipe=${2:-recipe}
+recipe=$(command -v "${2:-recipe}")
+recipe=$(cd "$(dirname "$recipe")" && pwd)/$(basename "$recipe")
+closure=${3:+$(cd "$3" && pwd)}
 here=$(cd "$(dirname "$0")" && pwd)
 modules="pyyaml requests psutil"
 names="uv-venv venv-pack pex pyinstaller shell-thunk"
@@ -82,17 +85,23 @@ shell_thunk() {
     chmod 755 shell-thunk/bin/python3
 }
 
+# Asks the tree at $2, and calls it $1.
 ask() {
     program=bin/python3
     case $1 in pyinstaller) program=frozen ;; esac
-    "$recipe" --quiet test-closure "$1" --program "$program" --json >"$1.json" 2>"$1.log" || [ $? = 1 ]
+    "$recipe" --quiet test-closure "$2" --program "$program" --json >"$1.json" 2>"$1.log" || [ $? = 1 ]
 }
 
 tools
 for name in $names; do
     make=$(echo "$name" | tr - _)
     [ -e "$name" ] || "$make"
-    ask "$name"
+    ask "$name" "$name"
 done
+if [ -n "$closure" ]; then
+    ask closure "$closure"
+    names="$names closure"
+fi
+# shellcheck disable=SC2086
 python3 "$here/rivals/table.py" $names >table.md
 echo "$folder/table.md"

@@ -13,9 +13,9 @@ def word(report, name):
     fails = sum(result["result"] == "fails" for result in found)
     stopped = [result for result in found if result["why"] == "it does not start"]
     if not holds + fails:
-        return "does not start" if stopped else "–"
+        return "does not start" if found and len(stopped) == len(found) else "–"
     if not fails:
-        return "yes" if not stopped else f"yes, where it starts ({holds} of {holds + len(stopped)})"
+        return "yes" if not stopped else f"yes ({holds} of {holds + len(stopped)})"
     return "**no**" if not holds else f"**no**: {fails} of {holds + fails}"
 
 

@@ -90,7 +90,8 @@ impl Causes {
 /// `libx.so.1: cannot open shared object file: No such file or directory`.
 fn missing_library(found: &str) -> Option<&str> {
     let (before, _) = found.split_once(": cannot open shared object file")?;
-    before.rsplit([' ', '\'', '"', '\n']).next()
+    let name = before.rsplit([' ', '\'', '"', '\n']).next()?;
+    name.contains(".so").then_some(name)
 }
 
 /// Where a chain of links ends, if that is not in the tree.

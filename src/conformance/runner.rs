@@ -276,6 +276,8 @@ impl<'a> Runner<'a> {
         for (name, _) in ENVIRONMENT {
             spec = spec.args(["--given", name]);
         }
+        // Without any name all would be asked.
+        spec = spec.args(["--only=-"]);
         for check in CHECKS.iter().filter(|check| want(check)) {
             spec = spec.args(["--only", check.name]);
         }

@@ -234,7 +234,16 @@ fn missing(files: &BTreeMap<String, Facts>) -> Vec<Fault> {
     let folders: Vec<&str> = folders.iter().map(String::as_str).collect();
     let answer = elf::needs_in_tree(files, &folders, files.keys().map(String::as_str));
     let mut by_library: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    // A loader that is told where to look (`--library-path`) finds it there, whatever the file says;
+    // whether that is done shows when the tree runs.
+    let lies_there = |soname: &str| {
+        let mut paths = folders.iter().map(|folder| format!("{folder}/{soname}"));
+        paths.any(|path| files.contains_key(&path))
+    };
     for missing in answer.missing {
+        if missing.version.is_none() && lies_there(&missing.soname) {
+            continue;
+        }
         let what = match missing.version {
             None => missing.soname,
             Some(version) => format!("{version} of {}", missing.soname),

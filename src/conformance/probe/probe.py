@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -19,12 +20,16 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from checks import ground  # noqa: E402
 from checks import children, configuration, data, host, identity, machine, modules, processes  # noqa: E402,F401
 
+# Seconds for one check, on a machine with much else to do.
+PATIENCE = 180
+
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--tree", default=sys.base_prefix)
     parser.add_argument("--started", default=sys.executable)
     parser.add_argument("--given", action="append")
+    # `-` is the name of no check.
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--skip", action="append", default=[])
     parser.add_argument("--strict", action="store_true")
@@ -46,7 +51,13 @@ def main():
     return int(options.strict and failed)
 
 
+def give_up(*_):
+    raise TimeoutError(f"no answer in {PATIENCE} seconds")
+
+
 def ask(function):
+    signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(PATIENCE)
     try:
         return {"ok": True, "found": function()}
     except ground.Skip as reason:
@@ -55,6 +66,8 @@ def ask(function):
         return {"ok": False, "found": str(error)[:2000]}
     except BaseException as error:
         return {"ok": False, "found": f"{type(error).__name__}: {error}"[:2000]}
+    finally:
+        signal.alarm(0)
 
 
 if __name__ == "__main__":

@@ -116,6 +116,11 @@ def in_fork(work):
     return text
 
 
+def first_in_path(folder):
+    """A PATH that finds what is in `folder`, and then what the host has."""
+    return os.pathsep.join([folder, *filter(None, [os.environ.get("PATH")])])
+
+
 def host_program(*paths):
     found = next((path for path in paths if os.access(path, os.X_OK)), None)
     need(found, "no " + paths[0])

@@ -4,7 +4,7 @@ import os
 import sys
 import tempfile
 
-from .ground import check, child, few, in_fork, inside, is_home, need, python, root
+from .ground import check, child, few, first_in_path, in_fork, inside, is_home, need, python, root
 from . import ground
 
 HOME = "import sys; print(sys.base_prefix)"
@@ -106,12 +106,12 @@ def by_link():
 def by_path():
     folder, name = os.path.split(os.path.abspath(ground.STARTED))
     need(":" not in folder, "a colon in the path")
-    started_by([name], env={**os.environ, "PATH": folder})
+    started_by([name], env={**os.environ, "PATH": first_in_path(folder)})
     # Found by the PATH of whoever starts it, which is not handed on.
     bare = {key: value for key, value in os.environ.items() if key != "PATH"}
     old = os.environ.get("PATH")
     try:
-        os.environ["PATH"] = folder
+        os.environ["PATH"] = first_in_path(folder)
         started_by([name], env=None)
         out = in_fork(lambda: child(os.path.join(folder, name), "-c", HOME, env=bare))
         assert is_home(out), f"without PATH its prefix is {out.strip()}"

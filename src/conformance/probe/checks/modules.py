@@ -4,7 +4,7 @@ import os
 import sys
 import tempfile
 
-from .ground import check, child, ended, few, foreign_code, in_fork, inside, libraries, need, need_proc
+from .ground import check, child, ended, few, first_in_path, foreign_code, in_fork, inside, libraries, need, need_proc
 from .ground import site_folders, tree_library
 from . import ground
 
@@ -221,7 +221,7 @@ def console_scripts():
             bin_folder = os.path.dirname(program)
             ways = [(program, None), (link, None)] + ([(name, bin_folder)] if ":" not in bin_folder else [])
             for path, search in ways:
-                env = dict(os.environ, PATH=search) if search else None
+                env = dict(os.environ, PATH=first_in_path(search)) if search else None
                 try:
                     done = subprocess.run([path, "--help"], capture_output=True, text=True, input="", timeout=60, env=env)
                 except OSError as error:
