@@ -8,10 +8,11 @@ from . import ground
 from .ground import PRIVATE, check, child, few, host_program, need, need_proc, python, root
 
 
-def is_bare():
-    """Whether the host lacks data, so that a closure may add names that no host program reads."""
-    return not (os.path.isdir("/usr/share/zoneinfo") and os.path.isdir("/usr/share/terminfo")
-                or os.path.isdir("/usr/lib/locale"))
+def allowed():
+    """Names that no program of a host reads, each where the host lacks the data that it is for."""
+    places = {"RCPLOCP": ("/usr/lib/locale",), "RTZDR": ("/usr/share/zoneinfo",),
+              "RCPTRMNFO_DRS": ("/etc/terminfo", "/lib/terminfo", "/usr/share/terminfo")}
+    return {name for name in PRIVATE if not any(map(os.path.isdir, places[name]))}
 
 
 @check
@@ -19,7 +20,7 @@ def environment():
     need(ground.GIVEN is not None, "what it was given was not told")
     # The probe's own; and Python itself sets this one where no locale is set (PEP 538).
     own = {"PYTHONPYCACHEPREFIX", "LC_CTYPE"}
-    extra = sorted(set(os.environ) - set(ground.GIVEN) - own - set(PRIVATE if is_bare() else ()))
+    extra = sorted(set(os.environ) - set(ground.GIVEN) - own - allowed())
     shown = [f"{name}={os.environ[name]}" for name in extra]
     assert not extra, f"added: {few(shown)}"
     gone = sorted(set(ground.GIVEN) - set(os.environ))
@@ -33,7 +34,7 @@ def environment_of_children():
             "code = 'import os; print(sorted(os.environ))'\n"
             "sys.stdout.write(subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout)")
     seen = eval(child(sys.executable, "-c", code, env=env))
-    extra = sorted(set(seen) - set(env) - {"LC_CTYPE"} - set(PRIVATE if is_bare() else ()))
+    extra = sorted(set(seen) - set(env) - {"LC_CTYPE"} - allowed())
     assert not extra, f"added: {few(extra)}"
     assert set(env) <= set(seen), f"gone: {few(sorted(set(env) - set(seen)))}"
 
