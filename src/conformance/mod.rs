@@ -1,5 +1,5 @@
 //! A folder with a Python in it → [`Report`]: what holds there, and the cause of what does not.
-//! Begin at [`test`].
+//! Begin at [`test()`].
 //!
 //! Any tool's output can be asked: nothing is known of the folder but the program that starts its
 //! Python. Most checks run inside that Python (`probe/`), once in every root that this machine can

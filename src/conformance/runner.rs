@@ -230,6 +230,10 @@ impl<'a> Runner<'a> {
         if let (false, Some(why)) = (ground.proc, place.needs_proc) {
             return Ok(Answer::skipped(check.name, &name, why));
         }
+        if place.at.as_str().contains(':') && self.tree.splits_at_colons() {
+            let why = "Python before 3.11 keeps its search path as one text, split at colons";
+            return Ok(Answer::skipped(check.name, &name, why));
+        }
         let mut spec = ground.spec(&place.program(&self.options.program));
         (spec.tmp, spec.noexec) = (place.tmp, place.noexec);
         spec.dev &= place.dev;

@@ -70,6 +70,12 @@ impl Tree {
         paths.map(name).collect()
     }
 
+    /// Whether its Python is one that keeps its search path as one text, split at colons: before 3.11.
+    pub(super) fn splits_at_colons(&self) -> bool {
+        let library = |minor| format!("lib/python3.{minor}/os.py");
+        (0..11).any(|minor| self.files.contains_key(&library(minor)))
+    }
+
     /// Bytes of the longest path in it.
     pub(super) fn longest(&self) -> usize {
         self.longest
