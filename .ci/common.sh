@@ -83,6 +83,7 @@ cargo_tests() {
     say "$name: $((good_ones - aside)) passed, $bad_ones failed, $((ignored + aside)) skipped"
     grep '^skipped: ' "$log" | sort | uniq -c | sed 's/^/    /'
     if [ "$code" -ne 0 ]; then
+        grep -E '^test .* FAILED$|^    [a-z_]+(::[a-z0-9_]+)+$' "$log" | sort -u | sed 's/^/    | /'
         sed -n '/^failures:/,$p' "$log" | tail -n 150 | sed 's/^/    | /'
         grep -E '^error' -A 12 "$log" | head -n 60 | sed 's/^/    | /'
         if [ "$bad_ones" -eq 0 ]; then

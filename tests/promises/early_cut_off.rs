@@ -33,7 +33,7 @@ fn a_check_that_changes_runs_only_the_checks() {
     let ran = scratch
         .run(["build", MAIN_JOB, "--locked", "--offline"])
         .ok();
-    assert!(ran.out.contains(" 1 steps run, "), "{}", ran.out);
+    assert!(ran.out.contains(" 1 step run, "), "{}", ran.out);
     assert_eq!(id, scratch.closure_id());
 }
 

@@ -35,7 +35,12 @@ fn kill_9_at_any_moment_leaves_a_sound_store_and_the_next_build_succeeds() {
 fn every_signal_ends_a_build_and_all_it_started_within_a_second() {
     let Some(sources) = sources() else { return };
     let scratch = Scratch::new().local(sources);
-    for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::KILL] {
+    for (signal, code) in [
+        (Signal::INT, Some(130)),
+        (Signal::TERM, Some(143)),
+        (Signal::HUP, None),
+        (Signal::KILL, None),
+    ] {
         let mut build = hearing(&scratch.command(["build", MAIN_JOB, "--locked"]));
         let mut build = build.spawn().expect("started");
         let number = build.id();
@@ -47,7 +52,10 @@ fn every_signal_ends_a_build_and_all_it_started_within_a_second() {
         send(number, Signal::CONT);
         let since = Instant::now();
         let status = build.wait().expect("ended");
-        assert_eq!(status.signal(), Some(signal.as_raw()), "{status}");
+        // The first two are heard, and answered with an exit code of our own.
+        assert_eq!(status.code(), code, "{status}");
+        let killed_by = code.is_none().then(|| signal.as_raw());
+        assert_eq!(status.signal(), killed_by, "{status}");
         while started.iter().any(Process::is_alive) {
             assert!(since.elapsed() < Duration::from_secs(1), "{started:?}");
             thread::sleep(Duration::from_millis(5));
