@@ -29,10 +29,9 @@ pub fn parse(text: &str) -> Option<u64> {
     Some(days_before(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second)
 }
 
-/// `2026-09-12 07:55:41 UTC`, for people.
-pub fn show(seconds: u64) -> String {
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    // Civil date from a count of days, with years that begin in March so that the leap day is the last.
+/// Year, month and day of a day counted from 1970 (Howard Hinnant's `civil_from_days`).
+pub(crate) fn civil(days: u64) -> (u64, u64, u64) {
+    // Years begin in March, so that the leap day is the last.
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
     let year_of_era =
@@ -46,6 +45,13 @@ pub fn show(seconds: u64) -> String {
         from_march - 9
     };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
+    (year, month, day)
+}
+
+/// `2026-09-12 07:55:41 UTC`, for people.
+pub fn show(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let (year, month, day) = civil(days);
     let (hour, minute, second) = (rest / 3_600, rest % 3_600 / 60, rest % 60);
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
 }

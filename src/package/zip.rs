@@ -283,28 +283,10 @@ fn dos_date(epoch: u64) -> (u16, u16) {
     const LAST: u64 = 4_354_819_198;
     let epoch = epoch.clamp(FIRST, LAST);
     let (days, seconds) = (epoch / 86_400, epoch % 86_400);
-    let (year, month, day) = civil(days);
+    let (year, month, day) = crate::net::date::civil(days);
     let date = (year - 1980) << 9 | month << 5 | day;
     let time = (seconds / 3600) << 11 | (seconds / 60 % 60) << 5 | (seconds % 60 / 2);
     (date as u16, time as u16)
-}
-
-/// Year, month and day of a day counted from 1970 (Howard Hinnant's `civil_from_days`).
-fn civil(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    (year, month, day)
 }
 
 #[cfg(test)]
