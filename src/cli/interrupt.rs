@@ -5,9 +5,14 @@
 //! The kernel ends all other threads, closes every file (with that the leases end, and every
 //! sandbox), and the cleaner removes what is left. Its process number and exit code are ours.
 
+use std::collections::hash_map::RandomState;
 use std::ffi::OsString;
+use std::fs::DirBuilder;
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::io::{IsTerminal as _, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::sys::signal::{SigSet, Signal};
@@ -18,10 +23,12 @@ use super::exit;
 /// The first argument of the cleaner: not a command that anybody types.
 const CLEANER: &str = "recipe:clean-up";
 
-/// Files that are being written aside, outside of the store.
+/// Files that are being written aside, outside of the store, and folders that do not last: those end in
+/// a slash.
 static UNFINISHED: Mutex<Vec<Utf8PathBuf>> = Mutex::new(Vec::new());
 
-/// A file that is removed when the run is interrupted, for as long as this lives.
+/// A file, or a folder whose path ends in a slash, that is removed when the run is interrupted, for as long
+/// as this lives.
 pub(super) struct Unfinished(Utf8PathBuf);
 
 impl Unfinished {
@@ -35,6 +42,38 @@ impl Unfinished {
 impl Drop for Unfinished {
     fn drop(&mut self) {
         unfinished(|all| all.retain(|path| *path != self.0));
+    }
+}
+
+/// A folder for files that do not last; it goes when this is dropped, and when the run is interrupted.
+pub(super) struct Passing {
+    path: Utf8PathBuf,
+    _unfinished: Unfinished,
+}
+
+impl Passing {
+    /// A new folder below `folder`, readable by all.
+    pub(super) fn below(folder: &Utf8Path) -> std::io::Result<Passing> {
+        let random = RandomState::new().build_hasher().finish();
+        let path = folder.join(format!("recipe-test-{random:016x}"));
+        // Before it is there: an interrupt in between would leave it.
+        let unfinished = Unfinished::new(&path.join(""));
+        DirBuilder::new().mode(0o755).create(&path)?;
+        Ok(Passing {
+            path,
+            _unfinished: unfinished,
+        })
+    }
+
+    pub(super) fn path(&self) -> &Utf8Path {
+        &self.path
+    }
+}
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        // A folder that stays is no reason to lose a result.
+        let _ = std::fs::remove_dir_all(&self.path);
     }
 }
 
@@ -89,6 +128,23 @@ fn clean_up(signal: Signal, store: &Utf8Path) -> ! {
     std::process::exit(code.into())
 }
 
+/// Removes what was registered. It may have got its name in the last moment.
+fn remove(path: &str) {
+    if !path.ends_with('/') {
+        let _ = std::fs::remove_file(path);
+        return;
+    }
+    // Programs that ran there are being killed, and may still have written something.
+    for _ in 0..100 {
+        match std::fs::remove_dir_all(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            _ => return,
+        }
+    }
+}
+
 /// In the cleaner, does its work and ends; else does nothing.
 pub(super) fn clean_if_asked() {
     let mut args = std::env::args().skip(1);
@@ -104,8 +160,7 @@ pub(super) fn clean_if_asked() {
         drop(store.session());
     }
     for path in args {
-        // It may have got its name in the last moment.
-        let _ = std::fs::remove_file(path);
+        remove(&path);
     }
     let mut err = std::io::stderr();
     let over_the_bar = if err.is_terminal() { "\r\x1b[2K" } else { "" };

@@ -34,6 +34,7 @@ mod running;
 mod shell;
 mod standing;
 mod store;
+mod suites;
 mod test_closure;
 mod verify;
 mod why;

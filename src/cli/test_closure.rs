@@ -6,8 +6,10 @@ use super::advice::report;
 use super::answer::Form;
 use super::app::App;
 use super::exit::Failed;
+use super::interrupt::Passing;
 use super::report_table as table;
-use crate::conformance::{self, Options};
+use super::suites::Suites;
+use crate::conformance::{self, ConformanceError, Distribution, Options};
 use crate::elf;
 
 /// What `recipe test-closure` takes.
@@ -19,6 +21,9 @@ pub(super) struct Args {
     /// What starts its Python, from that folder
     #[arg(long, value_name = "PATH", default_value = "bin/python3")]
     program: Utf8PathBuf,
+    /// Debian release to test it in as well, such as trixie, or `all`; can be given several times
+    #[arg(long, value_name = "NAME")]
+    suite: Vec<String>,
     /// Root folder of a distribution to test it in as well; can be given several times
     #[arg(long, value_name = "DIR")]
     root: Vec<Utf8PathBuf>,
@@ -42,17 +47,27 @@ enum Format {
 }
 
 pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
+    let temporary = temporary()?;
+    let suites = Suites::of(&args.suite, app)?;
     let options = Options {
         tree: args.folder.clone(),
         program: args.program.clone(),
-        roots: args.root.clone(),
+        distributions: suites
+            .distributions
+            .iter()
+            .cloned()
+            .chain(args.root.iter().map(given))
+            .collect(),
         only: args.only.clone(),
         forbid: args.forbid.clone(),
-        temporary: temporary()?,
+        temporary: temporary.path().to_owned(),
         busybox: busybox(),
     };
     if options.busybox.is_none() {
         app.tell("no root with musl: busybox-static is not installed");
+    }
+    if options.distributions.is_empty() {
+        app.tell("no other distribution: `--suite all` tests on those of Debian too");
     }
     let ear = |place: &str| app.tell(&format!("Testing: {place}"));
     let found = conformance::test(&options, &app.sandbox()?, &ear)?;
@@ -75,17 +90,28 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     )))
 }
 
-/// The folder for files that do not last, as an absolute path: the sandbox takes no other.
-fn temporary() -> Result<Utf8PathBuf, Failed> {
+/// A root folder that was named, by its last part.
+fn given(root: &Utf8PathBuf) -> Distribution {
+    Distribution {
+        name: root.file_name().unwrap_or(root.as_str()).to_owned(),
+        root: Ok(root.clone()),
+    }
+}
+
+/// A folder for files that do not last. Its path is absolute: the sandbox takes no other.
+fn temporary() -> Result<Passing, Failed> {
     let folder = std::path::absolute(std::env::temp_dir()).ok();
-    folder
-        .and_then(|folder| Utf8PathBuf::from_path_buf(folder).ok())
-        .ok_or_else(|| {
-            Failed::Usage(report(
-                "the folder for temporary files is not valid UTF-8".into(),
-                "set TMPDIR to one that is".into(),
-            ))
-        })
+    let folder = folder.and_then(|folder| Utf8PathBuf::from_path_buf(folder).ok());
+    let folder = folder.ok_or_else(|| {
+        Failed::Usage(report(
+            "the folder for temporary files is not valid UTF-8".into(),
+            "set TMPDIR to one that is".into(),
+        ))
+    })?;
+    Passing::below(&folder).map_err(|source| {
+        let path = folder;
+        ConformanceError::Temporary { path, source }.into()
+    })
 }
 
 /// A busybox that needs no library.

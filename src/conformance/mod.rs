@@ -36,16 +36,25 @@ pub struct Options {
     pub tree: Utf8PathBuf,
     /// What starts its Python, from there.
     pub program: Utf8PathBuf,
-    /// Root folders of other distributions.
-    pub roots: Vec<Utf8PathBuf>,
+    /// Other distributions.
+    pub distributions: Vec<Distribution>,
     /// The names of the checks that are wanted; all, when there are none.
     pub only: Vec<String>,
     /// Paths that no file may hold, besides the folder's own.
     pub forbid: Vec<String>,
-    /// An existing folder in which one of ours is made for the time of the test.
+    /// An empty folder for the files of the test. Who made it takes it away again.
     pub temporary: Utf8PathBuf,
     /// A static busybox, for a root without any C library.
     pub busybox: Option<Utf8PathBuf>,
+}
+
+/// Another distribution than this machine's.
+#[derive(Debug, Clone)]
+pub struct Distribution {
+    /// How the report calls it.
+    pub name: String,
+    /// Its root folder, or why there is none.
+    pub root: Result<Utf8PathBuf, String>,
 }
 
 impl Options {
@@ -57,7 +66,7 @@ impl Options {
 /// Asks everything, in every root and place. `ear` hears which one is next.
 ///
 /// # Errors
-/// When there is no such folder or program, or none of ours can be made. A tree that fails is a
+/// When there is no such folder or program, or nothing can be written for the test. A tree that fails is a
 /// [`Report`].
 pub fn test(
     options: &Options,

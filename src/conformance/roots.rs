@@ -2,7 +2,7 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{ConformanceError, Options};
+use super::{ConformanceError, Distribution, Options};
 use crate::sandbox::{Bind, Identity, Root, Spec};
 
 /// Where the tree, the probe and links to the tree appear in a root.
@@ -39,8 +39,10 @@ pub(super) fn all(options: &Options) -> Result<Vec<Ground>, ConformanceError> {
         dev: false,
         ..empty()
     });
-    for root in &options.roots {
-        roots.push(distribution(root)?);
+    for Distribution { name, root } in &options.distributions {
+        if let Ok(root) = root {
+            roots.push(shown(name, root, &["proc", "dev", "tmp"])?);
+        }
     }
     let users = [(Identity::User, "user"), (Identity::Root, "root")];
     let with_users = roots.into_iter().flat_map(|ground| {
@@ -90,12 +92,6 @@ fn host_without_proc() -> Result<Ground, ConformanceError> {
         proc: false,
         ..shown("host without /proc", "/".into(), &["proc", "dev", "tmp"])?
     })
-}
-
-/// The root folder of a distribution, with a `/proc` and a `/dev` of its own.
-fn distribution(folder: &Utf8Path) -> Result<Ground, ConformanceError> {
-    let name = folder.file_name().unwrap_or(folder.as_str());
-    shown(name, folder, &["proc", "dev", "tmp"])
 }
 
 /// An empty root in which each entry of `folder` is shown but for those that are ours.

@@ -1,8 +1,8 @@
 //! Asks a tree everything, root by root and place by place: [`Runner`].
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::hash::{BuildHasher as _, Hasher as _};
-use std::os::unix::fs::{DirBuilderExt as _, symlink};
+use std::os::unix::fs::symlink;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -14,7 +14,7 @@ use super::places::{self, Place};
 use super::report::{Answer, Report};
 use super::roots::{self, Ground, LINKS, PROBE, TREE};
 use super::tree::Tree;
-use super::{CHECKS, Check, ConformanceError, How, Options};
+use super::{CHECKS, Check, ConformanceError, Distribution, How, Options};
 use crate::sandbox::{Outcome, Root, Sandbox, SandboxError, Spec, Status, Stdin};
 
 /// The probe's files, by their path below [`PROBE`].
@@ -85,7 +85,7 @@ impl<'a> Runner<'a> {
                 tree: options.tree.clone(),
             });
         }
-        let folder = Folder::new(&options.temporary, &options.program)?;
+        let folder = Folder::fill(&options.temporary, &options.program)?;
         ear("files");
         let tree = Tree::read(&real)?;
         let causes = Causes {
@@ -107,6 +107,11 @@ impl<'a> Runner<'a> {
         let mut answers = self.tree.answers(&self.causes, &self.needles());
         let grounds = roots::all(self.options)?;
         let mut places: Vec<String> = grounds.iter().map(|ground| ground.name.clone()).collect();
+        for Distribution { name, root } in &self.options.distributions {
+            if let Err(why) = root {
+                answers.push(Answer::skipped("starts", name, why));
+            }
+        }
         let first = self.probe(&grounds[0])?;
         if let Err(error) = &first {
             // Nothing can be shut in: the tree is asked where it is, and nowhere else.
@@ -180,6 +185,8 @@ impl<'a> Runner<'a> {
         let mut spec = Spec::new(self.causes.tree.join(&self.options.program));
         spec.root = Root::Host;
         spec.privileges = privileged;
+        // Whatever happens to the probe, what it wrote goes with the folder.
+        let spec = spec.env("TMPDIR", self.folder.temporary());
         let probe = self.folder.probe();
         let spec = self.ask(spec, &self.causes.tree, probe, |check| {
             self.options.wants(check)
@@ -273,12 +280,14 @@ impl<'a> Runner<'a> {
         probe: Utf8PathBuf,
         want: impl Fn(&Check) -> bool,
     ) -> Spec {
-        let started = spec.program.clone();
         let script = probe.join("probe.py");
-        let mut spec = spec.args([script.as_str(), "--tree", tree.as_str()]);
+        let mut spec = with_environment(spec);
+        let started = spec.program.clone();
+        let given: Vec<OsString> = spec.env.iter().map(|(name, _)| name.clone()).collect();
+        spec = spec.args([script.as_str(), "--tree", tree.as_str()]);
         spec = spec.args(["--started", started.as_str()]);
-        for (name, _) in ENVIRONMENT {
-            spec = spec.args(["--given", name]);
+        for name in &given {
+            spec = spec.args([OsStr::new("--given"), name]);
         }
         // Without any name all would be asked.
         spec = spec.args(["--only=-"]);
@@ -286,7 +295,7 @@ impl<'a> Runner<'a> {
             spec = spec.args(["--only", check.name]);
         }
         spec.limits.wall = Some(Duration::from_secs(900));
-        with_environment(spec)
+        spec
     }
 
     /// What the probe said of `names`, and of itself by ending where it did.
@@ -408,33 +417,26 @@ fn with_source(error: &SandboxError) -> String {
     }
 }
 
-/// A folder of ours with the probe and the links; it goes when this is dropped.
+/// The folder with the probe and the links.
 struct Folder(Utf8PathBuf);
 
 impl Folder {
-    fn new(below: &Utf8Path, program: &Utf8Path) -> Result<Folder, ConformanceError> {
-        let random = std::collections::hash_map::RandomState::new()
-            .build_hasher()
-            .finish();
-        let path = below.join(format!("recipe-test-{random:016x}"));
-        let failed = |source| ConformanceError::Temporary {
-            path: path.clone(),
+    fn fill(path: &Utf8Path, program: &Utf8Path) -> Result<Folder, ConformanceError> {
+        let folder = Folder(path.to_owned());
+        let filled = folder.write(program);
+        filled.map_err(|source| ConformanceError::Temporary {
+            path: path.to_owned(),
             source,
-        };
-        fs::DirBuilder::new()
-            .mode(0o755)
-            .create(&path)
-            .map_err(failed)?;
-        let folder = Folder(path.clone());
-        folder.fill(program).map_err(failed)?;
+        })?;
         Ok(folder)
     }
 
-    fn fill(&self, program: &Utf8Path) -> std::io::Result<()> {
+    fn write(&self, program: &Utf8Path) -> std::io::Result<()> {
         fs::create_dir_all(self.probe().join("checks"))?;
         for (name, text) in FILES {
             fs::write(self.probe().join(name), text)?;
         }
+        fs::create_dir(self.temporary())?;
         fs::create_dir(self.links())?;
         for (name, target) in places::links(program) {
             symlink(target, self.links().join(name))?;
@@ -449,11 +451,9 @@ impl Folder {
     fn links(&self) -> Utf8PathBuf {
         self.0.join("links")
     }
-}
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // A folder that stays is no reason to lose the report.
-        let _ = fs::remove_dir_all(&self.0);
+    /// What takes the place of `/tmp` where nothing is shut in.
+    fn temporary(&self) -> Utf8PathBuf {
+        self.0.join("tmp")
     }
 }

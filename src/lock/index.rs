@@ -56,6 +56,8 @@ pub struct Package {
     pub size: u64,
     /// `SHA256`, lower-case hex.
     pub sha256: Box<str>,
+    /// `Essential: yes`: every machine of the release has it.
+    pub essential: bool,
 }
 
 /// One file of a source package.
@@ -212,6 +214,7 @@ fn package(paragraph: &BorrowedParagraph<'_>) -> Result<Package, String> {
         path: path.into(),
         size,
         sha256: sha256.into(),
+        essential: field("Essential") == "yes",
         name: name.into(),
     })
 }

@@ -96,6 +96,79 @@ fn the_python_of_a_release_and_what_it_needs_come_from_the_live_mirror() {
     let _ = root;
 }
 
+#[test]
+fn the_root_of_a_release_runs_its_own_programs() {
+    let Some(net) = live_net() else { return };
+    let store = live_store();
+    let session = store.1.session().unwrap();
+    let context = Context::without_sandbox(&net, &session, now());
+    // The one in between is made by a test of the command.
+    for (release, number) in [("bullseye", "11"), ("trixie", "13")] {
+        let made = distribution(&context, release, Platform::X86_64).unwrap();
+        let root = session.checkout(&made.tree).unwrap();
+        // No sandbox of ours: what util-linux makes of the folder.
+        let script = "set -e; . /etc/os-release; echo $VERSION_ID; id -un; awk 'BEGIN { print 1 + 1 }'
+            getent group root; getent services http; getent hosts localhost
+            TZ=Europe/Berlin date +%Z -d 2026-07-01; grep -c BEGIN /etc/ssl/certs/ca-certificates.crt
+            /lib64/ld-linux-x86-64.so.2 /bin/true; /usr/bin/ldd /bin/bash";
+        let ran = std::process::Command::new("unshare")
+            .args([
+                "--user",
+                "--map-root-user",
+                "chroot",
+                root.as_str(),
+                "/bin/sh",
+                "-c",
+                script,
+            ])
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .output();
+        let Ok(ran) = ran else {
+            eprintln!("skipped: unshare is not installed");
+            return;
+        };
+        let (out, err) = (
+            String::from_utf8_lossy(&ran.stdout),
+            String::from_utf8_lossy(&ran.stderr),
+        );
+        if err.contains("unshare failed") {
+            eprintln!("skipped: {err}");
+            return;
+        }
+        let lines: Vec<String> = out
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect();
+        let wanted = [
+            number,
+            "root",
+            "2",
+            "root:*:0:",
+            "http 80/tcp www",
+            "::1 localhost",
+            "CEST",
+        ];
+        let begins = lines
+            .iter()
+            .zip(wanted)
+            .all(|(line, wanted)| line.starts_with(wanted));
+        assert!(
+            ran.status.success() && lines.len() > wanted.len() && begins,
+            "{release}: {out}{err}"
+        );
+        let certificates = lines[wanted.len()].parse::<u32>();
+        assert!(
+            certificates.is_ok_and(|count| count > 100),
+            "{release}: {out}"
+        );
+        assert!(
+            out.contains("libtinfo.so.6 => /lib/") && !out.contains("not found"),
+            "{release}: {out}"
+        );
+    }
+}
+
 /// apt's own answer: what it would install on a machine where nothing is installed.
 fn apt(net: &Net, roots: &[&str]) -> Option<BTreeMap<String, String>> {
     use std::process::Command;

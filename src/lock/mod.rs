@@ -7,6 +7,7 @@
 mod builder;
 mod candidates;
 mod contents;
+mod distribution;
 mod error;
 pub mod file;
 mod follow;
@@ -34,6 +35,7 @@ use crate::platform::Platform;
 use crate::sandbox::Sandbox;
 
 pub(crate) use self::builder::compiles;
+pub use self::distribution::{Distribution, distribution};
 pub use self::error::{FileError, LockError, Refusal};
 pub use self::follow::{Moved, follow, newest};
 pub use self::make::{lock, out_of_date};

@@ -21,7 +21,9 @@ pub(super) struct Package {
     pub(super) version: String,
     pub(super) source: String,
     pub(super) depends: String,
+    pub(super) essential: bool,
     pub(super) files: Vec<(String, Vec<u8>)>,
+    pub(super) links: Vec<(String, String)>,
 }
 
 impl Package {
@@ -36,7 +38,9 @@ impl Package {
             version: version.into(),
             source: name.into(),
             depends: String::new(),
+            essential: false,
             files: vec![file],
+            links: Vec::new(),
         }
     }
 
@@ -65,6 +69,22 @@ impl Package {
         self
     }
 
+    /// Every machine has it.
+    pub(super) fn essential(mut self) -> Package {
+        self.essential = true;
+        self
+    }
+
+    pub(super) fn file(mut self, path: &str, text: &str) -> Package {
+        self.files.push((path.into(), text.into()));
+        self
+    }
+
+    pub(super) fn link(mut self, path: &str, target: &str) -> Package {
+        self.links.push((path.into(), target.into()));
+        self
+    }
+
     fn path(&self) -> String {
         format!(
             "pool/main/{}/{}_{}_amd64.deb",
@@ -79,8 +99,8 @@ impl Package {
         let mut out = b"!<arch>\n".to_vec();
         let members = [
             ("debian-binary", b"2.0\n".to_vec()),
-            ("control.tar", tar(&[])),
-            ("data.tar", tar(&self.files)),
+            ("control.tar", tar(&[], &[])),
+            ("data.tar", tar(&self.files, &self.links)),
         ];
         for (name, content) in members {
             let _ = writeln!(
@@ -101,7 +121,7 @@ impl Package {
     }
 }
 
-fn tar(files: &[(String, Vec<u8>)]) -> Vec<u8> {
+fn tar(files: &[(String, Vec<u8>)], links: &[(String, String)]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     for (path, content) in files {
         let mut header = tar::Header::new_gnu();
@@ -110,6 +130,13 @@ fn tar(files: &[(String, Vec<u8>)]) -> Vec<u8> {
         builder
             .append_data(&mut header, path, &content[..])
             .unwrap();
+    }
+    for (path, target) in links {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Symlink);
+        header.set_size(0);
+        header.set_mode(0o777);
+        builder.append_link(&mut header, path, target).unwrap();
     }
     builder.into_inner().unwrap()
 }
@@ -241,11 +268,16 @@ impl Archive {
                 let deb = package.deb();
                 let _ = write!(
                     binaries,
-                    "Package: {}\nSource: {}\nVersion: {}\nArchitecture: amd64\nDepends: {}\nDescription: x\n y\nFilename: {}\nSize: {}\nSHA256: {}\n\n",
+                    "Package: {}\nSource: {}\nVersion: {}\nArchitecture: amd64\nDepends: {}\n{}Description: x\n y\nFilename: {}\nSize: {}\nSHA256: {}\n\n",
                     package.name,
                     package.source,
                     package.version,
                     package.depends,
+                    if package.essential {
+                        "Essential: yes\n"
+                    } else {
+                        ""
+                    },
                     package.path(),
                     deb.len(),
                     sha256(&deb)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use recipe_store::Store;
+use recipe_store::{Entry, Store};
 
 use super::suites::Suites;
 use super::system::System;
@@ -539,6 +539,62 @@ fn offline_says_what_would_have_been_asked() {
         "{error}"
     );
     assert!(bench.server.heard().is_empty());
+}
+
+#[test]
+fn the_root_of_a_release_has_what_every_machine_has_and_what_scripts_would_have_made() {
+    let mut archive = Archive::new(vec![
+        Package::new("base-passwd", "1")
+            .essential()
+            .depends("libc6, gawk | mawk")
+            .file(
+                "usr/share/base-passwd/passwd.master",
+                "root:*:0:0:root:/root:/bin/bash\n",
+            )
+            .file("usr/share/base-passwd/group.master", "root:*:0:\n"),
+        Package::new("dash", "1")
+            .essential()
+            .file("bin/dash", "a shell")
+            .file("usr/share/man/man1/dash.1.gz", "nobody reads it"),
+        Package::new("libc6", "2.31")
+            .file("lib/x86_64-linux-gnu/ld-2.31.so", "a loader")
+            .link(
+                "lib64/ld-linux-x86-64.so.2",
+                "/lib/x86_64-linux-gnu/ld-2.31.so",
+            )
+            .link(
+                "lib/x86_64-linux-gnu/libother.so",
+                "/usr/lib/other/libother.so",
+            )
+            .file("usr/share/libc-bin/nsswitch.conf", "passwd: files\n"),
+        Package::new("gawk", "1").file("usr/bin/gawk", "not this one"),
+        Package::new("mawk", "1").file("usr/bin/mawk", "by default"),
+        Package::new("ca-certificates", "1")
+            .file("usr/share/ca-certificates/b/two.crt", "two\n")
+            .file("usr/share/ca-certificates/a/one.crt", "one\n"),
+        Package::new("optional", "1"),
+    ]);
+    archive.fields = "Acquire-By-Hash: yes\nValid-Until: Sat, 12 Sep 2026 07:56:00 UTC\n".into();
+    let bench = Bench::of(&archive);
+    let (net, session) = (bench.net(), bench.store.session().unwrap());
+    let context = Context::without_sandbox(&net, &session, NOW);
+    let made = distribution(&context, "trixie", Platform::X86_64).unwrap();
+    let mut lines = String::new();
+    recipe_store::walk::<recipe_store::StoreError>(&session, &made.tree, &mut |path, entry| {
+        match entry {
+            Entry::Directory(_) => {}
+            Entry::Symlink { target } => lines += &format!("{path} -> {target}\n"),
+            Entry::File { blob, .. } => {
+                let text = String::from_utf8(session.read_blob(blob)?).unwrap();
+                lines += &format!("{path}: {}\n", text.escape_debug());
+            }
+        }
+        Ok(())
+    })
+    .unwrap();
+    insta::assert_snapshot!("distribution", lines);
+    let again = distribution(&context, "trixie", Platform::X86_64).unwrap();
+    assert_eq!(again, made);
 }
 
 #[test]

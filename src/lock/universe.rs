@@ -4,7 +4,7 @@
 //! priority. A dependency is met by what was chosen before, else by its first alternative that
 //! exists, else by a package that provides it.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use super::index::Package;
 use super::relation::{self, Alternative};
@@ -149,6 +149,15 @@ impl Universe {
     /// The newest package of a name.
     pub(super) fn newest(&self, name: &str) -> Option<&Offer> {
         self.offers.get(name)?.first()
+    }
+
+    /// Names of the packages that every machine has, in order.
+    pub(super) fn essential(&self) -> BTreeSet<&str> {
+        let newest = self.offers.values().filter_map(|offers| offers.first());
+        newest
+            .filter(|offer| offer.package.essential)
+            .map(|offer| &*offer.package.name)
+            .collect()
     }
 
     /// Names that exist, in no order.

@@ -8,7 +8,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use camino::Utf8PathBuf;
 use serde_json::Value;
 
-use crate::support::{Ran, Scratch, closure, copy};
+use crate::support::{Ran, Scratch, closure, copy, skip};
 
 /// A copy of the closure that may be spoiled; the store's files are read-only.
 fn spoilt(scratch: &Scratch) -> Option<Utf8PathBuf> {
@@ -48,13 +48,139 @@ fn failures(ran: Ran, check: &str) -> Vec<[String; 3]> {
 fn a_sound_closure_passes_all_that_this_machine_makes_possible() {
     let Some(closure) = closure() else { return };
     let scratch = Scratch::new();
-    let mut words = vec!["test-closure".to_owned(), closure.to_string()];
-    if let Ok(root) = std::env::var("RECIPE_TEST_BULLSEYE") {
-        words.extend(["--root".to_owned(), root]);
-    }
-    let ran = scratch.run(words).ok();
+    let ran = scratch.run(["test-closure", closure.as_str()]).ok();
     assert!(ran.out.contains(" hold, 0 fail, "), "{}", ran.out);
     assert!(ran.out.contains("libraries_of_the_host"), "{}", ran.out);
+}
+
+/// Whether this machine's own mirrors have the releases that roots are made of.
+fn mirrors(scratch: &Scratch) -> bool {
+    let words = [
+        "test-closure",
+        "/",
+        "--program",
+        "bin/sh",
+        "--only",
+        "links",
+        "--suite",
+        "bookworm",
+    ];
+    let ran = scratch.run(words);
+    let there = ran.code != Some(4);
+    if !there {
+        skip(&format!("no release can be fetched here: {}", ran.err));
+    }
+    there
+}
+
+#[test]
+fn the_root_of_a_release_is_made_once_and_the_next_time_without_a_network() {
+    let Some(closure) = closure() else { return };
+    let scratch = Scratch::new();
+    if !mirrors(&scratch) {
+        return;
+    }
+    let mut words = vec![
+        "test-closure",
+        closure.as_str(),
+        "--suite",
+        "bookworm",
+        "--offline",
+    ];
+    // What a root without users, zones, programs or a C library would answer otherwise or not at all.
+    let checks = [
+        "users",
+        "host_names",
+        "children_of_the_host",
+        "zones",
+        "certificates",
+        "c_library",
+    ];
+    for check in checks {
+        words.extend(["--only", check]);
+    }
+    let ran = scratch.run(words.iter().chain(&["--json"])).ok();
+    let report: Value = serde_json::from_str(&ran.out).expect("JSON");
+    for check in report["checks"].as_array().expect("checks") {
+        for user in ["bookworm, user", "bookworm, root"] {
+            let results = check["results"].as_array().expect("results").iter();
+            let held = results
+                .filter(|it| it["place"] == user && it["result"] == "holds")
+                .count();
+            assert_eq!(held, 1, "{} in {user}: {check}", check["name"]);
+        }
+    }
+    assert!(!ran.err.contains("Making a root"), "{}", ran.err);
+}
+
+#[test]
+fn a_release_that_was_named_must_be_had_and_one_of_all_is_skipped_with_the_reason() {
+    let Some(closure) = closure() else { return };
+    let scratch = Scratch::new().set("RECIPE_DEBIAN_MIRROR", "http://mirror.test/debian");
+    let ask = |suite: &str| {
+        let words = [
+            "test-closure",
+            closure.as_str(),
+            "--only",
+            "starts",
+            "--offline",
+            "--suite",
+        ];
+        scratch.run(words.iter().chain(&[suite]))
+    };
+    let ran = ask("trixie").fails_with(4);
+    assert!(
+        ran.err.contains("dists/trixie/InRelease") && ran.err.contains("--offline"),
+        "{}",
+        ran.err
+    );
+    let ran = ask("all").ok();
+    for suite in ["bullseye", "bookworm", "trixie"] {
+        let told = format!("dists/{suite}/InRelease");
+        assert!(ran.out.contains(&told), "{suite}: {}", ran.out);
+    }
+    assert!(ran.out.contains(" 0 fail, 3 skipped"), "{}", ran.out);
+}
+
+#[test]
+fn an_interrupted_test_leaves_nothing_in_the_folder_for_temporary_files() {
+    let Some(closure) = closure() else { return };
+    let scratch = Scratch::new();
+    let place = scratch.path().join("tmp");
+    fs::create_dir(&place).expect("created");
+    for signal in ["INT", "TERM"] {
+        // A shell's background jobs ignore SIGINT, and what they start inherits that.
+        let mut command = std::process::Command::new("env");
+        command.args([
+            "--default-signal=INT,TERM",
+            env!("CARGO_BIN_EXE_recipe"),
+            "test-closure",
+        ]);
+        command
+            .arg(closure)
+            .env("TMPDIR", &place)
+            .env("HOME", scratch.home());
+        command
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null());
+        let mut running = command.spawn().expect("started");
+        let entries = || fs::read_dir(&place).expect("a folder").count();
+        while entries() == 0 {
+            assert!(
+                running.try_wait().expect("a process").is_none(),
+                "it ended too early"
+            );
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        let number = running.id().to_string();
+        let sent = std::process::Command::new("kill")
+            .args(["-s", signal, &number])
+            .status();
+        assert!(sent.expect("kill starts").success());
+        let code = running.wait().expect("ended").code();
+        assert_eq!(code, Some(if signal == "INT" { 130 } else { 143 }));
+        assert_eq!(entries(), 0, "after SIG{signal}");
+    }
 }
 
 #[test]

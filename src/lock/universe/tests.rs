@@ -21,6 +21,7 @@ fn universe(lines: &str) -> Universe {
             path: format!("pool/{name}_{version}.deb").into(),
             size: 1,
             sha256: "a".repeat(64).into(),
+            essential: false,
         };
         universe.add(package, 0).unwrap();
     }
