@@ -29,6 +29,7 @@ mod commands {
 
 mod promises {
     mod early_cut_off;
+    mod fixed_path;
     mod follow;
     mod foreign;
     mod host_policy;

@@ -432,10 +432,16 @@ fn gone(failure: &Failed, lock: &Lock) -> Vec<Locked> {
 
 fn about(closure: &Closure) -> String {
     let (files, size) = closure.size();
+    let fixed = closure
+        .manifest
+        .fixed_path
+        .as_deref()
+        .map(|path| format!("\n  its programs may be given privileges in {path}"));
     format!(
-        "{} in {files} files\n  runs on {}",
+        "{} in {files} files\n  runs on {}{}",
         bytes(size),
-        closure.manifest.contract.describe()
+        closure.manifest.contract.describe(),
+        fixed.unwrap_or_default()
     )
 }
 

@@ -419,14 +419,14 @@ pub const CHECKS: &[Check] = &[
         Privileged,
         "75",
         "set_user_id",
-        "a set-user-id copy is refused (127)",
+        "a set-user-id copy is refused (127), or loads nothing that lies beside it",
         "another user's rights would be used with libraries found by a path that the caller controls",
     ),
     check(
         Privileged,
         "76",
         "file_capabilities",
-        "a copy with file capabilities is refused (127)",
+        "a copy with file capabilities is refused (127), or loads nothing that lies beside it",
         "the rights would be used with libraries found by a path that the caller controls",
     ),
     check(

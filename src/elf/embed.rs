@@ -11,7 +11,7 @@ use super::image::{self, EXECUTE, PT_DYNAMIC, PT_INTERP, PT_LOAD, PT_PHDR, READ,
 use super::read::{DT_DEBUG, DT_RELACOUNT, DT_RPATH, DT_RUNPATH, DT_STRSZ, DT_STRTAB};
 use super::sections::Sections;
 use super::stub::MARK;
-use super::{Class, ElfError, EntryStub, Facts, Kind, Machine, PrivateVariable, read};
+use super::{Class, ElfError, EntryStub, Facts, FixedStart, Kind, Machine, PrivateVariable, read};
 
 const X86_64: &[u8] = include_bytes!("stub/x86_64.bin");
 const AARCH64: &[u8] = include_bytes!("stub/aarch64.bin");
@@ -21,6 +21,8 @@ const PARAMETERS_SIZE: usize = 64;
 const FLAG_PYTHON: u64 = 1;
 const FLAG_HIDE: u64 = 2;
 const FLAG_PRIVATE: u64 = 4;
+/// A quarter of the room that the stub has for text it makes.
+const LONGEST_STRING: usize = 32 * 1024;
 /// The stub keeps this much room for variables.
 const MOST_VARIABLES: usize = 8;
 
@@ -200,6 +202,10 @@ impl Plan {
         let loader = add_string(&mut out, "the path of the loader", &stub.loader)?;
         let search_path = add_string(&mut out, "the library path", &self.search_path)?;
         let variables = add_variables(&mut out, &stub.private)?;
+        let fixed = match &stub.fixed {
+            Some(fixed) => add_fixed_start(&mut out, fixed)?,
+            None => parameters,
+        };
         out.resize(out.len().next_multiple_of(16), 0);
 
         let strings = self.address + out.len() as u64;
@@ -232,7 +238,10 @@ impl Plan {
         for (i, word) in words.into_iter().enumerate() {
             image::put_u64(&mut out, parameters + 8 * i, word)?;
         }
-        for (i, at) in [loader, search_path, variables].into_iter().enumerate() {
+        for (i, at) in [loader, search_path, variables, fixed]
+            .into_iter()
+            .enumerate()
+        {
             let offset = u32::try_from(at - parameters).map_err(|_| damaged("too large"))?;
             image::put(&mut out, parameters + 48 + 4 * i, &offset.to_le_bytes())?;
         }
@@ -354,12 +363,38 @@ fn add_string(out: &mut Vec<u8>, what: &'static str, value: &str) -> Result<usiz
     if value.contains('\0') {
         return refuse("it holds a NUL byte");
     }
-    if value.len() > 1024 {
-        return refuse("longer than 1024 bytes");
+    if value.len() > LONGEST_STRING {
+        return refuse("longer than 32768 bytes");
     }
     let at = out.len();
     out.extend(value.as_bytes());
     out.push(0);
+    Ok(at)
+}
+
+fn add_fixed_start(out: &mut Vec<u8>, fixed: &FixedStart) -> Result<usize, ElfError> {
+    let refuse = |what, value: &String| {
+        Err(ElfError::Parameter {
+            what,
+            value: value.clone(),
+            why: "not an absolute path",
+        })
+    };
+    if !fixed.program.starts_with('/') {
+        return refuse("the path with raised privileges", &fixed.program);
+    }
+    if !fixed.library_path.split(':').all(|it| it.starts_with('/')) {
+        return refuse(
+            "the library path with raised privileges",
+            &fixed.library_path,
+        );
+    }
+    let at = add_string(out, "the path with raised privileges", &fixed.program)?;
+    add_string(
+        out,
+        "the library path with raised privileges",
+        &fixed.library_path,
+    )?;
     Ok(at)
 }
 

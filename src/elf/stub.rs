@@ -21,6 +21,20 @@ pub struct EntryStub {
     pub hide_host_preloads: bool,
     /// Variables set only where the host lacks the data they lead to.
     pub private: Vec<PrivateVariable>,
+    /// Where the program may run with raised privileges; without it, it refuses to.
+    pub fixed: Option<FixedStart>,
+}
+
+/// How a program starts when the kernel gave it more privileges than its caller has (set-user-ID,
+/// set-group-ID, file capabilities, a domain of a security policy). Where the caller found it then
+/// counts for nothing: whoever can make a hard link could put another loader beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FixedStart {
+    /// The program's absolute path where its closure is installed.
+    pub program: String,
+    /// DT_RPATH there: absolute folders. It has to name those of every library, because glibc does
+    /// not follow `$ORIGIN` of any file then.
+    pub library_path: String,
 }
 
 impl EntryStub {
@@ -35,6 +49,7 @@ impl EntryStub {
             python: false,
             hide_host_preloads: false,
             private: Vec::new(),
+            fixed: None,
         }
     }
 }

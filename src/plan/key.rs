@@ -18,7 +18,7 @@ pub const VERSIONS: [(&str, u32); 12] = [
     ("unpack-deb", 3),
     ("unpack-wheel", 1),
     ("patches", 1),
-    ("relocate", 3),
+    ("relocate", 4),
     ("scan", 1),
     ("interpreter", 2),
     ("compile", 1),
@@ -134,6 +134,7 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
             patches,
             python,
             host,
+            fixed,
         } => {
             ear.kind("relocate");
             ear.object("tree", tree);
@@ -142,6 +143,10 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
                 .iter()
                 .for_each(|version| ear.fact("python", version));
             tell_host(host, ear);
+            if let Some(fixed) = fixed {
+                ear.fact("fixed-path", fixed.path.as_str());
+                fixed.scans.iter().for_each(|id| ear.object("scan", id));
+            }
         }
         Step::Scan { tree } => {
             ear.kind("scan");
@@ -188,6 +193,7 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
             version,
             date,
             host,
+            fixed_path,
         } => {
             ear.kind("manifest");
             ear.object("tree", tree);
@@ -196,6 +202,9 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
             ear.fact("version", version);
             ear.fact("date", &date.to_string());
             tell_host(host, ear);
+            fixed_path
+                .iter()
+                .for_each(|path| ear.fact("fixed-path", path.as_str()));
         }
         Step::Proof { closure, means } => {
             ear.kind("proof");

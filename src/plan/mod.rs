@@ -15,7 +15,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 
 pub use host::{Host, Means};
 pub use key::{Listener, VERSIONS, tell};
-pub use step::{Keep, Layer, Resolved, Source, Step};
+pub use step::{FixedPath, Keep, Layer, Resolved, Source, Step};
 
 use crate::lock::{FileKind, Lock, Locked};
 use crate::recipe::{HostPolicy, Recipe};
@@ -142,11 +142,12 @@ impl Drawing {
                 let packaging = self.fetch(file);
                 self.add(&file.name, Step::Patches { packaging })
             });
+        let fixed = self.fixed_path(recipe, lock);
         let drawn: Vec<Drawn> = lock
             .files
             .iter()
             .filter_map(|file| match file.kind {
-                FileKind::Deb => Some(self.deb(recipe, lock, file, patches)),
+                FileKind::Deb => Some(self.deb(recipe, lock, file, patches, fixed.clone())),
                 FileKind::Wheel => Some(self.wheel(recipe, lock, file)),
                 FileKind::DebianPatches | FileKind::Builder => None,
             })
@@ -179,8 +180,20 @@ impl Drawing {
             version: recipe.version.clone(),
             date: lock.date,
             host: host(recipe),
+            fixed_path: recipe.closure.fixed_path.clone(),
         };
         self.add(&recipe.name, manifest)
+    }
+
+    /// Wheels bring libraries in folders of their own, which the closure's programs then have to name.
+    fn fixed_path(&mut self, recipe: &Recipe, lock: &Lock) -> Option<FixedPath<NodeIndex>> {
+        let path = recipe.closure.fixed_path.clone()?;
+        let wheels = lock.files.iter().filter(|it| it.kind == FileKind::Wheel);
+        let scans = wheels.map(|file| self.wheel(recipe, lock, file).scan);
+        Some(FixedPath {
+            path,
+            scans: scans.collect(),
+        })
     }
 
     fn deb(
@@ -189,6 +202,7 @@ impl Drawing {
         lock: &Lock,
         file: &Locked,
         patches: Option<NodeIndex>,
+        fixed: Option<FixedPath<NodeIndex>>,
     ) -> Drawn {
         let named = recipe
             .system
@@ -222,6 +236,7 @@ impl Drawing {
                 patches: patches.filter(|_| interpreter),
                 python: lock.python.clone(),
                 host: host(recipe),
+                fixed,
             },
         );
         let scan = self.add(&file.name, Step::Scan { tree });
@@ -264,6 +279,10 @@ impl Drawing {
                 patches: None,
                 python: None,
                 host: host(recipe),
+                fixed: recipe.closure.fixed_path.clone().map(|path| FixedPath {
+                    path,
+                    scans: Vec::new(),
+                }),
             },
         );
         let scan = self.add(&file.name, Step::Scan { tree });
@@ -291,10 +310,11 @@ impl Drawing {
             |name: &str| is_interpreter_name(&python, name) || crate::lock::compiles(&python, name);
         let foreign = self.host.platform != Some(lock.platform);
         let layers = if foreign && self.host.platform == lock.builder() {
-            self.builder(recipe, lock, patches)
+            self.compilers(recipe, lock, patches, |file| file.kind == FileKind::Builder)
         } else {
-            let own = drawn.iter().filter(|tree| needed(&tree.name));
-            own.map(|tree| tree.tree).collect()
+            self.compilers(recipe, lock, patches, |file| {
+                file.kind == FileKind::Deb && needed(&file.name)
+            })
         };
         let interpreter = self.add(
             "python",
@@ -322,18 +342,19 @@ impl Drawing {
             .collect()
     }
 
-    /// The packages of the host that make byte code, relocated as the closure's are: for a wheel of
-    /// Python alone the byte code is then the same step for every platform.
-    fn builder(
+    /// The packages that make byte code, relocated as the closure's are: for a wheel of Python alone
+    /// the byte code is then the same step for every platform. Nobody gives these any privileges, so
+    /// that it is also the same for every fixed path.
+    fn compilers(
         &mut self,
         recipe: &Recipe,
         lock: &Lock,
         patches: Option<NodeIndex>,
+        which: impl Fn(&Locked) -> bool,
     ) -> Vec<NodeIndex> {
-        let files = lock.files.iter();
-        let builders = files.filter(|file| file.kind == FileKind::Builder);
-        builders
-            .map(|file| self.deb(recipe, lock, file, patches).tree)
+        let files = lock.files.iter().filter(|file| which(file));
+        files
+            .map(|file| self.deb(recipe, lock, file, patches, None).tree)
             .collect()
     }
 

@@ -1,5 +1,6 @@
 //! [`Step`]: the closed list of what a build can do.
 
+use camino::Utf8PathBuf;
 use recipe_store::ObjectId;
 
 use super::host::Means;
@@ -55,6 +56,8 @@ pub enum Step<I> {
         python: Option<String>,
         /// What the closure takes of its host.
         host: HostPolicy,
+        /// Where its programs may be given privileges.
+        fixed: Option<FixedPath<I>>,
     },
     /// Reads every ELF file of a tree: what it needs, what it provides.
     Scan {
@@ -100,6 +103,8 @@ pub enum Step<I> {
         date: u64,
         /// What it takes of its host.
         host: HostPolicy,
+        /// Where its programs may be given privileges.
+        fixed_path: Option<Utf8PathBuf>,
     },
     /// Runs the closure from two places where nothing of the host exists.
     Proof {
@@ -136,6 +141,15 @@ pub struct Source {
     pub size: u64,
     /// sha256, hex.
     pub sha256: String,
+}
+
+/// Where the programs of a closure may be given more privileges than their callers have.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct FixedPath<I> {
+    /// The closure's folder there.
+    pub path: Utf8PathBuf,
+    /// What [`Step::Scan`] found in the layers that bring libraries in folders of their own.
+    pub scans: Vec<I>,
 }
 
 /// One layer of [`Step::Compose`].
@@ -216,11 +230,13 @@ impl<I> Step<I> {
                 patches,
                 python,
                 host,
+                fixed,
             } => Step::Relocate {
                 tree: to(tree)?,
                 patches: patches.as_ref().map(&mut to).transpose()?,
                 python: python.clone(),
                 host: host.clone(),
+                fixed: fixed.as_ref().map(|it| it.map(&mut to)).transpose()?,
             },
             Step::Scan { tree } => Step::Scan { tree: to(tree)? },
             Step::Interpreter { layers, python } => Step::Interpreter {
@@ -255,6 +271,7 @@ impl<I> Step<I> {
                 version,
                 date,
                 host,
+                fixed_path,
             } => Step::Manifest {
                 tree: to(tree)?,
                 scans: scans.iter().map(&mut to).collect::<Result<_, _>>()?,
@@ -262,6 +279,7 @@ impl<I> Step<I> {
                 version: version.clone(),
                 date: *date,
                 host: host.clone(),
+                fixed_path: fixed_path.clone(),
             },
             Step::Proof { closure, means } => Step::Proof {
                 closure: to(closure)?,
@@ -291,6 +309,15 @@ impl<I> Step<I> {
         });
         let Ok(_) = collected;
         found
+    }
+}
+
+impl<I> FixedPath<I> {
+    fn map<J, E>(&self, to: &mut impl FnMut(&I) -> Result<J, E>) -> Result<FixedPath<J>, E> {
+        Ok(FixedPath {
+            path: self.path.clone(),
+            scans: self.scans.iter().map(to).collect::<Result<_, _>>()?,
+        })
     }
 }
 

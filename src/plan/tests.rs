@@ -140,6 +140,7 @@ fn samples() -> Vec<Resolved> {
             patches: None,
             python: None,
             host: HostPolicy::default(),
+            fixed: None,
         },
         Step::Scan { tree: tree("a") },
         Step::Interpreter {
@@ -163,6 +164,7 @@ fn samples() -> Vec<Resolved> {
             version: "1".into(),
             date: 1,
             host: HostPolicy::default(),
+            fixed_path: None,
         },
         Step::Proof {
             closure: tree("a"),
@@ -174,6 +176,38 @@ fn samples() -> Vec<Resolved> {
             checks: vec![],
         },
     ]
+}
+
+#[test]
+fn a_fixed_path_changes_programs_and_not_the_byte_code() {
+    let text = RECIPE.replace(
+        "check {",
+        "closure { fixed-path \"/opt/small\"; }\n    check {",
+    );
+    let recipe = Recipe::parse("small.kdl", text.into(), Utf8Path::new("/a")).expect("parses");
+    let fixed = Plan::of(&recipe, &lock(), HOST);
+    let plain = Plan::of(&recipe_at("/a"), &lock(), HOST);
+    let interpreters = |plan: &Plan| {
+        let graph = plan.graph();
+        let is_interpreter = |node: &NodeIndex| graph[*node].step.kind() == "interpreter";
+        let node = graph.node_indices().find(is_interpreter).expect("one");
+        let inputs = graph[node].step.inputs();
+        let fixed = |step: &Planned| matches!(step, Step::Relocate { fixed: Some(_), .. });
+        inputs.iter().filter(|it| fixed(&graph[**it].step)).count()
+    };
+    assert_eq!((interpreters(&plain), interpreters(&fixed)), (0, 0));
+    let with_place = steps(&fixed).into_iter().filter_map(|step| match step {
+        Step::Relocate { fixed, .. } => fixed,
+        _ => None,
+    });
+    // The wheel's libraries are named by the programs, hence its scan comes before their edits.
+    let scans: Vec<usize> = with_place.map(|place| place.scans.len()).collect();
+    assert_eq!(scans, [0, 1, 1]);
+    assert!(
+        steps(&plain)
+            .iter()
+            .all(|step| !matches!(step, Step::Relocate { fixed: Some(_), .. }))
+    );
 }
 
 #[test]
@@ -201,7 +235,7 @@ fn keys_are_pinned() {
         .iter()
         .map(|step| format!("{}\n", step.key()))
         .collect();
-    insta::assert_snapshot!(Digest::of(all.as_bytes()).to_string(), @"9ad541a1e45d27464988304b202ddc345950f9f96d6365fdbf2bcacde8bb0e50");
+    insta::assert_snapshot!(Digest::of(all.as_bytes()).to_string(), @"247f3fd15151979714599c125bb881028d4ff70c2ee3a2a4d5df3c6fdaa208cd");
 }
 
 #[test]

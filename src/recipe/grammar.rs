@@ -176,6 +176,11 @@ pub static RULES: &[Rule] = &[
         kind: Kind::Flag,
         ..rule("byte-code", "closure", "byte-code #false")
     },
+    Rule {
+        arguments: (1, 1),
+        noun: "a folder",
+        ..rule("fixed-path", "closure", "fixed-path \"/opt/hello\"")
+    },
     block("host", "closure", "host { certificates \"closure-only\" }"),
     Rule {
         arguments: (1, 1),

@@ -289,6 +289,9 @@ pub struct ClosureSpec {
     pub trim: Vec<Spanned<Trim>>,
     /// Whether `.pyc` files are part of it (`byte-code #false` leaves them out).
     pub byte_code: bool,
+    /// Where it is installed when its programs are given more privileges than their callers have;
+    /// anywhere else they refuse those. It runs from any folder all the same.
+    pub fixed_path: Option<Utf8PathBuf>,
     /// What it takes of the host that it runs on.
     pub host: HostPolicy,
 }

@@ -127,6 +127,7 @@ impl<'w> Reading<'w> {
                 entries: Vec::new(),
                 trim: Vec::new(),
                 byte_code: true,
+                fixed_path: None,
                 host: HostPolicy::default(),
             },
             checks: Vec::new(),
@@ -336,6 +337,7 @@ impl<'w> Reading<'w> {
             entries: Vec::new(),
             trim: Vec::new(),
             byte_code: true,
+            fixed_path: None,
             host: HostPolicy::default(),
         };
         for child in &item.children {
@@ -347,6 +349,10 @@ impl<'w> Reading<'w> {
                             .trim
                             .extend(self.notes.one_of(word, "a rule", TRIMS));
                     }
+                }
+                "fixed-path" => {
+                    let folder = self.notes.checked(child.words.first(), FOLDER, is_prefix);
+                    closure.fixed_path = folder.map(|it| it.value.into());
                 }
                 "host" => closure.host = self.host(child),
                 _ => closure.byte_code = child.flags.first().is_none_or(|flag| flag.value),

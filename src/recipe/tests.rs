@@ -70,7 +70,8 @@ fn whole_in_forms() -> String {
     let param = "    param \"flavour\" default=\"small\"\n    license";
     let host = format!("byte-code #false\n        {HOST}");
     let whole = WHOLE.replacen("    license", param, 1);
-    whole.replacen("byte-code #false", &host, 1) + VARIANTS
+    let fixed = format!("fixed-path \"/opt/scylla-python\"\n        {host}");
+    whole.replacen("byte-code #false", &fixed, 1) + VARIANTS
 }
 
 fn read(text: &str) -> Result<Recipe, RecipeError> {

@@ -15,6 +15,8 @@ use crate::tree::{Entry, Tree};
 
 /// Blobs up to this size are read before they are written: those that are there cost no write.
 const SMALL: u64 = 128 * 1024;
+/// What a large blob is read, hashed and written by, in whole pages.
+const CHUNK: u64 = 1024 * 1024;
 
 impl Session {
     /// Stores bytes as a blob. `executable` is the mode of the file that holds it, and no part of the
@@ -80,11 +82,11 @@ impl Session {
             if size > limit {
                 return Err(StoreError::TooLarge { limit });
             }
-            hasher.update(&chunk);
-            file.write_all(&chunk)
-                .map_err(|e| self.staging.error("write", name, e))?;
+            let written = rayon::join(|| hasher.update(&chunk), || file.write_all(&chunk)).1;
+            written.map_err(|e| self.staging.error("write", name, e))?;
             chunk.clear();
-            read_some(reader, &mut chunk, SMALL.min(limit - size + 1))?;
+            let rest = CHUNK - size % CHUNK;
+            read_some(reader, &mut chunk, rest.min(limit - size + 1))?;
         }
         Ok(BlobId {
             digest: Digest::from_bytes(*hasher.finalize().as_bytes()),

@@ -127,6 +127,7 @@ fn the_reserved_path_of_the_manifest_cannot_be_shipped() {
         version: "1",
         date: 0,
         host: &crate::recipe::HostPolicy::default(),
+        fixed_path: None,
     };
     let tree = tree(&layer.tree, "a layer").expect("a tree");
     let error = super::super::manifest::add(&bench.session, &tree, &[], &about);

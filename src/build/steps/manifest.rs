@@ -26,6 +26,7 @@ use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use camino::{Utf8Path, Utf8PathBuf};
 use recipe_store::{Digest, Entry, ObjectId, Session, TreeBuilder, TreeId};
 
 use super::{StepError, leaves, scan};
@@ -41,6 +42,7 @@ pub(super) struct About<'a> {
     pub(super) version: &'a str,
     pub(super) date: u64,
     pub(super) host: &'a HostPolicy,
+    pub(super) fixed_path: Option<&'a Utf8Path>,
 }
 
 /// What a closure asks of the host that runs it: computed from its ELF files.
@@ -151,6 +153,9 @@ fn write(about: &About<'_>, contract: &Contract, files: &[(String, Entry)]) -> S
         contract.kernel,
         contract.glibc
     );
+    if let Some(path) = about.fixed_path {
+        line(&mut text, format_args!("fixed-path {path}"));
+    }
     for (matter, order) in about.host.unusual() {
         line(&mut text, format_args!("host {matter} {order}"));
     }
@@ -228,6 +233,8 @@ pub struct Manifest {
     pub date: u64,
     /// What it asks of the host.
     pub contract: Contract,
+    /// Where its programs may be given more privileges than their callers have.
+    pub fixed_path: Option<Utf8PathBuf>,
     /// What it takes of its host otherwise than usual: matter and order, as a recipe names them.
     pub host: Vec<(String, String)>,
     /// Every file and link, by path, sorted as they are listed.
@@ -275,6 +282,7 @@ impl Manifest {
             "level" => self.contract.level = rest.parse().ok()?,
             "kernel" => self.contract.kernel = rest.to_owned(),
             "glibc" => self.contract.glibc = rest.to_owned(),
+            "fixed-path" => self.fixed_path = Some(rest.into()),
             "host" => {
                 let (matter, order) = rest.split_once(' ')?;
                 self.host.push((matter.to_owned(), order.to_owned()));
@@ -340,6 +348,7 @@ mod tests {
             version: "1",
             date: 7,
             host: &host,
+            fixed_path: Some(Utf8Path::new("/opt/hello")),
         };
         let contract = Contract {
             machine: "x86_64".into(),
@@ -376,6 +385,10 @@ mod tests {
         let read = Manifest::parse(&write(&about, &contract, &files)).expect("parses");
         assert_eq!(read.contract, contract);
         let said = ("certificates".to_owned(), "closure-only".to_owned());
+        assert_eq!(
+            read.fixed_path.as_deref(),
+            Some(Utf8Path::new("/opt/hello"))
+        );
         assert_eq!(read.host, [said]);
         assert_eq!(read.entries.len(), 3);
         assert_eq!(

@@ -148,7 +148,12 @@ pub fn run(step: &Resolved, bench: &Bench<'_>) -> Result<Made, StepError> {
             patches,
             python,
             host,
+            fixed,
         } => {
+            let fixed = fixed
+                .as_ref()
+                .map(|it| relocate::FixedPlace::of(session, it))
+                .transpose()?;
             let patches = patches
                 .as_ref()
                 .map(|id| blob(id, "a package's patches"))
@@ -157,6 +162,7 @@ pub fn run(step: &Resolved, bench: &Bench<'_>) -> Result<Made, StepError> {
                 python: python.as_deref(),
                 patches: patches.as_ref(),
                 host,
+                fixed: fixed.as_ref(),
             };
             ObjectId::Tree(relocate::tree(
                 session,
@@ -202,12 +208,14 @@ pub fn run(step: &Resolved, bench: &Bench<'_>) -> Result<Made, StepError> {
             version,
             date,
             host,
+            fixed_path,
         } => {
             let about = manifest::About {
                 name,
                 version,
                 date: *date,
                 host,
+                fixed_path: fixed_path.as_deref(),
             };
             ObjectId::Tree(manifest::add(
                 session,

@@ -26,7 +26,7 @@ struct parameters {
     u32 loader;        /* offsets from this struct: path of the loader, relative to our folder */
     u32 library_path;  /* the value of DT_RPATH, with $ORIGIN */
     u32 variables;     /* name, path relative to our folder, host paths..., "", name... , "" */
-    u32 reserved;
+    u32 fixed;         /* 0, or: path of this program where its closure is installed, DT_RPATH there */
 };
 
 struct dynamic {
@@ -116,6 +116,21 @@ static long find_loader(struct search *s, const char *name, const char *executed
     }
     *by_proc = 0;
     make_absolute(s);
+    return file;
+}
+
+/* With raised privileges no place counts that a caller could have chosen: only the one that was given
+   when the closure was built. Never returns without a loader. */
+static long find_fixed_loader(struct search *s, const char *name)
+{
+    struct text text = {s->program, s->program + PATH_ROOM};
+    if (!parameters.fixed)
+        refuse(s, name, REFUSES_PRIVILEGES "its libraries are found by its place", "", "");
+    add(&text, parameter(parameters.fixed));
+    long file = open_loader(s);
+    if (failed(file))
+        refuse(s, name, "cannot open its loader ", s->beside,
+               ": with raised privileges it works only where its closure was built for");
     return file;
 }
 
@@ -272,11 +287,11 @@ static u64 *grow_block(u64 *stack, struct block *block, char **added, u64 count)
     return moved;
 }
 
-/* Without /proc the loader cannot expand $ORIGIN: DT_RPATH gets the absolute text instead. */
-static void write_search_path(u64 bias, const struct search *s, struct text *text)
+/* Without /proc the loader cannot expand $ORIGIN, and with raised privileges it will not: DT_RPATH gets
+   the absolute text of `path` instead. */
+static void write_search_path(u64 bias, const struct search *s, const char *path, struct text *text)
 {
     struct dynamic *entry = (struct dynamic *)(bias + parameters.dynamic) + parameters.search_path;
-    const char *path = parameter(parameters.library_path);
     char *value = text->at;
     while (*path) {
         u64 n = begins(path, "$ORIGIN");
@@ -334,11 +349,9 @@ HIDDEN struct start begin(u64 *stack)
     struct memory *m = (struct memory *)mapped;
     struct search *s = &m->search;
     struct text text = {(char *)m + fixed, (char *)m + fixed + TEXT_ROOM};
-    if (*auxiliary(&block, AT_SECURE))
-        refuse(s, name, REFUSES_PRIVILEGES "its libraries are found by its place", "", "");
 
-    int by_proc;
-    long file = find_loader(s, name, executed, &by_proc);
+    int by_proc = 0, raised = *auxiliary(&block, AT_SECURE) != 0;
+    long file = raised ? find_fixed_loader(s, name) : find_loader(s, name, executed, &by_proc);
     u64 loader_entry;
     u64 base = map_loader(file, m->loader_start, page, &loader_entry);
     if (!base)
@@ -346,7 +359,8 @@ HIDDEN struct start begin(u64 *stack)
     kernel(SYS_CLOSE, file, 0, 0, 0, 0, 0);
 
     if (!by_proc) {
-        write_search_path(bias, s, &text);
+        const char *libraries = parameter(raised ? parameters.fixed : parameters.library_path);
+        write_search_path(bias, s, raised ? next(libraries) : libraries, &text);
         join(s, parameter(parameters.loader));
     }
     char *loader = text.at;
@@ -362,7 +376,8 @@ HIDDEN struct start begin(u64 *stack)
     if (!text.at)
         refuse(s, name, "its folder's path is too long", "", "");
     m->entry = entry;
-    if (parameters.flags & FLAG_HIDE) {
+    /* Raised, the loader itself drops those variables, from the children's environment too. */
+    if ((parameters.flags & FLAG_HIDE) && !raised) {
         m->hidden = (char **)&m->segments[count + 1];
         for (char **at = block.environment; *at; at++)
             if (is_host_loader_variable(*at)) {

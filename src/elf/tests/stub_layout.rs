@@ -32,6 +32,18 @@ fn what_cannot_be_done_is_refused() {
         embed(&with_payload, &stub),
         Err(ElfError::Payload { bytes: 19 })
     );
+    let start = |program: &str, library_path: &str| EntryStub {
+        fixed: Some(crate::elf::FixedStart {
+            program: program.into(),
+            library_path: library_path.into(),
+        }),
+        ..stub.clone()
+    };
+    assert!(embed(&program, &start("/opt/x/bin/a", "/opt/x/lib:/opt/x/libs")).is_ok());
+    for relative in [start("bin/a", "/opt/x/lib"), start("/a", "/lib:$ORIGIN")] {
+        let refused = embed(&program, &relative);
+        assert!(matches!(refused, Err(ElfError::Parameter { .. })));
+    }
     let nul = EntryStub {
         loader: "a\0b".into(),
         ..stub

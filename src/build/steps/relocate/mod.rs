@@ -30,6 +30,7 @@
 //! | `readline`, `resolv.conf`, `localtime`, `gai.conf` | the host's | — | — | configuration, not code |
 
 mod data;
+mod fixed;
 mod patch;
 mod patches;
 mod programs;
@@ -43,6 +44,7 @@ use recipe_store::{BlobId, Entry, Session, StoreError, TreeBuilder, TreeId, walk
 use thiserror::Error;
 
 use crate::recipe::HostPolicy;
+pub(crate) use fixed::FixedPlace;
 use patch::FilePatch;
 pub(crate) use patch::PatchError;
 pub(crate) use patches::library_patches;
@@ -57,6 +59,8 @@ pub(crate) struct RelocateFacts<'a> {
     pub patches: Option<&'a BlobId>,
     /// What the closure takes of its host.
     pub host: &'a HostPolicy,
+    /// Where its programs may be given more privileges than their callers have.
+    pub fixed: Option<&'a FixedPlace>,
 }
 
 /// Whose text was not to be left in a file.
@@ -251,7 +255,7 @@ fn relocated(
         return Ok(None);
     }
     let bytes = session.read_blob(&file.blob)?;
-    programs::relocate(&file.path, bytes, facts.host)
+    programs::relocate(&file.path, bytes, facts.host, facts.fixed)
 }
 
 /// `lib/python3.13/ssl.py` → `3.13`, `ssl.py`.

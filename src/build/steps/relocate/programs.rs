@@ -4,7 +4,7 @@
 //! The order is fixed: strings, then DT_RUNPATH, then the stub, which moves things that nothing may
 //! touch afterwards.
 
-use super::{RelocateError, strings};
+use super::{FixedPlace, RelocateError, strings};
 use crate::elf::{self, ElfError, EntryStub, PrivateVariable};
 use crate::platform::Platform;
 use crate::recipe::{HostPolicy, Matter, Order};
@@ -21,6 +21,7 @@ pub(super) fn relocate(
     path: &str,
     mut bytes: Vec<u8>,
     host: &HostPolicy,
+    fixed: Option<&FixedPlace>,
 ) -> Result<Option<Vec<u8>>, RelocateError> {
     if !bytes.starts_with(b"\x7fELF") {
         return Ok(None);
@@ -46,7 +47,8 @@ pub(super) fn relocate(
         changed |= elf::runpath_to_rpath(&mut bytes).map_err(failed)?;
     }
     if facts.is_executable_program() && !facts.entry_stub {
-        let stub = stub(path, platform()?, host);
+        let mut stub = stub(path, platform()?, host);
+        stub.fixed = fixed.map(|place| place.start(path, &facts));
         return elf::embed(&bytes, &stub).map(Some).map_err(failed);
     }
     Ok(changed.then_some(bytes))

@@ -103,6 +103,7 @@ fn closure(
         python: Some(python),
         patches: Some(&patches),
         host: &HostPolicy::default(),
+        fixed: None,
     };
     let mut whole = TreeBuilder::new();
     for package in packages {

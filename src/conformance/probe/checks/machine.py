@@ -210,14 +210,17 @@ def program_that_gains(change):
     import subprocess
 
     def run():
-        return subprocess.run([copy, "-c", "pass"], capture_output=True, text=True, timeout=60, cwd="/",
+        # What unpacks itself would do so where its caller wants.
+        environment = dict(os.environ, TMPDIR=folder)
+        return subprocess.run([copy, "-c", MAPPED], capture_output=True, text=True, timeout=60, cwd="/", env=environment,
                               preexec_fn=lambda: (os.setgroups([]), os.setgid(STARTER), os.setuid(STARTER)))
     real = os.path.realpath(sys.executable)
     need(inside(real), "the interpreter is not in the tree")
     need_reach()
     with tempfile.TemporaryDirectory() as folder:
-        # Nobody else of this machine may come near it.
+        # Nobody else of this machine may come near it; the program may, by its group.
         os.chown(folder, STARTER, STARTER)
+        os.chmod(folder, 0o770)
         below = os.path.relpath(real, root())
         copy = os.path.join(folder, below)
         os.makedirs(os.path.dirname(copy), exist_ok=True)
@@ -230,7 +233,9 @@ def program_that_gains(change):
         plain = run()
         need(plain.returncode == 0, f"a copy does not start as it is: {plain.stderr.strip()[-200:]}")
         change(copy)
-        return run()
+        done = run()
+        done.planted = [path for path in done.stdout.split("\n") if path.startswith(folder) and path != copy]
+        return done
 
 
 def need_reach():
@@ -248,7 +253,20 @@ def need_root():
     need(words.get("NoNewPrivs", "1").strip() == "0", "programs cannot gain privileges here")
 
 
+# Prints the libraries that are mapped; nothing where the kernel does not tell.
+MAPPED = """
+import sys
+for line in open('/proc/self/maps'):
+    words = line.rstrip().split(None, 5)
+    if len(words) == 6 and words[5].startswith('/'): print(words[5])
+"""
+
+
 def is_refused(done):
+    """Refused; or all it loads comes from a place that its caller has no say in."""
+    if done.returncode == 0 and done.stdout.strip():
+        assert not done.planted, f"it ran, with {done.planted[0]}"
+        return "it ran, with libraries from elsewhere"
     assert done.returncode == 127, f"{ended(done.returncode)}: {(done.stdout + done.stderr).strip()[-300:]}"
     return done.stderr.strip()[-200:]
 
