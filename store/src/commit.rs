@@ -18,7 +18,8 @@ use crate::error::{Result, StoreError};
 use crate::layout::{Key, Kind};
 use crate::lease::{Kept, locked};
 use crate::session::{Pending, Place, Session, staged_name};
-use crate::traces::{Recorded, Trace, compare, trace_path};
+use crate::trace::Trace;
+use crate::traces::{Recorded, compare, trace_path};
 
 /// Up to so many files or directories are synced one by one.
 const FEW: usize = 8;

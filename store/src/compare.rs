@@ -10,9 +10,9 @@ use crate::digest::{BlobId, TreeId};
 use crate::disk::{Dir, Name, utf8};
 use crate::error::Result;
 use crate::examine::hash;
+use crate::finding::{Damage, Finding};
 use crate::layout::{Key, Kind, Store};
 use crate::tree::{Entry, Tree};
-use crate::verify::{Damage, Finding, finding};
 
 impl Store {
     /// Compares a directory anywhere with a tree: names, kinds, modes of files and all bytes. Sorted by path.
@@ -39,7 +39,7 @@ pub(crate) fn compare(store: &Store, id: &TreeId, top: &Dir, all: bool) -> Resul
         for entry in &here {
             let name = String::from_utf8_lossy(&entry.name);
             if let Some(damage) = damage_of(store, &dir, &tree, entry, all)? {
-                findings.push(finding(top.path().join(&path).join(&*name), damage));
+                findings.push(Finding::of(top.path().join(&path).join(&*name), damage));
             } else if let Some(Entry::Directory(id)) = tree.get(&name) {
                 waiting.push((path.join(&*name), *id));
             }
@@ -49,7 +49,8 @@ pub(crate) fn compare(store: &Store, id: &TreeId, top: &Dir, all: bool) -> Resul
             .iter()
             .filter(|(name, _)| !here.contains(name.as_bytes()));
         findings.extend(
-            missing.map(|(name, _)| finding(top.path().join(&path).join(name), Damage::Missing)),
+            missing
+                .map(|(name, _)| Finding::of(top.path().join(&path).join(name), Damage::Missing)),
         );
     }
     Ok(findings)

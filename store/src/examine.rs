@@ -9,11 +9,11 @@ use rustix::fs::FileType;
 use crate::digest::Digest;
 use crate::disk::Dir;
 use crate::error::Result;
+use crate::finding::{Damage, Finding};
 use crate::layout::{Key, Kind};
 use crate::list::Found;
 use crate::mark::Child;
 use crate::tree::Tree;
-use crate::verify::{Damage, Finding, finding};
 
 /// Bytes are read in pieces of this size.
 const CHUNK: usize = 1 << 20;
@@ -65,13 +65,13 @@ pub(crate) fn check_object(
         Ok(hashed) => hashed,
         // A disk that cannot read a file has lost it.
         Err(e) => {
-            findings.push(finding(path, Damage::Bytes { why: e.to_string() }));
+            findings.push(Finding::of(path, Damage::Bytes { why: e.to_string() }));
             return Ok((None, findings));
         }
     };
     if digest != key.digest {
         let why = format!("its {size} bytes have the hash {digest}");
-        findings.push(finding(path, Damage::Bytes { why }));
+        findings.push(Finding::of(path, Damage::Bytes { why }));
         return Ok((None, findings));
     }
     if kind != Kind::Dir {
@@ -94,7 +94,7 @@ pub(crate) fn check_object(
             findings,
         )),
         Err(e) => {
-            findings.push(finding(path, Damage::Bytes { why: e.to_string() }));
+            findings.push(Finding::of(path, Damage::Bytes { why: e.to_string() }));
             Ok((None, findings))
         }
     }
@@ -102,11 +102,11 @@ pub(crate) fn check_object(
 
 pub(crate) fn wrong_inode(path: &Utf8Path, file: &Found, mode: u32) -> Option<Finding> {
     if FileType::from_raw_mode(file.stat.st_mode) != FileType::RegularFile {
-        return Some(finding(path.to_owned(), Damage::Kind));
+        return Some(Finding::of(path.to_owned(), Damage::Kind));
     }
     let found = file.stat.st_mode & 0o7777;
     (found != mode).then(|| {
-        finding(
+        Finding::of(
             path.to_owned(),
             Damage::Mode {
                 found,

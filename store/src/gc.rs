@@ -21,60 +21,14 @@ use crate::layout::{Folders, Key, Kind, Store};
 use crate::lease::GATE;
 use crate::list::list;
 use crate::mark::Child;
-use crate::roots::Root;
 use crate::session::reclaim;
-use crate::survey::Work;
+use crate::survey::{GcOptions, GcReport, Work};
 use crate::traces::trace_path;
 
 /// So many files are removed while sessions wait.
 const BATCH: usize = 512;
 /// So many memos stay, the newest ones.
 const MEMOS: usize = 1000;
-
-/// How to collect.
-#[derive(Clone, Debug, Default)]
-pub struct GcOptions {
-    /// Only tell what would be done.
-    pub dry_run: bool,
-    /// Keep what steps made, most recently used first, up to so many bytes of objects in all. Without it
-    /// only what roots and sessions keep stays.
-    pub cap: Option<u64>,
-}
-
-/// Files and their bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Amount {
-    /// How many files.
-    pub files: u64,
-    /// Their lengths together.
-    pub bytes: u64,
-}
-
-/// What was collected, or would be.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct GcReport {
-    /// Blobs and directories that were removed.
-    pub removed: Amount,
-    /// Blobs and directories that stay.
-    pub kept: Amount,
-    /// Traces that were removed.
-    pub traces: u64,
-    /// Checked-out trees that were removed.
-    pub trees: u64,
-    /// For each root whose link is alive, what it keeps; what several keep counts for each.
-    pub roots: Vec<(Root, Amount)>,
-    /// Roots whose link is gone or points elsewhere; they were removed.
-    pub gone: Vec<Root>,
-    /// How many live sessions there were.
-    pub sessions: u64,
-}
-
-impl Amount {
-    pub(crate) fn add(&mut self, bytes: u64) {
-        self.files += 1;
-        self.bytes += bytes;
-    }
-}
 
 impl Store {
     /// Removes what nobody keeps, beside other processes at work, and tells exactly what. A second

@@ -10,7 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use rustix::fs::fstat;
 use rustix::process::geteuid;
 
-use crate::digest::{Digest, Hex};
+use crate::digest::{Digest, Hex, ObjectId};
 use crate::disk::{Dir, ShardPath};
 use crate::error::{Result, StoreError};
 
@@ -259,4 +259,17 @@ pub(crate) fn unique() -> u64 {
 
     static NEXT: AtomicU64 = AtomicU64::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// The files that may hold an object: either variant of a blob will do.
+pub(crate) fn keys_of(id: &ObjectId) -> impl Iterator<Item = Key> {
+    let digest = id.digest();
+    let (first, second) = match id {
+        ObjectId::Blob(_) => (Kind::Plain, Some(Kind::Exec)),
+        ObjectId::Tree(_) => (Kind::Dir, None),
+    };
+    [Some(first), second]
+        .into_iter()
+        .flatten()
+        .map(move |kind| Key { kind, digest })
 }

@@ -11,7 +11,7 @@ use crate::disk::ShardPath;
 use crate::error::{Result, StoreError};
 use crate::layout::{Store, aside};
 use crate::lease::Gate;
-use crate::traces::field;
+use crate::trace::field;
 
 const MAGIC: &str = "recipe-memo 1 ";
 

@@ -8,8 +8,8 @@ use std::fs::File;
 use crate::digest::{BlobId, Digest, ObjectId, TreeId};
 use crate::disk::read_all;
 use crate::error::{Result, StoreError, wrong_hash};
-use crate::layout::{Folders, Key, Kind, Store};
-use crate::session::{Place, Session, keys_of, staged_name};
+use crate::layout::{Folders, Key, Kind, Store, keys_of};
+use crate::session::{Place, Session, staged_name};
 use crate::tree::{DEPTH_LIMIT, Entry, Tree, TreeError, shown};
 
 /// Whoever can give objects: a [`Store`] or a [`Session`].

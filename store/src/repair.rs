@@ -9,10 +9,11 @@ use rustix::fs::FlockOperation;
 
 use crate::disk::Dir;
 use crate::error::Result;
+use crate::finding::{Damage, Finding};
 use crate::gc::Exclusive;
 use crate::layout::Store;
 use crate::traces::trace_path;
-use crate::verify::{Damage, Finding, VerifyReport};
+use crate::verify::VerifyReport;
 
 impl Store {
     /// Removes what is damaged: objects with the traces and checked-out trees that contain them, traces and roots that

@@ -18,7 +18,7 @@ use crate::disk::{Dir, utf8};
 use crate::error::{Result, StoreError};
 use crate::layout::{Store, aside};
 use crate::session::{Session, staged_name};
-use crate::traces::{field, line};
+use crate::trace::{field, line};
 
 /// What a link outside the store keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,9 +15,9 @@ use rustix::io::Errno;
 use crate::digest::{ObjectId, StepKey, TreeId};
 use crate::disk::{Dir, utf8};
 use crate::error::{Result, StoreError};
-use crate::layout::{Folders, Key, Kind, Store, aside};
+use crate::layout::{Folders, Key, Store, aside, keys_of};
 use crate::lease::{Gate, Inside, Kept, LEASE, Lease, locked};
-use crate::traces::Trace;
+use crate::trace::Trace;
 
 /// Staged files are spread over so many folders: threads that create files in one folder wait for
 /// each other.
@@ -281,19 +281,6 @@ impl Session {
 /// The name of a staged file in its session's folder.
 pub(crate) fn staged_name(number: u64) -> String {
     format!("{:x}/{number}", number % SPREAD)
-}
-
-/// The files that may hold an object: either variant of a blob will do.
-pub(crate) fn keys_of(id: &ObjectId) -> impl Iterator<Item = Key> {
-    let digest = id.digest();
-    let (first, second) = match id {
-        ObjectId::Blob(_) => (Kind::Plain, Some(Kind::Exec)),
-        ObjectId::Tree(_) => (Kind::Dir, None),
-    };
-    [Some(first), second]
-        .into_iter()
-        .flatten()
-        .map(move |kind| Key { kind, digest })
 }
 
 impl Session {

@@ -3,7 +3,7 @@
 //! Every object is hashed from its bytes, in parallel, whatever anybody remembers of it. Nothing is
 //! mended or removed here.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -14,11 +14,13 @@ use crate::compare::compare;
 use crate::digest::{Digest, ObjectId, StepKey, TreeId};
 use crate::error::{Result, StoreError};
 use crate::examine::{Seen, check_object, wrong_inode};
+use crate::finding::{Damage, Finding};
 use crate::layout::{Folders, Key, Kind, Store};
 use crate::list::list;
 use crate::mark::Child;
 use crate::roots::Root;
-use crate::traces::{Trace, trace_path};
+use crate::trace::Trace;
+use crate::traces::trace_path;
 use crate::tree::Entry;
 
 /// What verification found.
@@ -34,44 +36,6 @@ pub struct VerifyReport {
     pub trees: u64,
     /// What is wrong, sorted by path.
     pub findings: Vec<Finding>,
-}
-
-/// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Finding {
-    /// The file or directory.
-    pub path: Utf8PathBuf,
-    /// What is wrong with it.
-    pub damage: Damage,
-    /// Steps whose outputs contain it.
-    pub steps: BTreeSet<StepKey>,
-    /// Links of roots that keep it.
-    pub roots: BTreeSet<Utf8PathBuf>,
-    /// Directories that contain it, near or far.
-    pub trees: BTreeSet<Digest>,
-}
-
-/// Kinds of damage.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Damage {
-    /// The bytes are not those that its name promises.
-    Bytes {
-        /// How one can tell.
-        why: String,
-    },
-    /// It is named somewhere, and not there.
-    Missing,
-    /// Nothing here would have made it.
-    Extra,
-    /// Its permission bits were changed.
-    Mode {
-        /// What they are.
-        found: u32,
-        /// What they should be.
-        wanted: u32,
-    },
-    /// It is a directory, a link, a device where a regular file should be, or the like.
-    Kind,
 }
 
 impl Store {
@@ -125,7 +89,7 @@ impl Check<'_> {
     }
 
     fn found(&mut self, path: Utf8PathBuf, damage: Damage) {
-        self.report.findings.push(finding(path, damage));
+        self.report.findings.push(Finding::of(path, damage));
     }
 
     fn roots(&mut self) -> Result<Vec<Root>> {
@@ -366,16 +330,6 @@ impl Store {
             Err(StoreError::Missing { .. } | StoreError::Corrupt { .. }) => Ok(false),
             Err(other) => Err(other),
         }
-    }
-}
-
-pub(crate) fn finding(path: Utf8PathBuf, damage: Damage) -> Finding {
-    Finding {
-        path,
-        damage,
-        steps: BTreeSet::new(),
-        roots: BTreeSet::new(),
-        trees: BTreeSet::new(),
     }
 }
 

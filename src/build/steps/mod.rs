@@ -23,7 +23,7 @@ pub use fetch::PythonIndexes;
 
 use super::{Ear as _, Event, Scribe, StepError, Workshop};
 use crate::elf;
-use crate::plan::{Means, Resolved, Step};
+use crate::plan::{FixedPath, Means, Resolved, Step};
 use crate::platform::Platform;
 use crate::python::Target;
 use crate::sandbox::Emulator;
@@ -152,7 +152,7 @@ pub fn run(step: &Resolved, bench: &Bench<'_>) -> Result<Made, StepError> {
         } => {
             let fixed = fixed
                 .as_ref()
-                .map(|it| relocate::FixedPlace::of(session, it))
+                .map(|it| fixed_place(session, it))
                 .transpose()?;
             let patches = patches
                 .as_ref()
@@ -245,6 +245,15 @@ pub fn read_scan(
     id: &ObjectId,
 ) -> Result<std::collections::BTreeMap<String, elf::Facts>, StepError> {
     scan::read(session, id)
+}
+
+fn fixed_place(
+    session: &Session,
+    fixed: &FixedPath<ObjectId>,
+) -> Result<relocate::FixedPlace, StepError> {
+    let scans = fixed.scans.iter().map(|id| scan::read(session, id));
+    let layers = scans.collect::<Result<Vec<_>, _>>()?;
+    Ok(relocate::FixedPlace::of(&fixed.path, &layers))
 }
 
 fn target(python: &str, glibc: (u16, u16), platform: Platform) -> Result<Target, StepError> {

@@ -7,12 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use recipe_store::{ObjectId, Session};
 
-use crate::build::StepError;
-use crate::build::steps::scan;
 use crate::elf::{Facts, FixedStart};
-use crate::plan::FixedPath;
 
 /// A closure's place, and where in it libraries look for others by their own place.
 #[derive(Debug)]
@@ -22,19 +18,15 @@ pub(crate) struct FixedPlace {
 }
 
 impl FixedPlace {
-    /// Reads which folders beside `lib` hold libraries.
-    pub(crate) fn of(
-        session: &Session,
-        fixed: &FixedPath<ObjectId>,
-    ) -> Result<FixedPlace, StepError> {
-        let mut folders = BTreeSet::new();
-        for id in &fixed.scans {
-            folders.extend(searched(&scan::read(session, id)?));
+    /// A closure in `path`, of which some layers hold these ELF files.
+    pub(crate) fn of<'a>(
+        path: &Utf8Path,
+        layers: impl IntoIterator<Item = &'a BTreeMap<String, Facts>>,
+    ) -> FixedPlace {
+        FixedPlace {
+            path: path.to_owned(),
+            folders: layers.into_iter().flat_map(searched).collect(),
         }
-        Ok(FixedPlace {
-            path: fixed.path.clone(),
-            folders,
-        })
     }
 
     /// How the program at `path` starts there: with the folders it names itself, those of the closure,
