@@ -105,32 +105,34 @@ impl<'a> Runner<'a> {
 
     pub(super) fn run(&self) -> Result<Report, ConformanceError> {
         let mut answers = self.tree.answers(&self.causes, &self.needles());
-        let grounds = roots::all(self.options)?;
-        let mut places: Vec<String> = grounds.iter().map(|ground| ground.name.clone()).collect();
         for Distribution { name, root } in &self.options.distributions {
             if let Err(why) = root {
                 answers.push(Answer::skipped("starts", name, why));
             }
         }
-        let first = self.probe(&grounds[0])?;
-        if let Err(error) = &first {
-            // Nothing can be shut in: the tree is asked where it is, and nowhere else.
-            places = vec![IN_PLACE.to_owned()];
-            answers.extend(self.in_place(false)?);
-            for ground in &grounds {
-                answers.push(Answer::skipped("starts", &ground.name, error));
-            }
-        } else {
-            let rest = grounds[1..].par_iter().map(|ground| self.probe(ground));
-            let rest: Vec<_> = rest.collect::<Result<_, _>>()?;
-            let each = grounds.iter().zip(std::iter::once(first).chain(rest));
-            for (ground, found) in each {
-                match found {
-                    Ok(found) => answers.extend(found),
-                    Err(why) => answers.push(Answer::skipped("starts", &ground.name, why)),
+        let grounds = roots::all(self.options)?;
+        let (first, rest) = (self.probe(&grounds[0])?, &grounds[1..]);
+        let rest: Vec<_> = rest.par_iter().map(|ground| self.probe(ground)).collect();
+        let mut made = Vec::new();
+        let mut refused = None;
+        for (ground, found) in grounds.iter().zip(std::iter::once(Ok(first)).chain(rest)) {
+            match found? {
+                Ok(found) => {
+                    answers.extend(found);
+                    made.push(ground);
+                }
+                Err(why) => {
+                    answers.push(Answer::skipped("starts", &ground.name, &why));
+                    refused.get_or_insert(why);
                 }
             }
-            answers.extend(self.places(&grounds)?);
+        }
+        answers.extend(self.places(&made, refused.as_deref())?);
+        let mut places: Vec<String> = made.iter().map(|ground| ground.name.clone()).collect();
+        if !made.iter().any(|ground| ground.full) {
+            // What the whole host would have answered is asked where the tree is.
+            places.insert(0, IN_PLACE.to_owned());
+            answers.extend(self.in_place(false)?);
         }
         answers.extend(self.in_place(true)?);
         Ok(Report::new(
@@ -173,7 +175,7 @@ impl<'a> Runner<'a> {
                 Ok(Ok(self.answers(&ground.name, Err(&said), &wanted(&spec))))
             }
             Err(error @ (SandboxError::NoNamespaces { .. } | SandboxError::NoProc { .. })) => {
-                Ok(Err(with_source(&error)))
+                Ok(Err(with_remedy(&error)))
             }
             Err(error) => Err(error.into()),
         }
@@ -181,7 +183,6 @@ impl<'a> Runner<'a> {
 
     /// In the host's own root, at the tree's own path: either what needs that, or all there is.
     fn in_place(&self, privileged: bool) -> Result<Vec<Answer>, ConformanceError> {
-        (self.ear)(IN_PLACE);
         let mut spec = Spec::new(self.causes.tree.join(&self.options.program));
         spec.root = Root::Host;
         spec.privileges = privileged;
@@ -200,6 +201,7 @@ impl<'a> Runner<'a> {
         if names.is_empty() {
             return Ok(Vec::new());
         }
+        (self.ear)(IN_PLACE);
         let outcome = match self.sandbox.run(&spec, Stdin::Empty) {
             Ok(outcome) => Ok(outcome),
             Err(error @ SandboxError::Program { .. }) => Err(with_source(&error)),
@@ -212,23 +214,38 @@ impl<'a> Runner<'a> {
     }
 
     /// The short check, at every odd place, in the host's root with and without `/proc`.
-    fn places(&self, grounds: &[Ground]) -> Result<Vec<Answer>, ConformanceError> {
-        if !self.options.wants(named("places")) {
+    /// `refused` is why one of those may be missing.
+    fn places(
+        &self,
+        grounds: &[&Ground],
+        refused: Option<&str>,
+    ) -> Result<Vec<Answer>, ConformanceError> {
+        let check = named("places");
+        if !self.options.wants(check) {
             return Ok(Vec::new());
         }
+        let mut both: Vec<&Ground> = Vec::new();
+        let mut answers = Vec::new();
+        for name in ["host, user", "host without /proc, user"] {
+            match grounds.iter().find(|ground| ground.name == name) {
+                Some(ground) => both.push(ground),
+                None => answers.extend(refused.map(|why| Answer::skipped(check.name, name, why))),
+            }
+        }
+        if both.is_empty() {
+            return Ok(answers);
+        }
         (self.ear)("odd places");
-        let user = |name: &str| grounds.iter().find(|ground| ground.name == name);
-        let with = user("host, user").into_iter();
-        let both: Vec<&Ground> = with.chain(user("host without /proc, user")).collect();
         let places = places::all(self.tree.longest());
         let pairs: Vec<(&Place, &Ground)> = places
             .iter()
             .flat_map(|place| both.iter().map(move |ground| (place, *ground)))
             .collect();
-        pairs
+        let asked = pairs
             .par_iter()
-            .map(|(place, ground)| self.start(place, ground))
-            .collect()
+            .map(|(place, ground)| self.start(place, ground));
+        answers.extend(asked.collect::<Result<Vec<_>, _>>()?);
+        Ok(answers)
     }
 
     fn start(&self, place: &Place, ground: &Ground) -> Result<Answer, ConformanceError> {
@@ -407,6 +424,15 @@ fn last_words(outcome: &Outcome) -> String {
         ended
     } else {
         format!("{tail} ({ended})")
+    }
+}
+
+/// The same with what this machine would have to allow.
+fn with_remedy(error: &SandboxError) -> String {
+    let said = with_source(error);
+    match miette::Diagnostic::help(error) {
+        Some(help) => format!("{said}; {help}"),
+        None => said,
     }
 }
 

@@ -142,6 +142,114 @@ fn a_release_that_was_named_must_be_had_and_one_of_all_is_skipped_with_the_reaso
     assert!(ran.out.contains(" 0 fail, 3 skipped"), "{}", ran.out);
 }
 
+/// The command in a namespace in which root does this first.
+fn after(preparation: &str, scratch: &Scratch, tree: &str) -> Option<Ran> {
+    let plain = scratch.command(["test-closure", tree, "--json"]);
+    let script = format!("{preparation} && exec setpriv --no-new-privs \"$@\"");
+    let mut words = vec!["--user", "--map-root-user", "--mount", "--pid", "--fork"];
+    words.extend(["--mount-proc", "sh", "-c", &script, "sh"]);
+    let mut command = std::process::Command::new("unshare");
+    command
+        .args(words)
+        .arg(plain.get_program())
+        .args(plain.get_args());
+    for (name, value) in plain.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let output = command.output().expect("unshare starts");
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    if err.contains("unshare: ") {
+        skip(&format!("no namespace for a test: {err}"));
+        return None;
+    }
+    let out = String::from_utf8_lossy(&output.stdout).into_owned();
+    let code = output.status.code();
+    Some(Ran { code, out, err })
+}
+
+#[test]
+fn where_namespaces_are_forbidden_the_tree_is_asked_where_it_is_and_the_rest_says_what_to_allow() {
+    let Some(closure) = closure() else { return };
+    let scratch = Scratch::new();
+    let forbid = "echo 0 > /proc/sys/user/max_user_namespaces";
+    let Some(ran) = after(forbid, &scratch, closure.as_str()) else {
+        return;
+    };
+    let report: Value = serde_json::from_str(&ran.ok().out).expect("JSON");
+    assert_eq!(
+        report["places"],
+        serde_json::json!(["this machine, in place"])
+    );
+    let remedy = "as root: sysctl user.max_user_namespaces=15000";
+    for name in ["starts", "places"] {
+        let skipped = results(&report, name, "skipped");
+        let told = |result: &&Value| {
+            result["why"]
+                .as_str()
+                .is_some_and(|why| why.ends_with(remedy))
+        };
+        assert!(
+            !skipped.is_empty() && skipped.iter().all(told),
+            "{name}: {skipped:?}"
+        );
+    }
+    for name in ["starts", "executable", "mapped_files", "venv", "spawn"] {
+        assert_eq!(results(&report, name, "holds").len(), 1, "{name}");
+    }
+}
+
+#[test]
+fn where_proc_cannot_be_mounted_what_needs_none_is_asked_in_its_roots_all_the_same() {
+    let Some(closure) = closure() else { return };
+    let scratch = Scratch::new();
+    // As containers do it: from then on the kernel gives nobody a whole one.
+    let hide = "mount -t tmpfs none /proc/sys";
+    let Some(ran) = after(hide, &scratch, closure.as_str()) else {
+        return;
+    };
+    let report: Value = serde_json::from_str(&ran.ok().out).expect("JSON");
+    let places: Vec<&str> = report["places"]
+        .as_array()
+        .expect("places")
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    let wanted = [
+        "this machine, in place",
+        "host without /proc, user",
+        "empty without /proc, root",
+    ];
+    assert!(
+        wanted.iter().all(|place| places.contains(place)),
+        "{places:?}"
+    );
+    assert!(!places.contains(&"host, user"), "{places:?}");
+    let skipped = results(&report, "starts", "skipped");
+    let told = |result: &&Value| {
+        result["why"]
+            .as_str()
+            .is_some_and(|why| why.contains("systempaths=unconfined"))
+    };
+    assert!(
+        !skipped.is_empty() && skipped.iter().all(told),
+        "{skipped:?}"
+    );
+    assert_eq!(results(&report, "venv", "holds").len(), 1);
+    assert!(results(&report, "places", "holds").len() > 10);
+}
+
+/// What a report says of a check, of one kind.
+fn results<'a>(report: &'a Value, check: &str, kind: &str) -> Vec<&'a Value> {
+    let checks = report["checks"].as_array().expect("checks").iter();
+    let results = checks
+        .filter(|entry| entry["name"] == check)
+        .flat_map(|entry| entry["results"].as_array().expect("results"));
+    results.filter(|result| result["result"] == kind).collect()
+}
+
 #[test]
 fn an_interrupted_test_leaves_nothing_in_the_folder_for_temporary_files() {
     let Some(closure) = closure() else { return };
