@@ -4,7 +4,7 @@ use super::error::{Fault, Kind, escape};
 use super::limits::Limits;
 
 /// Longest link target plus one, as the store and Linux have it.
-const TARGET_LIMIT: usize = 4096;
+pub(super) const TARGET_LIMIT: usize = 4096;
 
 /// What is to be done with symlinks that begin with `/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

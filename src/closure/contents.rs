@@ -12,7 +12,9 @@ use camino::Utf8Path;
 use recipe_store::{Digest, Entry, Objects, StoreError, TreeId, walk};
 
 use super::ClosureError;
-use crate::archive::{ArchiveError, Compression, Limits, Sink, unpack_deb, unpack_tar, unpack_zip};
+use crate::archive::{
+    ArchiveError, Compression, Limits, Sink, unpack_deb, unpack_tar, unpack_zip_with_links,
+};
 
 /// Files and links by path.
 pub type Contents = BTreeMap<String, Item>;
@@ -152,7 +154,7 @@ pub fn of_archive(path: &Utf8Path) -> Result<Option<Contents>, ClosureError> {
     } else if name.ends_with(".deb") {
         unpack_deb(BufReader::new(file), path.as_str(), &limits, &mut listing)
     } else if name.ends_with(".zip") || name.ends_with(".whl") {
-        unpack_zip(&file, path.as_str(), &limits, &mut listing)
+        unpack_zip_with_links(&file, path.as_str(), &limits, &mut listing)
     } else {
         return Ok(None);
     };

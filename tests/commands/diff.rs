@@ -25,27 +25,34 @@ fn a_folder_differs_from_its_copy_just_where_it_was_changed() {
 }
 
 #[test]
-fn a_closure_its_folder_and_its_archive_hold_the_same() {
+fn a_closure_its_folder_and_its_archives_hold_the_same() {
     let Some(scratch) = built() else { return };
     let other = Scratch::new();
     let output = other.work();
-    let ran = scratch.run([
-        "export",
-        "python",
-        "--output",
-        output.as_str(),
-        "--level",
-        "1",
-    ]);
-    ran.ok();
-    let archive = fs::read_dir(&output)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .find(|path| path.to_string_lossy().ends_with(".tar.zst"));
-    let archive = archive.unwrap().to_string_lossy().into_owned();
-    for (one, two) in [("python", archive.as_str()), ("python", "result/python")] {
+    let mut archives = Vec::new();
+    for format in ["tar.zst", "tar.gz", "zip"] {
+        let mut args = vec!["export", "python", "--format", format, "--level", "1"];
+        args.extend(["--json", "--output", output.as_str()]);
+        let answer: serde_json::Value =
+            serde_json::from_str(&scratch.run(args).ok().out).expect("JSON");
+        let path = answer["archives"][0]["path"].as_str().expect("a path");
+        archives.push(path.to_owned());
+    }
+    let id = fs::read_link(scratch.work().join("result/python")).expect("a link");
+    let in_store = id.to_str().expect("UTF-8");
+    let [zst, gz, zip] = archives.as_slice() else {
+        panic!("{archives:?}");
+    };
+    for (one, two) in [
+        ("python", zst.as_str()),
+        ("python", "result/python"),
+        ("python", in_store),
+        (zst, gz),
+        (gz, zip),
+        (zip, "result/python"),
+    ] {
         let ran = scratch.run(["diff", one, two]).ok();
-        assert_eq!(ran.out, "no file differs\n");
+        assert_eq!(ran.out, "no file differs\n", "{one} {two}");
     }
 }
 

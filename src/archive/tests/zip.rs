@@ -378,6 +378,46 @@ fn f021_paths_that_lead_out_are_refused_and_prefixes_compared_by_part() {
 }
 
 #[test]
+fn symlinks_are_kept_only_where_they_have_their_place_and_obey_the_rules() {
+    let link = |name: &str, target: &[u8]| ZipEntry {
+        attributes: 0o120777 << 16,
+        ..ZipEntry::stored(name, target)
+    };
+    let unpack = |entries: &[ZipEntry]| {
+        let mut folder = Folder::default();
+        let result = unpack_zip_with_links(&zip(entries), NAME, &Limits::default(), &mut folder);
+        result.map(|()| folder.items)
+    };
+    let items = unpack(&[fine(), link("d/link", b"../fine")]).unwrap();
+    assert_eq!(items["d/link"], Item::Symlink("../fine".into()));
+    let deflated = ZipEntry {
+        attributes: 0o120777 << 16,
+        ..ZipEntry::deflated("link", b"fine")
+    };
+    assert_eq!(
+        unpack(&[fine(), deflated]).unwrap()["link"],
+        Item::Symlink("fine".into())
+    );
+    let long = [b'x'; 5000];
+    for (entry, reason) in [
+        (link("link", b"../out"), "leads out of"),
+        (link("link", b"/etc/passwd"), "is absolute"),
+        (link("link", b""), "is empty"),
+        (link("link", &long), "4096 bytes long"),
+        (link("link/", b"fine"), "symlink"),
+    ] {
+        let error = unpack(&[fine(), entry]).unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+    }
+    let damaged = ZipEntry {
+        crc: 7,
+        ..link("link", b"fine")
+    };
+    let error = unpack(&[fine(), damaged]).unwrap_err().to_string();
+    assert!(error.contains("CRC-32"), "{error}");
+}
+
+#[test]
 fn f022_symlinks_and_devices_are_refused_and_setuid_is_dropped() {
     for (mode, what) in [
         (0o120777, "symlink"),

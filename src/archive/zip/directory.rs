@@ -1,5 +1,6 @@
 //! The table of contents of a zip → its entries. Begin at [`Directory::entries`].
 
+use super::Links;
 use super::field::{malformed, slice, u16_at, u32_at, u64_at, zip64_extra};
 use crate::archive::error::{ArchiveError, Fault, Kind};
 use crate::archive::limits::Limits;
@@ -8,6 +9,8 @@ const ENTRY: &[u8] = b"PK\x01\x02";
 const ENTRY_SIZE: usize = 46;
 /// In place of a value: see the ZIP64 field.
 const NONE32: u32 = u32::MAX;
+
+const SYMLINK: u32 = 0o12;
 
 /// Where the table of contents is, and its bytes.
 pub(super) struct Directory {
@@ -41,6 +44,15 @@ impl Central {
         self.name.ends_with(b"/")
     }
 
+    pub(super) fn is_symlink(&self) -> bool {
+        self.unix_kind() == SYMLINK
+    }
+
+    /// The upper four bits of the Unix mode; 0 where there is none.
+    fn unix_kind(&self) -> u32 {
+        (self.attributes >> 28) & 0o17
+    }
+
     pub(super) fn executable(&self) -> bool {
         (self.attributes >> 16) & 0o111 != 0
     }
@@ -52,6 +64,7 @@ impl Directory {
         &self,
         archive: &str,
         limits: &Limits,
+        links: Links,
     ) -> Result<Vec<Central>, ArchiveError> {
         let refuse = |fault| ArchiveError::form(archive, fault);
         if self.count > limits.entries {
@@ -65,7 +78,7 @@ impl Directory {
         let mut at = 0;
         while at < self.bytes.len() {
             let index = entries.len() as u64 + 1;
-            let (entry, next) = self.entry(at, index, archive)?;
+            let (entry, next) = self.entry(at, index, archive, links)?;
             entries.push(entry);
             at = next;
         }
@@ -89,6 +102,7 @@ impl Directory {
         at: usize,
         index: u64,
         archive: &str,
+        links: Links,
     ) -> Result<(Central, usize), ArchiveError> {
         let bytes = &self.bytes[at..];
         let lengths = || -> Result<(usize, usize, usize), Fault> {
@@ -106,14 +120,20 @@ impl Directory {
             Ok((name, extra_bytes, extra_at + extra + comment))
         });
         let (name, extra, length) = variable.map_err(|fault| ArchiveError::form(archive, fault))?;
-        let entry = Central::parse(bytes, name, extra, index)
+        let entry = Central::parse(bytes, name, extra, index, links)
             .map_err(|fault| ArchiveError::entry(archive, index, name, fault))?;
         Ok((entry, at + length))
     }
 }
 
 impl Central {
-    fn parse(bytes: &[u8], name: &[u8], extra: &[u8], index: u64) -> Result<Self, Fault> {
+    fn parse(
+        bytes: &[u8],
+        name: &[u8],
+        extra: &[u8],
+        index: u64,
+        links: Links,
+    ) -> Result<Self, Fault> {
         let flags = u16_at(bytes, 8)?;
         check_flags(flags, name)?;
         let zip64 = zip64_extra(extra)?;
@@ -151,15 +171,14 @@ impl Central {
             offset,
             attributes: u32_at(bytes, 38)?,
         };
-        entry.check_kind()?;
+        entry.check_kind(links)?;
         Ok(entry)
     }
 
     /// The name and both sets of attributes must agree on what the entry is.
-    fn check_kind(&self) -> Result<(), Fault> {
+    fn check_kind(&self, links: Links) -> Result<(), Fault> {
         const DOS_DIRECTORY: u32 = 0x10;
-        let unix = (self.attributes >> 28) & 0o17;
-        match (unix, self.is_directory()) {
+        match (self.unix_kind(), self.is_directory()) {
             (0, true) | (0o4, true) | (0o10, false) => {}
             (0, false) if self.attributes & DOS_DIRECTORY == 0 => {}
             (0, false) | (0o4, false) => {
@@ -168,7 +187,8 @@ impl Central {
                 ));
             }
             (0o10, true) => return Err(Fault::SlashAfter { kind: Kind::File }),
-            (0o12, _) => return Err(Fault::Special { what: "symlink" }),
+            (SYMLINK, false) if links == Links::Kept => {}
+            (SYMLINK, _) => return Err(Fault::Special { what: "symlink" }),
             (0o1, _) => return Err(Fault::Special { what: "FIFO" }),
             (0o2, _) => {
                 return Err(Fault::Special {

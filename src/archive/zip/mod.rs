@@ -1,4 +1,4 @@
-//! zip → entries. Begin at [`unpack_zip`].
+//! zip → entries. Begin at [`unpack_zip`], or [`unpack_zip_with_links`] for what is no wheel.
 //!
 //! `end.rs` finds the table of contents, `directory.rs` reads it, `local.rs` holds every entry's own header against it; both
 //! are done with the whole archive before one byte is inflated. The entries must fill the file from its
@@ -19,7 +19,7 @@ use self::directory::{Central, Directory, Method};
 use super::error::{ArchiveError, Fault};
 use super::guard::{Guard, Payload};
 use super::limits::Limits;
-use super::path::Root;
+use super::path::{Root, TARGET_LIMIT};
 use super::stream::check_output;
 use super::{ReadAt, Sink};
 
@@ -34,10 +34,41 @@ pub fn unpack_zip<S: ReadAt + ?Sized>(
     limits: &Limits,
     sink: &mut dyn Sink,
 ) -> Result<(), ArchiveError> {
+    unpack(source, name, limits, Links::Refused, sink)
+}
+
+/// The same for archives in which symlinks have their place, such as our exports: kept the way
+/// Info-ZIP does, the target as the content. They obey the rules of all archives.
+///
+/// # Errors
+/// As those of [`unpack_zip`].
+pub fn unpack_zip_with_links<S: ReadAt + ?Sized>(
+    source: &S,
+    name: &str,
+    limits: &Limits,
+    sink: &mut dyn Sink,
+) -> Result<(), ArchiveError> {
+    unpack(source, name, limits, Links::Kept, sink)
+}
+
+/// What becomes of symlinks. No wheel has any: other programs make files of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Links {
+    Refused,
+    Kept,
+}
+
+fn unpack<S: ReadAt + ?Sized>(
+    source: &S,
+    name: &str,
+    limits: &Limits,
+    links: Links,
+    sink: &mut dyn Sink,
+) -> Result<(), ArchiveError> {
     let broken = |error| ArchiveError::from_form(name, error);
     let size = source.size().map_err(broken)?;
     let directory = end::read(source, size, limits).map_err(broken)?;
-    let entries = directory.entries(name, limits)?;
+    let entries = directory.entries(name, limits, links)?;
     let about = |entry: &Central, fault| ArchiveError::entry(name, entry.index, &entry.name, fault);
     let mut claimed = 0u64;
     for (entry, _) in spans(&entries, directory.start) {
@@ -87,7 +118,22 @@ fn unpack_entry<'s, S: ReadAt + ?Sized>(
         payload.close().map_err(|error| guard.broken(error))?;
         return guard.directory();
     }
+    if entry.is_symlink() {
+        let target = link_target(&mut payload, entry.size).map_err(|error| guard.broken(error))?;
+        return guard.symlink(&target);
+    }
     guard.file(entry.executable(), entry.size, &mut payload)
+}
+
+/// The content of a symlink, up to a length that is refused.
+fn link_target(payload: &mut impl Payload, size: u64) -> io::Result<Vec<u8>> {
+    let mut target = Vec::new();
+    let most = size.min(TARGET_LIMIT as u64);
+    payload.by_ref().take(most).read_to_end(&mut target)?;
+    if target.len() < TARGET_LIMIT {
+        payload.close()?;
+    }
+    Ok(target)
 }
 
 /// Every entry with the offset at which the next one, or the directory, begins.
