@@ -137,6 +137,11 @@ fn new_client(settings: &Settings) -> Result<Client, NetError> {
 
 fn proxies(settings: &Settings) -> Result<Vec<Proxy>, NetError> {
     let said = &settings.proxies;
+    let mut directly = said.none.iter().flat_map(|none| none.split(','));
+    // The client takes it for any name, but not for an address.
+    if directly.any(|host| host.trim() == "*") {
+        return Ok(Vec::new());
+    }
     let none = said.none.as_deref().and_then(NoProxy::from_string);
     let mut proxies = Vec::new();
     for (url, is_tls) in [(&said.http, false), (&said.https, true)] {

@@ -272,6 +272,8 @@ fn f060_a_busy_server_is_asked_again_and_not_for_ever() {
     for (status, after) in [
         (429, "2"),
         (503, "1000000000"),
+        (503, "Sat, 12 Sep 2020 07:55:51 GMT"),
+        (429, "Fri, 31 Dec 9999 23:59:59 GMT"),
         (503, "-1"),
         (500, "soon"),
         (502, ""),
@@ -482,6 +484,8 @@ fn f066_nothing_of_a_wrong_file_reaches_the_store() {
     assert!(!session.has(&blob).unwrap());
 }
 
+mod proxy;
+
 /// A web server behind TLS, by openssl: its own authority, and a certificate for `name`.
 struct Tls {
     folder: tempfile::TempDir,
@@ -544,11 +548,20 @@ impl Tls {
         let mut settings = settings(std::slice::from_ref(&self.url));
         settings.timing.idle = Duration::from_secs(5);
         if trusted {
-            settings.authorities =
-                camino::Utf8PathBuf::from_path_buf(self.folder.path().join("ca.pem")).ok();
+            settings.authorities = self.authority();
         }
-        // `-HTTP` sends the file with its own headers, so the content itself has to be an answer.
         get_with(&Net::new(settings, Arc::new(Silence)))
+    }
+
+    fn authority(&self) -> Option<camino::Utf8PathBuf> {
+        camino::Utf8PathBuf::from_path_buf(self.folder.path().join("ca.pem")).ok()
+    }
+
+    /// `-HTTP` sends the file as it is, so the content itself has to be an answer with headers.
+    fn serves_text(&self) {
+        let head = format!("HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n", TEXT.len());
+        let answer = [head.as_bytes(), TEXT].concat();
+        std::fs::write(self.folder.path().join("pool/x"), answer).unwrap();
     }
 }
 
@@ -564,12 +577,7 @@ fn f056_a_certificate_counts_when_its_authority_and_its_name_do() {
     let Some(server) = Tls::start("IP:127.0.0.1") else {
         return;
     };
-    let answer = [
-        format!("HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n", TEXT.len()).as_bytes(),
-        TEXT,
-    ]
-    .concat();
-    std::fs::write(server.folder.path().join("pool/x"), answer).unwrap();
+    server.serves_text();
     assert_eq!(server.get(true).unwrap(), TEXT);
     let unknown = server.get(false).unwrap_err().to_string();
     assert!(unknown.contains("TLS: "), "{unknown}");
