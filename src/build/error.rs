@@ -4,6 +4,7 @@ use miette::Diagnostic;
 use recipe_store::StoreError;
 use thiserror::Error;
 
+use super::places::Places;
 use super::steps::bytecode::BytecodeError;
 use super::steps::layout::LayoutError;
 use super::steps::relocate::RelocateError;
@@ -71,8 +72,8 @@ fn others(also: &[String]) -> String {
     }
 }
 
-/// A step that failed.
-#[derive(Debug, Error, Diagnostic)]
+/// A step that failed. What it shows of the recipe is in `places.rs`.
+#[derive(Debug, Error)]
 #[error("{kind} {subject}{}", others(also))]
 pub struct Failure {
     /// The kind of step.
@@ -81,9 +82,10 @@ pub struct Failure {
     pub subject: String,
     /// To whom else, with the same end.
     pub also: Vec<String>,
+    /// Where the recipe asks for it: see [`BuildError::in_recipe`].
+    pub places: Vec<Places>,
     /// Why.
     #[source]
-    #[diagnostic_source]
     pub error: StepError,
 }
 
@@ -168,8 +170,33 @@ pub enum StepError {
         )
     )]
     MissingLibraries {
-        /// Who wants what: path inside the closure, and the library's soname.
-        missing: Vec<(String, String)>,
+        /// Each file that wants something.
+        missing: Vec<MissingLibrary>,
+    },
+    /// An entry that would start nothing.
+    #[error("the closure has no {runs}, which the entry `{name}` is to run")]
+    #[diagnostic(code(build::no_entry), help("{}", no_entry_help(near)))]
+    NoEntry {
+        /// The entry's name.
+        name: String,
+        /// The path it names.
+        runs: String,
+        /// Paths that look like it.
+        near: Vec<String>,
+    },
+    /// An entry whose name another file has.
+    #[error("the entry `{name}` cannot be made: bin/{name} is a file of {by}")]
+    #[diagnostic(
+        code(build::entry_taken),
+        help(
+            "give the entry another name, or leave the file out with `system {{ exclude \"bin/{name}\" }}`"
+        )
+    )]
+    EntryTaken {
+        /// The entry's name.
+        name: String,
+        /// The layer that has the file.
+        by: String,
     },
     /// An input is not what the step works on.
     #[error("{what} is not as expected: {found}")]
@@ -218,9 +245,32 @@ pub enum StepError {
     Panicked,
 }
 
+/// A file that needs a library which nothing in the closure provides.
+#[derive(Debug)]
+pub struct MissingLibrary {
+    /// Path inside the closure.
+    pub path: String,
+    /// The package or wheel that it comes from.
+    pub of: String,
+    /// The library's soname.
+    pub soname: String,
+}
+
+fn no_entry_help(near: &[String]) -> String {
+    let meant = match near {
+        [] => String::new(),
+        near => format!("did you mean {}? ", near.join(" or ")),
+    };
+    meant
+        + "an entry runs a file of the closure, named by its path inside, such as \
+           `entry \"hello\" runs=\"bin/python3\"`"
+}
+
 /// A check that failed.
 #[derive(Debug)]
 pub struct FailedCheck {
+    /// Which it is of the recipe's checks, counted from 0.
+    pub index: usize,
     /// The check, as the recipe says it.
     pub check: String,
     /// The program's last words.
@@ -275,18 +325,16 @@ fn failed_checks(failed: &[FailedCheck], passed: usize) -> String {
     if passed > 0 {
         text.push_str(&format!(", {passed} passed"));
     }
-    for FailedCheck { check, said } in failed {
+    for FailedCheck { check, said, .. } in failed {
         let said = said.trim_end().replace('\n', "\n    ");
         text.push_str(&format!("\n  {check}\n    {said}"));
     }
     text
 }
 
-fn missing_libraries(missing: &[(String, String)]) -> String {
-    let lines: Vec<String> = missing
-        .iter()
-        .map(|(path, soname)| format!("{path} needs {soname}"))
-        .collect();
+fn missing_libraries(missing: &[MissingLibrary]) -> String {
+    let line = |it: &MissingLibrary| format!("{} (of {}) needs {}", it.path, it.of, it.soname);
+    let lines: Vec<String> = missing.iter().map(line).collect();
     format!(
         "no file of the closure provides what others need:\n  {}",
         lines.join("\n  ")

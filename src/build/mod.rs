@@ -6,6 +6,7 @@
 
 mod error;
 mod event;
+mod places;
 mod schedule;
 pub mod steps;
 
@@ -20,8 +21,9 @@ use recipe_store::{
     Committed, Digest, Isolation, ObjectId, Recorded, Session, StepKey, StoreError, Trace, TreeId,
 };
 
-pub use error::{BuildError, FailedCheck, Failure, StepError};
+pub use error::{BuildError, FailedCheck, Failure, MissingLibrary, StepError};
 pub use event::{Deaf, Ear, End, Ended, Event, Scribe};
+pub use places::Places;
 
 use crate::net::Net;
 use crate::plan::{Node, Plan, Resolved, Step};
@@ -330,6 +332,7 @@ impl<'p> Run<'p> {
                 kind,
                 subject: planned.subject.clone(),
                 also: Vec::new(),
+                places: Vec::new(),
                 error,
             }),
         }

@@ -9,7 +9,7 @@ use recipe_store::{BlobId, Digest, ObjectId, StoreError};
 use super::advice::advice;
 use super::config::ConfigError;
 use super::exit::Failed;
-use crate::build::{BuildError, FailedCheck, Failure, StepError};
+use crate::build::{BuildError, FailedCheck, Failure, MissingLibrary, StepError};
 use crate::closure::ClosureError;
 use crate::elf::ElfError;
 use crate::net::{Cause, NetError, Tries, Try};
@@ -97,6 +97,7 @@ fn store() -> Vec<StoreError> {
 
 fn steps() -> Vec<StepError> {
     let check = |check: &str, said: &str| FailedCheck {
+        index: 0,
         check: check.into(),
         said: said.into(),
     };
@@ -111,7 +112,25 @@ fn steps() -> Vec<StepError> {
             second: "two".into(),
         },
         StepError::MissingLibraries {
-            missing: vec![("bin/tool".into(), "libfoo.so.1".into())],
+            missing: vec![MissingLibrary {
+                path: "bin/tool".into(),
+                of: "tool".into(),
+                soname: "libfoo.so.1".into(),
+            }],
+        },
+        StepError::NoEntry {
+            name: "hello".into(),
+            runs: "bin/pyton3".into(),
+            near: vec!["bin/python3".into()],
+        },
+        StepError::NoEntry {
+            name: "hello".into(),
+            runs: "bin/nothing".into(),
+            near: Vec::new(),
+        },
+        StepError::EntryTaken {
+            name: "tool".into(),
+            by: "one".into(),
         },
         StepError::Unexpected {
             what: "a wheel".into(),
@@ -213,6 +232,7 @@ fn failed_step(error: StepError) -> Failed {
             kind: "check",
             subject: "x".into(),
             also: Vec::new(),
+            places: Vec::new(),
             error,
         }],
         skipped: 2,

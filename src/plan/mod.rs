@@ -409,7 +409,7 @@ fn glibc(lock: &Lock) -> (u16, u16) {
 }
 
 /// The binary packages that hold the interpreter and its standard library.
-fn is_interpreter_name(version: &str, package: &str) -> bool {
+pub(crate) fn is_interpreter_name(version: &str, package: &str) -> bool {
     let base = format!("python{version}");
     package == base
         || ["python3-distutils", "python3-lib2to3"].contains(&package)

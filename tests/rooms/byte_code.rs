@@ -318,6 +318,10 @@ fn an_interpreter_that_breaks_is_told_with_its_last_words() {
 
 /// What is told of a program of `tests/data/` that is no interpreter.
 fn told(program: &str) -> String {
+    failure(program).to_string()
+}
+
+fn failure(program: &str) -> BytecodeError {
     let scratch = Scratch::new();
     // More than a pipe takes.
     let tree = scratch.tree(&[("lib/python3.13/x.py".to_owned(), vec![b'\n'; 4 << 20])]);
@@ -326,8 +330,7 @@ fn told(program: &str) -> String {
         .join("tests/data")
         .join(program);
     let compilers = Compilers::new(sandbox, Utf8Path::new("/"), program, "3.13");
-    let error = compile_tree(&scratch.session, &tree, &compilers).unwrap_err();
-    error.to_string()
+    compile_tree(&scratch.session, &tree, &compilers).unwrap_err()
 }
 
 #[test]
@@ -346,4 +349,11 @@ fn an_interpreter_that_dies_at_work_is_told_with_its_signal() {
         let told = told("dies-after-hello.sh");
         assert!(told.contains("ended by signal 9"), "{told}");
     }
+}
+
+#[test]
+fn all_that_a_dying_interpreter_wrote_is_there_for_the_log() {
+    let error = failure("complains-and-dies.sh");
+    assert_eq!(error.said(), "first line\nsecond line\n");
+    assert!(error.to_string().contains("(second line)"), "{error}");
 }

@@ -23,7 +23,8 @@ pub(super) fn check(
     let host = bench.session().checkout(closure)?;
     let ran: Vec<Result<(), FailedCheck>> = checks
         .par_iter()
-        .map(|check| one(bench, &host, means, check))
+        .enumerate()
+        .map(|(index, check)| one(bench, &host, means, index, check))
         .collect::<Result<_, StepError>>()?;
     let failed: Vec<FailedCheck> = ran.into_iter().filter_map(Result::err).collect();
     if !failed.is_empty() {
@@ -46,6 +47,7 @@ fn one(
     bench: &Bench<'_>,
     host: &Utf8Path,
     means: Means,
+    index: usize,
     check: &Check,
 ) -> Result<Result<(), FailedCheck>, StepError> {
     let mut spec = spec(check)
@@ -60,6 +62,7 @@ fn one(
     // The place inside means nothing to a person: the same file can be looked at in the store.
     let known = |text: &str| text.replace(PLACE, host.as_str());
     let failed = |said: String| FailedCheck {
+        index,
         check: words(check),
         said: known(&said),
     };

@@ -43,6 +43,7 @@ pub(super) fn compose(
         .zip(&scans)
         .zip(&files)
         .map(|((layer, scan), files)| Member {
+            name: &layer.name,
             keep: layer.keep,
             scan,
             files,
@@ -94,17 +95,17 @@ fn entry_link(joined: &Joined<'_>, entry: &EntryPoint) -> Result<(String, Entry)
     let runs = entry.runs.as_str();
     let path = format!("bin/{}", entry.name);
     if !joined.contains_key(runs) {
-        return Err(StepError::Unexpected {
-            what: format!("`entry \"{}\" runs=\"{runs}\"`", entry.name),
-            found: format!("the closure has no {runs}"),
+        let all = joined.keys().copied();
+        return Err(StepError::NoEntry {
+            name: entry.name.clone(),
+            runs: runs.to_owned(),
+            near: crate::lock::near::nearest(runs, all),
         });
     }
-    if let Some((_, first)) = joined.get(path.as_str()) {
-        let first = (*first).to_owned();
-        return Err(StepError::Conflict {
-            path,
-            first,
-            second: "an entry of the recipe".into(),
+    if let Some((_, by)) = joined.get(path.as_str()) {
+        return Err(StepError::EntryTaken {
+            name: entry.name.clone(),
+            by: (*by).to_owned(),
         });
     }
     let target = runs

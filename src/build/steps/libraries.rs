@@ -6,11 +6,13 @@ use recipe_store::Entry;
 
 use super::StepError;
 use super::scan::Scanned;
+use crate::build::MissingLibrary;
 use crate::elf::{Facts, Missing, needs_in_tree};
 use crate::plan::Keep;
 
 /// One layer, as far as this question goes.
 pub(super) struct Member<'a> {
+    pub(super) name: &'a str,
     pub(super) keep: Keep,
     pub(super) scan: &'a Scanned,
     /// What trimming left of it, by path.
@@ -45,16 +47,27 @@ pub(super) fn unneeded(members: &[Member<'_>]) -> Result<BTreeSet<String>, StepE
         return Ok(open.difference(&answer.reached).cloned().collect());
     }
     Err(StepError::MissingLibraries {
-        missing: answer.missing.iter().map(told).collect(),
+        missing: answer
+            .missing
+            .iter()
+            .map(|missing| told(missing, members))
+            .collect(),
     })
 }
 
-fn told(missing: &Missing) -> (String, String) {
+fn told(missing: &Missing, members: &[Member<'_>]) -> MissingLibrary {
+    let path = missing.file.as_str();
+    let has = |member: &&Member<'_>| member.files.iter().any(|(known, _)| known == path);
+    let of = members.iter().find(has).map_or("", |member| member.name);
     let wanted = match &missing.version {
         None => missing.soname.clone(),
         Some(version) => format!("{} with symbols of {version}", missing.soname),
     };
-    (missing.file.clone(), wanted)
+    MissingLibrary {
+        path: path.to_owned(),
+        of: of.to_owned(),
+        soname: wanted,
+    }
 }
 
 fn in_library_folder(path: &str) -> bool {

@@ -183,8 +183,9 @@ pub fn run(step: &Resolved, bench: &Bench<'_>) -> Result<Made, StepError> {
         } => {
             let interpreter = tree(interpreter, "an interpreter")?;
             let compilers = bench.shop.compilers.of(&interpreter, python, bench.shop)?;
-            let compiled =
-                bytecode::compile_tree(session, &tree(input, "what is compiled")?, &compilers)?;
+            let input = tree(input, "what is compiled")?;
+            let compiled = bytecode::compile_tree(session, &input, &compilers)
+                .inspect_err(|error| bench.keep(error.said().as_bytes()))?;
             for skipped in &compiled.skipped {
                 bench.note(&format!(
                     "{}: no byte code: {}",

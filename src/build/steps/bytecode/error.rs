@@ -32,6 +32,8 @@ pub enum BytecodeError {
         path: String,
         /// How it ended, with the last of what it wrote.
         reason: String,
+        /// All that it wrote to standard error, for the step's log.
+        said: String,
     },
     /// The interpreter could not be started.
     #[error(transparent)]
@@ -41,6 +43,16 @@ pub enum BytecodeError {
     #[error(transparent)]
     #[diagnostic(code(store::failed))]
     Store(#[from] StoreError),
+}
+
+impl BytecodeError {
+    /// What the interpreter wrote before it ended.
+    pub fn said(&self) -> &str {
+        match self {
+            BytecodeError::Worker { said, .. } => said,
+            _ => "",
+        }
+    }
 }
 
 impl From<TreeError> for BytecodeError {

@@ -133,11 +133,11 @@ impl Worker {
     fn start(compilers: &Compilers) -> Result<Worker, BytecodeError> {
         let mut running = compilers.sandbox.spawn(&compilers.spec)?;
         let (Some(stdin), Some(stdout)) = (running.stdin.take(), running.stdout.take()) else {
-            let (path, reason) = (
-                "nothing".into(),
-                "it has no standard input and output".into(),
-            );
-            return Err(BytecodeError::Worker { path, reason });
+            return Err(BytecodeError::Worker {
+                path: "nothing".into(),
+                reason: "it has no standard input and output".into(),
+                said: String::new(),
+            });
         };
         let mut worker = Worker {
             running,
@@ -218,7 +218,11 @@ impl Worker {
         let reason = last.map_or(how.clone(), |last| {
             format!("{how} ({})", last.escape_debug())
         });
-        BytecodeError::Worker { path, reason }
+        BytecodeError::Worker {
+            path,
+            reason,
+            said: said.into_owned(),
+        }
     }
 }
 
