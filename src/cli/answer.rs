@@ -1,12 +1,19 @@
 //! One answer → text for people, or JSON for programs.
 //!
-//! Every command that answers a question has `--json`; the shape of each answer is in the book's
-//! reference, "Answers in JSON", and a test holds the two together.
+//! Every command that answers has `--json`; the shape of each answer is in the book's reference,
+//! "Answers in JSON", and a test holds the two together. `answer/failure.rs` is the object that
+//! stands there where a command failed before it had an answer.
+
+mod failure;
+
+use std::ffi::OsString;
+use std::io::Write as _;
 
 use serde::Serialize;
 
 use super::app::App;
 use super::exit::Failed;
+use failure::Failure;
 
 /// Raised when a field goes or changes its meaning; a new field does not raise it.
 const VERSION: u32 = 1;
@@ -44,17 +51,45 @@ impl App {
                 self.say(&text)
             };
         }
-        let envelope = Envelope {
-            answer: name,
-            version: VERSION,
-            body,
-        };
-        let text = serde_json::to_string_pretty(&envelope).map_err(|error| {
+        let text = envelope(name, body).map_err(|error| {
             Failed::Usage(super::advice::report(
                 format!("the answer cannot be written as JSON: {error}"),
                 "leave `--json` out, and please report this".into(),
             ))
         })?;
+        self.answered();
         self.say(&text)
+    }
+}
+
+fn envelope(answer: &str, body: &impl Serialize) -> serde_json::Result<String> {
+    serde_json::to_string_pretty(&Envelope {
+        answer,
+        version: VERSION,
+        body,
+    })
+}
+
+/// Whether the command line asks for JSON: also one that clap does not understand.
+pub(super) fn is_wanted() -> bool {
+    let words = std::env::args_os().skip(1);
+    let ours = |word: &OsString| word != "--";
+    words.take_while(ours).any(|word| word == "--json")
+}
+
+/// Prints a failure where the answer would stand.
+pub(super) fn fail(failed: &Failed) {
+    print(&Failure::of(failed));
+}
+
+/// The same for a command line that means nothing.
+pub(super) fn fail_usage(error: &clap::Error) {
+    print(&Failure::of_usage(error));
+}
+
+fn print(failure: &Failure) {
+    if let Ok(text) = envelope("error", failure) {
+        // Standard error tells it too, and the exit code.
+        let _ = writeln!(std::io::stdout(), "{text}");
     }
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use recipe_store::{Session, Store};
@@ -21,11 +22,25 @@ use crate::sandbox::Sandbox;
 pub(super) struct App {
     pub(super) config: Config,
     pub(super) quiet: bool,
+    /// Whether an answer in JSON was printed: there is only ever one.
+    answered: AtomicBool,
 }
 
 impl App {
     pub(super) fn new(config: Config, quiet: bool) -> App {
-        App { config, quiet }
+        App {
+            config,
+            quiet,
+            answered: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn answered(&self) {
+        self.answered.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
     }
 
     pub(super) fn store(&self) -> Result<Store, Failed> {

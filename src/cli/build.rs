@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use recipe_store::{Digest, Root, Session, StepKey, Store, TreeId};
+use recipe_store::{Digest, Root, Session, StepKey, Store, StoreError, TreeId};
 
 use serde::Serialize;
 
@@ -89,6 +89,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
         locked: args.locked,
         keep_going: args.keep_going,
     };
+    check_link_folder(args.out.as_deref())?;
     let mut answer = Answer {
         closures: Vec::new(),
     };
@@ -103,6 +104,32 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
         }
     }
     app.answer(args.form, "build", &answer, String::new)
+}
+
+/// Whether a link can be made, as far as that is known beforehand: nobody wants to hear it after a
+/// long build.
+fn check_link_folder(out: Option<&Utf8Path>) -> Result<(), Failed> {
+    let link = link_path("NAME", out);
+    let mut folders = link.ancestors().skip(1);
+    let Some(folder) = folders.find(|folder| folder.exists()) else {
+        return Ok(());
+    };
+    match rustix::fs::access(folder.as_std_path(), rustix::fs::Access::WRITE_OK) {
+        Ok(()) if folder.is_dir() => Ok(()),
+        Ok(()) => Err(no_link(&link, &format!("{} is no folder", shown(folder)))),
+        Err(error) => Err(no_link(&link, &error.to_string())),
+    }
+}
+
+fn no_link(link: &Utf8Path, why: &str) -> Failed {
+    Failed::File(super::advice::report(
+        format!(
+            "the link to the closure cannot be made at {}: {why}",
+            shown(link)
+        ),
+        "name another place for it with `--out-link LINK`, or go to a folder that you may write to"
+            .into(),
+    ))
 }
 
 /// What changes how a build goes, not what it makes.
@@ -269,10 +296,17 @@ impl Made {
             _ if self.relied.is_empty() => relied_by(&roots, &self.memo.closure),
             _ => self.relied.clone(),
         };
-        Ok(self
+        let added = self
             .store
             .session()?
-            .add_root(link, &self.memo.closure, &relied)?)
+            .add_root(link, &self.memo.closure, &relied);
+        let folder = link.parent().unwrap_or(link);
+        added.map_err(|error| match error {
+            StoreError::Io { path, source, .. } if path.starts_with(folder) => {
+                no_link(link, &source.to_string())
+            }
+            error => error.into(),
+        })
     }
 }
 
@@ -382,13 +416,14 @@ fn build_once(
     let built = build(&plan, &shop, &*progress);
     progress.finish();
     let record = Record {
+        lock: found.lock_path.clone(),
         ended: now().saturating_mul(1000),
         planned: plan.len(),
         lines: progress.ended(),
     };
     // Where the store itself failed, that is what has to be told.
-    let kept = record.keep(session.store(), &found.lock_path);
-    let built = built?;
+    let kept = record.keep(session.store(), &found.lock_path, &recipe.title());
+    let built = built.map_err(|error| error.in_recipe(recipe))?;
     kept?;
     Ok(built)
 }

@@ -120,9 +120,9 @@ impl Check {
             State::Limited => "limited",
             State::Bad => "bad",
         };
-        let mut line = format!("{state:8} {:14} {}", self.check, self.found);
+        let mut line = format!("{state:8} {:15} {}", self.check, self.found);
         if let Some(mend) = &self.mend {
-            line.push_str(&format!("\n{:8} {:14} mend: {mend}", "", ""));
+            line.push_str(&format!("\n{:8} {:15} mend: {mend}", "", ""));
         }
         line
     }

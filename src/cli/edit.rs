@@ -1,8 +1,10 @@
 //! `recipe add` and `recipe remove`: the lists of a recipe, edited without losing a comment.
 
 use camino::Utf8Path;
+use serde::Serialize;
 
 use super::advice::report;
+use super::answer::Form;
 use super::app::{App, replace};
 use super::exit::Failed;
 use super::found::{Forms, Found};
@@ -23,6 +25,16 @@ pub(super) struct Args {
     system: Vec<String>,
     #[command(flatten)]
     forms: Forms,
+    #[command(flatten)]
+    form: Form,
+}
+
+/// The answer.
+#[derive(Serialize)]
+struct Answer<'a> {
+    path: &'a str,
+    /// What was added or removed.
+    entries: Vec<&'a str>,
 }
 
 impl Args {
@@ -34,10 +46,11 @@ impl Args {
             .chain(packages.map(|entry| (List::Packages, entry)))
     }
 
-    /// All entries, for people.
-    fn all(&self) -> String {
-        let words: Vec<&str> = self.entries().map(|(_, entry)| entry.as_str()).collect();
-        words.join(", ")
+    fn answer<'a>(&'a self, found: &'a Found) -> Answer<'a> {
+        Answer {
+            path: found.path.as_str(),
+            entries: self.entries().map(|(_, entry)| entry.as_str()).collect(),
+        }
     }
 }
 
@@ -59,7 +72,10 @@ pub(super) fn add(args: &Args, app: &App) -> Result<(), Failed> {
         text = edit::add(found.path.as_str(), &text, list, entry)?;
     }
     write(&found, text)?;
-    app.say(&format!("Added {} to {}", args.all(), found.path))
+    let answer = args.answer(&found);
+    app.answer(args.form, "add", &answer, || {
+        format!("Added {} to {}", answer.entries.join(", "), answer.path)
+    })
 }
 
 /// `recipe remove`.
@@ -74,7 +90,11 @@ pub(super) fn remove(args: &Args, app: &App) -> Result<(), Failed> {
         }
     }
     write(&found, text)?;
-    app.say(&format!("Removed {} from {}", args.all(), found.path))
+    let answer = args.answer(&found);
+    app.answer(args.form, "remove", &answer, || {
+        let entries = answer.entries.join(", ");
+        format!("Removed {entries} from {}", answer.path)
+    })
 }
 
 /// Writes the text, if it is a good recipe.

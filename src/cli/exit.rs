@@ -120,6 +120,25 @@ impl Failed {
         }
     }
 
+    /// What kind of failure it is, for those that have no code of their own.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Failed::Usage(_) => "usage",
+            Failed::File(_) => "file",
+            Failed::Damaged(_) => "damaged",
+            Failed::Check(_) => "check",
+            Failed::Stale(_) => "stale",
+            Failed::Unfit(_) => "unfit",
+            Failed::Recipe(_) => "recipe",
+            Failed::Lock(_) => "lock",
+            Failed::Build(_) => "build",
+            Failed::Closure(_) => "closure",
+            Failed::Package(_) => "package",
+            Failed::Store(_) => "store",
+            Failed::Conformance(_) => "conformance",
+        }
+    }
+
     pub(super) fn code(&self) -> u8 {
         match self {
             Failed::Usage(_) => USAGE,

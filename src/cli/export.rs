@@ -67,12 +67,18 @@ fn format(name: &str) -> Result<Format, String> {
 }
 
 pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
-    let folder = here().join(&args.output);
+    let folder = match args.output.as_str() {
+        "." => here(),
+        _ => here().join(&args.output),
+    };
     if !folder.is_dir() {
         return Err(Failed::Usage(report(
             format!("{} is not a folder", args.output),
             "name one that exists: `--output DIR`".into(),
         )));
+    }
+    if let Err(error) = rustix::fs::access(folder.as_std_path(), rustix::fs::Access::WRITE_OK) {
+        return Err(unwritable(&folder, &error.into()));
     }
     let made = make(
         &args.name,
@@ -161,7 +167,7 @@ fn write(
 ) -> Result<package::Written, Failed> {
     let aside = Utf8PathBuf::from(format!("{path}.{}", std::process::id()));
     let _unfinished = Unfinished::new(&aside);
-    let result = write_aside(made, options, &aside).and_then(|written| {
+    let result = write_aside(made, options, path, &aside).and_then(|written| {
         fs::rename(&aside, path).map_err(|error| unwritable(path, &error))?;
         Ok(written)
     });
@@ -175,10 +181,11 @@ fn write(
 fn write_aside(
     made: &Made,
     options: &package::Options,
+    path: &Utf8Path,
     aside: &Utf8Path,
 ) -> Result<package::Written, Failed> {
     let session = made.store.session()?;
-    let file = fs::File::create(aside).map_err(|error| unwritable(aside, &error))?;
+    let file = fs::File::create(aside).map_err(|error| unwritable(path, &error))?;
     let bar = super::render::transfer_bar();
     let mut out = BufWriter::with_capacity(1 << 20, file);
     let written = package::write(
@@ -192,13 +199,16 @@ fn write_aside(
         },
     )?;
     bar.finish_and_clear();
-    out.flush().map_err(|error| unwritable(aside, &error))?;
+    out.flush().map_err(|error| unwritable(path, &error))?;
     Ok(written)
 }
 
 fn unwritable(path: &Utf8Path, error: &std::io::Error) -> Failed {
     Failed::File(report(
-        format!("{path} could not be written: {error}"),
-        "name a folder that exists and has room: `--output DIR`".into(),
+        format!(
+            "{} could not be written: {error}",
+            path.strip_prefix(here()).unwrap_or(path)
+        ),
+        "name a folder that you may write to and that has room: `--output DIR`".into(),
     ))
 }

@@ -3,8 +3,10 @@
 use std::fs;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
 
 use super::advice::report;
+use super::answer::Form;
 use super::app::{App, replace, unreadable};
 use super::exit::Failed;
 use super::render::plural;
@@ -19,35 +21,80 @@ pub(super) struct Args {
     /// Change nothing; fail when a file would change
     #[arg(long)]
     check: bool,
+    #[command(flatten)]
+    form: Form,
+}
+
+/// The answer.
+#[derive(Serialize)]
+struct Answer {
+    /// Whether nothing was written.
+    check: bool,
+    files: Vec<OneFile>,
+}
+
+#[derive(Serialize)]
+struct OneFile {
+    path: String,
+    /// Whether its text was, or is, another than the canonical one.
+    changed: bool,
 }
 
 pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
-    let files = files(args, app)?;
-    let mut changed = Vec::new();
-    for path in &files {
-        let text = read(path)?;
-        let canonical = formatted(path.as_str(), &text)?;
-        if canonical == text {
-            continue;
-        }
-        if !args.check {
-            replace(path, canonical.as_bytes())?;
-        }
-        changed.push(path);
-    }
-    let done = if args.check {
-        "would change"
-    } else {
-        "changed"
+    let mut answer = Answer {
+        check: args.check,
+        files: Vec::new(),
     };
-    for path in &changed {
-        app.say(&format!("{path} {done}"))?;
+    for path in files(args, app)? {
+        let text = read(&path)?;
+        let canonical = formatted(path.as_str(), &text)?;
+        let changed = canonical != text;
+        if changed && !args.check {
+            replace(&path, canonical.as_bytes())?;
+        }
+        answer.files.push(OneFile {
+            path: path.into_string(),
+            changed,
+        });
     }
-    let told = format!("{}, {} {done}", plural(files.len(), "file"), changed.len());
-    if args.check && !changed.is_empty() {
-        return Err(Failed::Stale(report(told, "run `recipe fmt`".to_owned())));
+    app.answer(args.form, "fmt", &answer, || answer.text())?;
+    if args.check && answer.changed().count() > 0 {
+        return Err(Failed::Stale(report(
+            answer.count(),
+            "run `recipe fmt`".to_owned(),
+        )));
     }
-    app.say(&told)
+    Ok(())
+}
+
+impl Answer {
+    fn changed(&self) -> impl Iterator<Item = &OneFile> {
+        self.files.iter().filter(|file| file.changed)
+    }
+
+    fn done(&self) -> &'static str {
+        if self.check {
+            "would change"
+        } else {
+            "changed"
+        }
+    }
+
+    fn count(&self) -> String {
+        let files = plural(self.files.len(), "file");
+        format!("{files}, {} {}", self.changed().count(), self.done())
+    }
+
+    /// The count comes last, unless it is what the failure says.
+    fn text(&self) -> String {
+        let lines = self.changed();
+        let lines = lines.map(|file| format!("{} {}", file.path, self.done()));
+        let mut lines: Vec<String> = lines.collect();
+        if !self.check || lines.is_empty() {
+            lines.push(self.count());
+        }
+        lines.join("\n")
+    }
 }
 
 fn files(args: &Args, app: &App) -> Result<Vec<Utf8PathBuf>, Failed> {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::answer::Form;
 use super::app::App;
 use super::exit::Failed;
-use super::render::bytes;
+use super::render::{bytes, plural};
 
 /// What `recipe gc` takes.
 #[derive(Debug, clap::Args)]
@@ -71,16 +71,39 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
             .map(|root| root.link.to_string())
             .collect(),
     };
-    app.answer(args.form, "gc", &answer, || {
-        let verb = if args.dry_run {
+    app.answer(args.form, "gc", &answer, || answer.text())
+}
+
+impl Answer {
+    fn text(&self) -> String {
+        let verb = if self.dry_run {
             "would delete"
         } else {
             "deleted"
         };
+        let mut text = format!("{verb} {}", self.removed.words());
+        if self.roots.is_empty() {
+            text.push_str("\nno link to a result keeps anything");
+        } else {
+            text.push_str(&format!("\nkept {}, for:", self.kept.words()));
+        }
+        for root in &self.roots {
+            let keeps = bytes(root.bytes);
+            text.push_str(&format!("\n  {}  {keeps}", root.link));
+        }
+        for link in &self.gone {
+            text.push_str(&format!("\n  {link} is gone, and keeps nothing any more"));
+        }
+        text
+    }
+}
+
+impl Amount {
+    fn words(&self) -> String {
         format!(
-            "{verb} {} objects, {}",
-            answer.removed.objects,
-            bytes(answer.removed.bytes)
+            "{}, {}",
+            plural(self.objects as usize, "object"),
+            bytes(self.bytes)
         )
-    })
+    }
 }

@@ -3,8 +3,10 @@
 use std::fs;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use serde::Serialize;
 
 use super::advice::report;
+use super::answer::Form;
 use super::app::{App, replace};
 use super::config::here;
 use super::exit::Failed;
@@ -16,6 +18,15 @@ pub(super) struct Args {
     /// Name of the recipe [default: that of the current folder]
     #[arg(value_name = "NAME")]
     name: Option<String>,
+    #[command(flatten)]
+    form: Form,
+}
+
+/// The answer.
+#[derive(Serialize)]
+struct Answer<'a> {
+    name: &'a str,
+    path: &'a str,
 }
 
 /// What it says is what the guide begins with.
@@ -51,10 +62,16 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     })?;
     let path = folder.join(format!("{name}.kdl"));
     replace(&path, TEMPLATE.replace("NAME", &name).as_bytes())?;
-    app.say(&format!(
-        "{path}\n  recipe build {name}            make result/{name}\n  recipe add {name} requests     have a \
-         Python package in it"
-    ))
+    let answer = Answer {
+        name: &name,
+        path: path.as_str(),
+    };
+    app.answer(args.form, "init", &answer, || {
+        format!(
+            "{path}\n  recipe build {name}            make result/{name}\n  recipe add {name} requests     have a \
+             Python package in it"
+        )
+    })
 }
 
 /// A folder's name as the name of a recipe.

@@ -27,6 +27,9 @@ const CLEANER: &str = "recipe:clean-up";
 /// a slash.
 static UNFINISHED: Mutex<Vec<Utf8PathBuf>> = Mutex::new(Vec::new());
 
+/// The signals that are waited for, and that reach nobody else in this process.
+static WATCHED: Mutex<Vec<Signal>> = Mutex::new(Vec::new());
+
 /// A file, or a folder whose path ends in a slash, that is removed when the run is interrupted, for as long
 /// as this lives.
 pub(super) struct Unfinished(Utf8PathBuf);
@@ -94,6 +97,7 @@ pub(super) fn watch(store: &Utf8Path) {
     if signals.iter().next().is_none() || signals.thread_block().is_err() {
         return;
     }
+    *watched() = signals.iter().collect();
     let store = store.to_owned();
     let waits = std::thread::Builder::new()
         .name("signals".into())
@@ -106,6 +110,18 @@ pub(super) fn watch(store: &Utf8Path) {
         // Then signals do what they always do.
         let _ = signals.thread_unblock();
     }
+}
+
+fn watched() -> std::sync::MutexGuard<'static, Vec<Signal>> {
+    WATCHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Signals do what they always do: for a program that takes the place of this process, which would
+/// inherit that it does not hear them.
+pub(super) fn unwatch() {
+    let signals: SigSet = watched().drain(..).collect();
+    // It fails for no set that was made of signals.
+    let _ = signals.thread_unblock();
 }
 
 fn is_ignored(signal: Signal) -> bool {

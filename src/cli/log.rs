@@ -31,6 +31,8 @@ pub(super) struct Args {
 #[derive(Serialize)]
 struct Log {
     name: String,
+    /// The lock that was built.
+    lock: String,
     /// Milliseconds since 1970.
     ended: u64,
     planned: usize,
@@ -58,9 +60,9 @@ const FEW: usize = 6;
 pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     let mut found = app.find(&args.name, &args.forms)?;
     // A variant may share the lock of the recipe as it is written: only the recipe knows.
-    found.recipe()?;
+    let recipe = found.recipe()?;
     let store = app.store()?;
-    let Some(record) = Record::find(&store, &found.lock_path)? else {
+    let Some(record) = Record::find(&store, &found.lock_path, &recipe.title())? else {
         return Err(Failed::Usage(report(
             format!("nothing is known of a build of {}", args.name),
             format!("`recipe build {}` makes one", args.name),
@@ -81,8 +83,15 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
             format!("`recipe log {}` lists its steps", args.name),
         )));
     }
+    if record.is_from_elsewhere(&found.lock_path) {
+        app.tell(&format!(
+            "{} was not built here yet: this is its last build with {}",
+            args.name, record.lock
+        ));
+    }
     let log = Log {
         name: args.name.clone(),
+        lock: record.lock.to_string(),
         ended: record.ended,
         planned: record.planned,
         ran: count(State::Ran),

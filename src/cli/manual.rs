@@ -6,8 +6,10 @@ use camino::Utf8PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Command, CommandFactory as _};
 use clap_complete::Shell;
+use serde::Serialize;
 
 use super::advice::report;
+use super::answer::Form;
 use super::app::App;
 use super::exit::Failed;
 use super::{Cli, render};
@@ -26,6 +28,15 @@ pub(super) struct Man {
     /// The folder, such as /usr/local/share/man/man1
     #[arg(value_name = "DIR")]
     folder: Utf8PathBuf,
+    #[command(flatten)]
+    form: Form,
+}
+
+/// The answer.
+#[derive(Serialize)]
+struct Answer<'a> {
+    folder: &'a str,
+    pages: Vec<String>,
 }
 
 pub(super) fn completions(args: &Completions, app: &App) -> Result<(), Failed> {
@@ -49,17 +60,19 @@ pub(super) fn man(args: &Man, app: &App) -> Result<(), Failed> {
             "name a folder that exists and that you may write to".into(),
         ))
     };
-    let pages = pages();
-    let count = pages.len();
-    for (name, page) in pages {
-        let path = args.folder.join(name);
+    let mut answer = Answer {
+        folder: args.folder.as_str(),
+        pages: Vec::new(),
+    };
+    for (name, page) in pages() {
+        let path = args.folder.join(&name);
         std::fs::write(path, page.map_err(unwritable)?).map_err(unwritable)?;
+        answer.pages.push(name);
     }
-    app.say(&format!(
-        "Wrote {} to {}",
-        render::plural(count, "page"),
-        args.folder
-    ))
+    app.answer(args.form, "man", &answer, || {
+        let pages = render::plural(answer.pages.len(), "page");
+        format!("Wrote {pages} to {}", answer.folder)
+    })
 }
 
 /// `recipe.1`, `recipe-build.1`, `recipe-store-verify.1`, …

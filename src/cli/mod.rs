@@ -164,11 +164,13 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Nobody is left to tell if the terminal is gone.
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() {
-                exit::USAGE
-            } else {
-                exit::DONE
-            });
+            if !error.use_stderr() {
+                return ExitCode::from(exit::DONE);
+            }
+            if answer::is_wanted() {
+                answer::fail_usage(&error);
+            }
+            return ExitCode::from(exit::USAGE);
         }
     };
     render::set_up_errors();
@@ -179,7 +181,13 @@ pub fn main() -> ExitCode {
         .collect();
     let config = match Config::gather(&cli.global, environment) {
         Ok(config) => config,
-        Err(error) => return render::fail(&exit::Failed::Usage(error.into())),
+        Err(error) => {
+            let failed = exit::Failed::Usage(error.into());
+            if answer::is_wanted() {
+                answer::fail(&failed);
+            }
+            return render::fail(&failed);
+        }
     };
     interrupt::watch(&config.store);
     let app = App::new(config, quiet);
@@ -207,6 +215,11 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failed) => render::fail(&failed),
+        Err(failed) => {
+            if answer::is_wanted() && !app.has_answered() {
+                answer::fail(&failed);
+            }
+            render::fail(&failed)
+        }
     }
 }

@@ -1,11 +1,11 @@
 //! What the last build of a recipe did, step by step: kept in the store for `log` and `why`.
 //!
-//! The record is a memo, named by the path of the recipe's lock: a line for each step with its key,
-//! and what a step that failed has said. What other steps said is a blob beside their trace, so it
+//! The record is a memo, named by the path of the recipe's lock, and by the recipe's name for whoever
+//! asks in another checkout: a line for each step with its key, and what a step that failed has said. What other steps said is a blob beside their trace, so it
 //! lives exactly as long as what they made. Steps of the plan that this build did not reach keep
 //! the key they had before, marked `earlier`.
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use recipe_store::{Digest, StepKey, Store, StoreError};
 
 use crate::build::{End, Ended};
@@ -13,6 +13,8 @@ use crate::build::{End, Ended};
 /// What became of the steps of one build.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Record {
+    /// The lock that was built, by its path.
+    pub(super) lock: Utf8PathBuf,
     /// When it ended, milliseconds since 1970.
     pub(super) ended: u64,
     /// How many steps were planned.
@@ -61,7 +63,7 @@ impl State {
     }
 }
 
-const VERSION: &str = "recipe-record 1";
+const VERSION: &str = "recipe-record 2";
 
 impl Line {
     pub(super) fn of(ended: &Ended<'_>) -> Line {
@@ -85,16 +87,38 @@ impl Line {
 }
 
 impl Record {
-    /// The record of the recipe whose lock lies at `lock`, if there is one.
-    pub(super) fn find(store: &Store, lock: &Utf8Path) -> Result<Option<Record>, StoreError> {
-        let bytes = store.memo_get(&name(lock))?;
-        Ok(bytes.and_then(|bytes| Record::decode(&String::from_utf8(bytes).ok()?)))
+    /// The record of the recipe `title` whose lock lies at `lock`; where it was built only in another
+    /// checkout, the one from there.
+    pub(super) fn find(
+        store: &Store,
+        lock: &Utf8Path,
+        title: &str,
+    ) -> Result<Option<Record>, StoreError> {
+        for name in names(lock, title) {
+            let bytes = store.memo_get(&name)?;
+            let record = bytes.and_then(|bytes| Record::decode(&String::from_utf8(bytes).ok()?));
+            if record.is_some() {
+                return Ok(record);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether it is of a build in another checkout than the one whose lock lies at `lock`.
+    pub(super) fn is_from_elsewhere(&self, lock: &Utf8Path) -> bool {
+        self.lock != absolute(lock)
     }
 
     /// Keeps it in the place of the one before, whose successes it takes over for steps that it
     /// does not know as done.
-    pub(super) fn keep(mut self, store: &Store, lock: &Utf8Path) -> Result<(), StoreError> {
-        let before = Record::find(store, lock)?.unwrap_or_default();
+    pub(super) fn keep(
+        mut self,
+        store: &Store,
+        lock: &Utf8Path,
+        title: &str,
+    ) -> Result<(), StoreError> {
+        let before = Record::find(store, lock, title)?.unwrap_or_default();
+        self.lock = absolute(lock);
         for old in before.lines {
             let known = |line: &Line| line.is_of(&old) && line.state != State::Failed;
             // A build that ended well is all there is; what left the recipe is forgotten then.
@@ -106,7 +130,11 @@ impl Record {
                 });
             }
         }
-        store.memo_put(&name(lock), self.encode().as_bytes())
+        let text = self.encode();
+        for name in names(lock, title) {
+            store.memo_put(&name, text.as_bytes())?;
+        }
+        Ok(())
     }
 
     /// The key that the step had when it was last done well.
@@ -123,7 +151,10 @@ impl Record {
     }
 
     fn encode(&self) -> String {
-        let mut text = format!("{VERSION}\n{} {}\n", self.ended, self.planned);
+        let mut text = format!(
+            "{VERSION}\n{}\n{} {}\n",
+            self.lock, self.ended, self.planned
+        );
         for line in &self.lines {
             let Line {
                 kind,
@@ -142,9 +173,11 @@ impl Record {
 
     fn decode(text: &str) -> Option<Record> {
         let (version, rest) = text.split_once('\n')?;
+        let (lock, rest) = rest.split_once('\n')?;
         let (head, mut rest) = rest.split_once('\n')?;
         let (ended, planned) = head.split_once(' ')?;
         let mut record = Record {
+            lock: lock.into(),
             ended: ended.parse().ok()?,
             planned: planned.parse().ok()?,
             lines: Vec::new(),
@@ -168,10 +201,19 @@ impl Record {
     }
 }
 
-fn name(lock: &Utf8Path) -> Digest {
+/// What it is called, the nearest first.
+fn names(lock: &Utf8Path, title: &str) -> [Digest; 2] {
+    let path = absolute(lock);
+    [
+        format!("last build with {path}"),
+        format!("last build of {title}"),
+    ]
+    .map(|name| Digest::of(name.as_bytes()))
+}
+
+fn absolute(lock: &Utf8Path) -> Utf8PathBuf {
     let path = super::config::here().join(lock);
-    let path = path.canonicalize_utf8().unwrap_or(path);
-    Digest::of(format!("last build with {path}").as_bytes())
+    path.canonicalize_utf8().unwrap_or(path)
 }
 
 #[cfg(test)]
@@ -203,9 +245,10 @@ mod tests {
         fn a_record_is_read_as_it_was_written(
             ended in 0..u64::MAX,
             planned in 0..1000_usize,
+            lock in "[ -~]{0,20}",
             lines in proptest::collection::vec(line(), 0..6),
         ) {
-            let record = Record { ended, planned, lines };
+            let record = Record { lock: lock.into(), ended, planned, lines };
             prop_assert_eq!(Record::decode(&record.encode()), Some(record));
         }
 
@@ -232,22 +275,27 @@ mod tests {
             said: String::new(),
         };
         let record = |planned, lines| Record {
+            lock: Utf8PathBuf::new(),
             ended: 1,
             planned,
             lines,
         };
-        let keep = |record: Record| record.keep(&store, path).expect("kept");
+        let keep = |record: Record| record.keep(&store, path, "x").expect("kept");
         keep(record(
             2,
             vec![line("a", State::Ran, one), line("b", State::Ran, one)],
         ));
         keep(record(2, vec![line("a", State::Failed, two)]));
-        let found = Record::find(&store, path).expect("read").expect("there");
+        let found = Record::find(&store, path, "x")
+            .expect("read")
+            .expect("there");
         assert_eq!(found.key_of("unpack", "a"), Some(one));
         assert_eq!(found.key_of("unpack", "b"), Some(one));
         assert_eq!(found.lines.len(), 3);
         keep(record(1, vec![line("a", State::Ran, two)]));
-        let found = Record::find(&store, path).expect("read").expect("there");
+        let found = Record::find(&store, path, "x")
+            .expect("read")
+            .expect("there");
         assert_eq!(found.key_of("unpack", "a"), Some(two));
         assert_eq!(found.key_of("unpack", "b"), None);
     }

@@ -49,6 +49,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     } else {
         place.join("bin").join(&*name)
     };
+    super::interrupt::unwatch();
     let error = crate::sandbox::replace(&path, rest);
     Err(Failed::Usage(report(
         format!(

@@ -55,6 +55,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
             (shell(), &[][..])
         }
     };
+    super::interrupt::unwatch();
     let error = crate::sandbox::replace_on_path(&program, rest, &path);
     Err(Failed::Usage(report(
         format!(

@@ -1,6 +1,6 @@
 //! `recipe verify`: a copy of a closure, anywhere, against the manifest that it carries.
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
 use super::advice::report;
@@ -42,6 +42,9 @@ struct OneProblem<'a> {
 }
 
 pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
+    if !args.folder.is_dir() {
+        return Err(no_folder(&args.folder));
+    }
     let found = closure::verify(&args.folder)?;
     let manifest = &found.manifest;
     let answer = Answer {
@@ -73,6 +76,21 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
         ),
         "copy the closure again from where it was built or exported".into(),
     )))
+}
+
+fn no_folder(path: &Utf8Path) -> Failed {
+    let (what, help) = if path.exists() {
+        (
+            "not a folder",
+            "unpack an archive first, and name the folder that comes of it",
+        )
+    } else {
+        (
+            "not there",
+            "name the top folder of a closure, such as result/NAME or a copy of it",
+        )
+    };
+    Failed::Usage(report(format!("{path} is {what}"), help.into()))
 }
 
 impl Answer<'_> {

@@ -204,6 +204,7 @@ fn every_answer_has_the_shape_that_the_book_shows() {
         &["store", "path"],
         &["store", "repair"],
         &["doctor", "--offline"],
+        &["man", out.as_str()],
     ];
     let mut shapes: BTreeMap<String, Vec<Shape>> = BTreeMap::new();
     for args in questions {
@@ -212,6 +213,29 @@ fn every_answer_has_the_shape_that_the_book_shows() {
     }
     // Before anything is built, everything would run.
     for args in [["plan", "python"].as_slice(), &["why", "python"]] {
+        let (name, shape) = shape(&other, args);
+        shapes.entry(name).or_default().push(shape);
+    }
+    // Those that write recipes, and failures of all kinds.
+    other.write(
+        "recipes/wrong.kdl",
+        "recipe \"wrong\" version=\"1\" {\n    pip {\n        require \"é==\"\n    }\n    nod\n}\n",
+    );
+    let questions: &[&[&str]] = &[
+        &["init", "hello"],
+        &["add", "hello", "requests"],
+        &["remove", "hello", "requests"],
+        &["fmt", "hello"],
+        &["build", "nothing-like-it"],
+        &["build", "wrong"],
+        &["build", "python", "--offline"],
+        &["lock", "python", "--locked", "--no-such-flag"],
+        &["plan", "python", "--jobs", "0"],
+        &["log", "python"],
+        &["verify", "nowhere"],
+        &["fmt", "wrong"],
+    ];
+    for args in questions {
         let (name, shape) = shape(&other, args);
         shapes.entry(name).or_default().push(shape);
     }
@@ -234,4 +258,65 @@ fn every_answer_has_the_shape_that_the_book_shows() {
             );
         }
     }
+}
+
+#[test]
+fn a_failure_in_json_says_what_the_text_says_and_where() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "recipes/wrong.kdl",
+        "recipe \"wrong\" version=\"1\" {\n    interpreter \"python\" \"3.13\" from=\"debian\" suite=\"trixie\"\n    /* é */ nod\n    lok \"follow\"\n}\n",
+    );
+    let fails = |args: &[&str], code: i32| -> serde_json::Value {
+        let ran = scratch.run(args.iter().chain(&["--json"])).fails_with(code);
+        let error: serde_json::Value = serde_json::from_str(&ran.out).expect("JSON, nothing else");
+        assert_eq!(error["answer"], "error", "{args:?}");
+        assert_eq!(error["exit_code"], code, "{args:?}");
+        let message = error["message"].as_str().expect("a message");
+        for line in message.lines() {
+            assert!(
+                ran.err.contains(line.trim()),
+                "{line} is not in {}",
+                ran.err
+            );
+        }
+        error
+    };
+    let error = fails(&["build", "wrong"], 3);
+    assert_eq!(error["code"], "recipe::mistakes");
+    let first = &error["errors"][0];
+    assert_eq!(first["code"], "recipe::unknown_node");
+    assert_eq!(first["places"][0]["file"], "recipes/wrong.kdl");
+    let place = (&first["places"][0]["line"], &first["places"][0]["column"]);
+    assert_eq!(place, (&3.into(), &13.into()), "{first:#}");
+    assert_eq!(error["errors"][1]["places"][0]["line"], 4);
+    assert!(
+        error["errors"][1]["help"]
+            .as_str()
+            .is_some_and(|help| help.contains("lock"))
+    );
+    let error = fails(&["build", "scyla-python"], 3);
+    assert!(
+        error["help"]
+            .as_str()
+            .is_some_and(|help| help.contains("scylla-python"))
+    );
+    let error = fails(&["plan", "--no-such-flag"], 2);
+    assert_eq!(error["code"], "usage");
+    let error = fails(&["log", "python"], 2);
+    assert!(
+        error["help"]
+            .as_str()
+            .is_some_and(|help| help.contains("recipe build python"))
+    );
+    fails(&["plan", "python", "--store", "/dev/null/store"], 6);
+    // Who has an answer gets it, and no error besides.
+    let folder = scratch.work().join("recipes");
+    fs::write(folder.join("ugly.kdl"), "recipe   \"ugly\" version=\"1\"\n").expect("written");
+    let ran = scratch
+        .run(["fmt", "ugly", "--check", "--json"])
+        .fails_with(3);
+    let answer: serde_json::Value = serde_json::from_str(&ran.out).expect("one object");
+    assert_eq!(answer["answer"], "fmt");
+    assert_eq!(answer["files"][0]["changed"], true);
 }

@@ -166,3 +166,98 @@ fn a_closure_without_byte_code_holds_none_and_still_works() {
     assert!(found.expect("find starts").stdout.is_empty());
     scratch.run(["verify", scratch.result().as_str()]).ok();
 }
+
+#[test]
+fn a_place_where_no_link_can_be_made_is_told_before_anything_is_built() {
+    let scratch = Scratch::new();
+    let file = scratch.write("result", "a file");
+    for args in [
+        ["build", "python", "--offline"].as_slice(),
+        &[
+            "build",
+            "python",
+            "--offline",
+            "--out-link",
+            "result/deep/link",
+        ],
+    ] {
+        let ran = scratch.run(args).fails_with(6);
+        assert!(ran.err.contains("result is no folder"), "{}", ran.err);
+        assert!(ran.err.contains("--out-link LINK"), "{}", ran.err);
+    }
+    assert_eq!(fs::read_to_string(file).expect("still there"), "a file");
+    assert!(!scratch.store().exists(), "nothing was begun");
+}
+
+/// The recipe `python` with other checks and closure, beside its lock.
+fn failing(scratch: &Scratch, closure: &str, checks: &str) -> camino::Utf8PathBuf {
+    let folder = scratch.work().join("recipes/python");
+    let mut text = fs::read_to_string(folder.join("python.kdl")).expect("a recipe");
+    for node in ["recipe", "variant"] {
+        let (from, to) = (format!("{node} \"python\""), format!("{node} \"failing\""));
+        text = text.replace(&from, &to);
+    }
+    for (node, more) in [("closure {\n", closure), ("check {\n", checks)] {
+        text = text.replacen(node, &format!("{node}{more}"), 1);
+    }
+    let lock = folder.join("failing.lock.kdl");
+    fs::copy(folder.join("python.lock.kdl"), lock).expect("copied");
+    scratch.write("recipes/python/failing.kdl", &text)
+}
+
+/// Line and column, counted from 1.
+fn place(text: &str, word: &str) -> (usize, usize) {
+    let at = text.find(word).expect("there");
+    let before = &text[..at];
+    let line = before.matches('\n').count() + 1;
+    (
+        line,
+        at - before.rfind('\n').map_or(0, |newline| newline + 1) + 1,
+    )
+}
+
+#[test]
+fn a_failed_check_shows_its_line_in_the_recipe() {
+    let Some(sources) = sources() else { return };
+    let scratch = Scratch::new().local(sources);
+    let checks =
+        "        python \"import good\"\n        python \"import os\"\n        run \"bin/false\"\n";
+    let path = failing(&scratch, "", checks);
+    let text = fs::read_to_string(&path).expect("a recipe");
+    let ran = scratch
+        .run(["build", "failing", "--locked", "--json"])
+        .fails_with(1);
+    let (first, second) = (
+        place(&text, "python \"import good\""),
+        place(&text, "run \"bin/false\""),
+    );
+    let shown = format!("failing.kdl:{}:{}", first.0, first.1);
+    assert!(ran.err.contains(&shown), "{shown} is not in\n{}", ran.err);
+    let error: serde_json::Value = serde_json::from_str(&ran.out).expect("JSON");
+    assert_eq!(error["answer"], "error");
+    assert_eq!(error["exit_code"], 1);
+    let failure = &error["errors"][0];
+    assert_eq!(failure["code"], "build::check");
+    let places = failure["places"].as_array().expect("a list");
+    let places: Vec<_> = places
+        .iter()
+        .map(|place| (place["line"].as_u64(), place["column"].as_u64()))
+        .collect();
+    let wanted = [first, second].map(|(line, column)| (Some(line as u64), Some(column as u64)));
+    assert_eq!(places, wanted, "{error:#}");
+    let file = failure["places"][0]["file"].as_str().expect("a file");
+    assert!(file.ends_with("recipes/python/failing.kdl"), "{file}");
+}
+
+#[test]
+fn an_entry_that_runs_nothing_shows_its_line_in_the_recipe_and_what_was_meant() {
+    let Some(sources) = sources() else { return };
+    let scratch = Scratch::new().local(sources);
+    let path = failing(&scratch, "        entry \"x\" runs=\"bin/pyton3\"\n", "");
+    let text = fs::read_to_string(&path).expect("a recipe");
+    let (line, column) = place(&text, "\"x\"");
+    let ran = scratch.run(["build", "failing", "--locked"]).fails_with(1);
+    let shown = format!("failing.kdl:{line}:{column}");
+    assert!(ran.err.contains(&shown), "{shown} is not in\n{}", ran.err);
+    assert!(ran.err.contains("did you mean bin/python3"), "{}", ran.err);
+}

@@ -60,3 +60,13 @@ fn a_folder_that_is_no_closure_is_said_to_be_none() {
     let ran = scratch.run(["verify", "."]).fails_with(5);
     assert!(ran.err.contains("is not a closure"), "{}", ran.err);
 }
+
+#[test]
+fn what_is_no_folder_is_a_mistake_of_usage_and_an_archive_has_to_be_unpacked() {
+    let scratch = Scratch::new();
+    let ran = scratch.run(["verify", "nowhere"]).fails_with(2);
+    assert!(ran.err.contains("nowhere is not there"), "{}", ran.err);
+    scratch.write("x.tar.zst", "an archive");
+    let ran = scratch.run(["verify", "x.tar.zst"]).fails_with(2);
+    assert!(ran.err.contains("unpack an archive first"), "{}", ran.err);
+}

@@ -44,16 +44,35 @@ fn a_library_names_its_package_who_needs_that_and_who_needs_the_file() {
 }
 
 #[test]
-fn a_recipe_that_was_never_built_from_this_folder_says_so() {
-    let Some(scratch) = built() else { return };
+fn a_recipe_that_was_never_built_says_so() {
     let own = Scratch::new();
-    fs::create_dir_all(own.store().parent().unwrap()).unwrap();
-    let status = std::process::Command::new("cp")
-        .args(["-a", scratch.store().as_str(), own.store().as_str()])
-        .status();
-    assert!(status.unwrap().success());
-    let traces = own.store().join("traces");
-    fs::remove_dir_all(&traces).unwrap();
     let why = own.run(["why", "python"]).ok().out;
     assert!(why.contains("fetch libc6: it was never done here"), "{why}");
+}
+
+#[test]
+fn a_recipe_that_was_built_from_another_checkout_is_known() {
+    let Some(scratch) = built() else { return };
+    let other = Scratch::new();
+    let store = scratch.store();
+    let file = other.work().join("recipes/python/python.kdl");
+    let recipe = fs::read_to_string(&file).unwrap();
+    let changed = recipe.replacen("check {\n", "check {\n        python \"import json\"\n", 1);
+    fs::write(file, changed).unwrap();
+    let ask = |words: &[&str]| {
+        let mut args = vec!["--store", store.as_str()];
+        args.extend(words);
+        other.run(args).ok()
+    };
+    let why = ask(&["why", "python"]).out;
+    assert!(
+        why.contains("check python: `python` is new: import json"),
+        "{why}"
+    );
+    let lock = scratch.work().join("recipes/python/python.lock.kdl");
+    let lock = lock.canonicalize_utf8().unwrap();
+    assert!(why.contains(lock.as_str()), "{why}");
+    let log = ask(&["log", "python", "check"]);
+    assert!(log.err.contains(lock.as_str()), "{}", log.err);
+    assert!(log.out.contains("check python"), "{}", log.out);
 }

@@ -237,3 +237,76 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
         "{output:?}"
     );
 }
+
+#[test]
+fn a_closed_standard_output_or_error_stops_no_command() {
+    let Some(scratch) = crate::support::built() else {
+        return;
+    };
+    let recipe = env!("CARGO_BIN_EXE_recipe");
+    for closed in [">&-", "2>&-", ">&- 2>&- <&-"] {
+        for words in [
+            "plan python",
+            "build python --locked",
+            "store path",
+            "gc -n",
+        ] {
+            let line = format!("'{recipe}' {words} {closed}");
+            let mut command = Command::new("sh");
+            let ours = scratch.command([""; 0]);
+            command.envs(
+                ours.get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            );
+            let output = command
+                .args(["-c", &line])
+                .current_dir(scratch.work())
+                .output();
+            let output = output.expect("sh starts");
+            assert!(output.status.success(), "{line}: {output:?}");
+            let err = String::from_utf8_lossy(&output.stderr);
+            assert!(!err.contains("panicked"), "{line}: {err}");
+        }
+    }
+}
+
+#[test]
+fn every_command_that_takes_long_ends_with_130_and_leaves_nothing_half_done() {
+    let Some(scratch) = crate::support::built() else {
+        return;
+    };
+    let other = Scratch::new().set("RECIPE_STORE", scratch.store().as_str());
+    let temporary = other.work().join("temporary");
+    fs::create_dir(&temporary).expect("a folder");
+    for args in [
+        ["store", "verify"].as_slice(),
+        &["doctor"],
+        &["gc", "-n"],
+        &["lock", "python", "--upgrade"],
+    ] {
+        let mut child = other
+            .command(args)
+            .env("TMPDIR", &temporary)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("starts");
+        std::thread::sleep(Duration::from_millis(30));
+        kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).expect("sent");
+        let mut said = String::new();
+        let mut err = child.stderr.take().expect("a pipe");
+        std::io::Read::read_to_string(&mut err, &mut said).expect("text");
+        let code = child.wait().expect("ended").code();
+        // One may have been done already, or not yet have begun to listen.
+        assert!(
+            matches!(code, Some(130 | 0) | None),
+            "{args:?}: {code:?} {said}"
+        );
+        if code == Some(130) {
+            assert!(said.ends_with("run the same command again\n"), "{said}");
+        }
+    }
+    let left = fs::read_dir(&temporary).expect("a folder").count();
+    assert_eq!(left, 0, "something is left in TMPDIR");
+    scratch.store_verifies();
+}

@@ -20,6 +20,8 @@ use crate::plan::why::{Difference, difference};
 pub(super) struct Answer {
     /// How many of the steps that were asked for are known, and would not run.
     known: usize,
+    /// The lock of another checkout, where the recipe was built there and not here.
+    elsewhere: Option<String>,
     steps: Vec<Reason>,
 }
 
@@ -43,7 +45,9 @@ struct Reason {
 
 /// Explains the steps that would run; where all were asked for, only those that others wait for.
 pub(super) fn why(scene: &Scene<'_>, nodes: &[NodeIndex], all: bool) -> Result<Answer, Failed> {
-    let record = Record::find(scene.session.store(), &scene.found.lock_path)?.unwrap_or_default();
+    let title = scene.recipe.title();
+    let record = Record::find(scene.session.store(), &scene.found.lock_path, &title)?;
+    let record = record.unwrap_or_default();
     let would_run = |node: &NodeIndex| !scene.standing.outputs.contains_key(node);
     let known = nodes.iter().filter(|node| !would_run(node)).count();
     let mut steps = Vec::new();
@@ -55,7 +59,13 @@ pub(super) fn why(scene: &Scene<'_>, nodes: &[NodeIndex], all: bool) -> Result<A
             steps.push(waiting_step(scene, node));
         }
     }
-    Ok(Answer { known, steps })
+    let elsewhere = record.is_from_elsewhere(&scene.found.lock_path);
+    let elsewhere = (elsewhere && !record.lines.is_empty()).then(|| record.lock.to_string());
+    Ok(Answer {
+        known,
+        elsewhere,
+        steps,
+    })
 }
 
 /// A step that has all its inputs.
@@ -187,7 +197,12 @@ impl Answer {
                 }
             );
         }
-        let lines: Vec<String> = self.steps.iter().map(Reason::line).collect();
+        let mut lines: Vec<String> = self.steps.iter().map(Reason::line).collect();
+        if let Some(lock) = &self.elsewhere {
+            lines.push(format!(
+                "(not built here yet: this is against the last build with {lock})"
+            ));
+        }
         lines.join("\n")
     }
 }
