@@ -6,6 +6,8 @@
 
 mod error;
 mod event;
+#[cfg(test)]
+pub(crate) mod examples;
 mod places;
 mod schedule;
 pub mod steps;
@@ -402,15 +404,9 @@ fn perform(
     let begun = Instant::now();
     let bench = steps::Bench { shop, scribe };
     let steps::Made { output, isolation } = steps::run(step, &bench)?;
-    let mut outputs = BTreeMap::from([(OUT.to_owned(), output)]);
-    let said = scribe.said();
-    if !said.is_empty() {
-        let log = shop.session.put_blob(said.as_bytes(), false)?;
-        outputs.insert(LOG.to_owned(), log.into());
-    }
     let trace = Trace {
         key,
-        outputs,
+        outputs: BTreeMap::from([(OUT.to_owned(), output)]),
         maker: concat!("recipe ", env!("CARGO_PKG_VERSION")).to_owned(),
         started: now().saturating_sub(begun.elapsed().as_millis() as u64),
         duration: begun.elapsed().as_millis() as u64,
@@ -425,7 +421,14 @@ fn perform(
         output,
         ran: true,
     };
-    // Two builds may say different things and make the same: only what was made counts.
+    let said = scribe.said();
+    if !said.is_empty() {
+        // What a step said is no result: a step whose log is lost is not run again.
+        let _ = shop
+            .session
+            .store()
+            .memo_put(&log_of(&key), said.as_bytes());
+    }
     if let Recorded::Differs { first } = shop.session.record(trace)?
         && let Some(first) = first.outputs.get(OUT)
         && *first != output
@@ -451,8 +454,10 @@ fn required(step: &Resolved) -> &'static str {
 /// The one output that each step of ours has.
 pub const OUT: &str = "out";
 
-/// The blob beside it with what the step said, where it said anything: it lives and goes with its trace.
-pub const LOG: &str = "log";
+/// The name of the memo with what the step of this key said, where it said anything.
+pub fn log_of(key: &StepKey) -> Digest {
+    Digest::of(format!("what the step {key} said").as_bytes())
+}
 
 /// Milliseconds since 1970, for people; nothing is ever ordered by it.
 fn now() -> u64 {

@@ -10,7 +10,7 @@ use super::exit::Failed;
 use super::found::Forms;
 use super::record::{Line, Record, State};
 use super::render::{plural, printable};
-use crate::build::LOG;
+use crate::build::log_of;
 
 /// What `recipe log` takes.
 #[derive(Debug, clap::Args)]
@@ -135,15 +135,21 @@ fn told(store: &Store, line: &Line) -> Result<Told, Failed> {
     })
 }
 
-/// What the step of a trace said.
+/// What the step of a trace said, as long as it is kept.
 fn said(store: &Store, trace: &Trace) -> Result<String, Failed> {
-    match trace.outputs.get(LOG) {
+    if let Some(said) = store.memo_get(&log_of(&trace.key))? {
+        return Ok(String::from_utf8_lossy(&said).into_owned());
+    }
+    match trace.outputs.get(ONCE) {
         Some(ObjectId::Blob(blob)) => {
             Ok(String::from_utf8_lossy(&store.read_blob(blob)?).into_owned())
         }
         _ => Ok(String::new()),
     }
 }
+
+/// Stores of earlier versions have it as an output beside what was made.
+const ONCE: &str = "log";
 
 impl Log {
     fn text(&self, whole: bool) -> String {

@@ -1,9 +1,9 @@
 //! What the last build of a recipe did, step by step: kept in the store for `log` and `why`.
 //!
 //! The record is a memo, named by the path of the recipe's lock, and by the recipe's name for whoever
-//! asks in another checkout: a line for each step with its key, and what a step that failed has said. What other steps said is a blob beside their trace, so it
-//! lives exactly as long as what they made. Steps of the plan that this build did not reach keep
-//! the key they had before, marked `earlier`.
+//! asks in another checkout: a line for each step with its key, and what a step that failed has said.
+//! What other steps said is a memo of their own, named by their key. Steps of the plan that this build
+//! did not reach keep the key they had before, marked `earlier`.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use recipe_store::{Digest, StepKey, Store, StoreError};

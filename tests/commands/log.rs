@@ -69,3 +69,25 @@ fn a_failed_build_has_a_log_names_every_failed_check_and_shows_places_that_exist
         "{why}"
     );
 }
+
+#[test]
+fn a_step_whose_log_is_lost_is_not_run_again() {
+    let Some(sources) = sources() else { return };
+    let scratch = Scratch::new().local(sources);
+    scratch.run(["build", "python", "--locked"]).ok();
+    let said = |scratch: &Scratch| scratch.run(["log", "python", "check"]).ok().out;
+    assert!(
+        said(&scratch).contains("check run bin/python3"),
+        "{}",
+        said(&scratch)
+    );
+    let memos = scratch.store().join("memo");
+    fs::remove_dir_all(&memos).unwrap();
+    fs::create_dir(&memos).unwrap();
+    let plan = scratch.run(["plan", "python"]).ok().out;
+    assert!(plan.contains(" 0 to fetch (0 bytes), 0 to build"), "{plan}");
+    scratch
+        .run(["build", "python", "--locked", "--offline"])
+        .ok();
+    assert!(!said(&scratch).contains("check run bin/python3"));
+}

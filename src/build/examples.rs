@@ -1,0 +1,140 @@
+//! One of each failure of a step that only this room can make, for the table of all messages.
+
+use super::StepError;
+use super::steps::bytecode::BytecodeError;
+use super::steps::layout::{Collision, LayoutError};
+use super::steps::relocate::{Layer, PatchError, RelocateError};
+use super::steps::wheel::WheelError;
+use crate::archive::ArchiveError;
+use crate::elf::ElfError;
+use crate::platform::Platform;
+use crate::python::{PythonError, Target};
+
+/// Failures of unpacking, relocating and compiling.
+pub(crate) fn steps() -> Vec<StepError> {
+    let mut all: Vec<StepError> = Vec::new();
+    all.extend(layouts().map(StepError::from));
+    all.extend(wheels().map(StepError::from));
+    all.extend(relocations().map(StepError::from));
+    all.extend(byte_codes().map(StepError::from));
+    let long = "x".repeat(300);
+    let blob = recipe_store::Entry::File {
+        blob: recipe_store::BlobId::of(b""),
+        executable: false,
+    };
+    let tree = recipe_store::TreeBuilder::new().insert(&long, blob);
+    all.extend(tree.err().map(StepError::from));
+    all
+}
+
+/// A package that could not be unpacked for this.
+pub(crate) fn unpacking(error: ArchiveError) -> StepError {
+    LayoutError::from(error).into()
+}
+
+/// A program that could not be relocated for this.
+pub(crate) fn relocating(source: ElfError) -> StepError {
+    let file = "bin/tool".into();
+    RelocateError::Elf { file, source }.into()
+}
+
+fn store() -> recipe_store::StoreError {
+    recipe_store::StoreError::Missing {
+        id: recipe_store::BlobId::of(b"x").into(),
+    }
+}
+
+fn layouts() -> impl Iterator<Item = LayoutError> {
+    [
+        LayoutError::Collision(Collision {
+            package: "tool".into(),
+            path: "lib/tool/data".into(),
+            first: "usr/lib/tool/data".into(),
+            second: "lib/tool/data".into(),
+        }),
+        LayoutError::Store {
+            package: "tool".into(),
+            source: store(),
+        },
+    ]
+    .into_iter()
+}
+
+fn wheels() -> impl Iterator<Item = WheelError> {
+    let wheel = || "tool-1.0-cp39-cp39-win_amd64.whl".to_owned();
+    let target = Target::new("3.13", (2, 41), Platform::X86_64).expect("a target");
+    [
+        WheelError::DoesNotRun {
+            wheel: wheel(),
+            target: Box::new(target),
+            offered: vec!["cp39-cp39-win_amd64".into()],
+        },
+        WheelError::Bad {
+            wheel: wheel(),
+            cause: PythonError::Record {
+                row: 3,
+                reason: "\"../../etc/passwd\" leads out of the wheel".into(),
+            },
+        },
+        WheelError::Layout {
+            wheel: wheel(),
+            reason: "it has two .dist-info folders".into(),
+        },
+    ]
+    .into_iter()
+}
+
+fn relocations() -> impl Iterator<Item = RelocateError> {
+    let file = || "lib/python3.13/site.py".to_owned();
+    let left = move |layer| RelocateError::Left {
+        file: file(),
+        text: "/usr/local/lib".into(),
+        layer,
+    };
+    let patch = move |source| RelocateError::Patch {
+        file: file(),
+        source,
+    };
+    [
+        RelocateError::Absent {
+            file: file(),
+            text: "/usr/lib/ssl".into(),
+        },
+        left(Layer::Host),
+        left(Layer::Build),
+        left(Layer::Distribution),
+        patch(PatchError::Malformed {
+            line: 7,
+            text: "@@ what".into(),
+        }),
+        patch(PatchError::DoesNotReverse { hunk: 2, line: 410 }),
+        RelocateError::Packaging {
+            what: "it has no debian/patches".into(),
+        },
+        RelocateError::NotText { file: file() },
+        RelocateError::Elf {
+            file: "bin/tool".into(),
+            source: ElfError::AlreadyEmbedded,
+        },
+        RelocateError::Wheel {
+            file: "lib/python-wheels/pip.whl".into(),
+        },
+        RelocateError::Store(store()),
+    ]
+    .into_iter()
+}
+
+fn byte_codes() -> impl Iterator<Item = BytecodeError> {
+    [
+        BytecodeError::Version {
+            wanted: "cpython-313".into(),
+            found: "cpython-311".into(),
+        },
+        BytecodeError::Worker {
+            path: "lib/python3.13/x.py".into(),
+            reason: "it was ended by signal 9".into(),
+            said: String::new(),
+        },
+    ]
+    .into_iter()
+}
