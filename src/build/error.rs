@@ -139,7 +139,7 @@ pub enum StepError {
     #[diagnostic(code(store::failed))]
     Store(#[from] StoreError),
     /// A tree could not be put together.
-    #[error("a tree could not be put together: {0}")]
+    #[error("a tree could not be put together")]
     #[diagnostic(
         code(build::tree),
         help(

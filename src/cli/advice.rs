@@ -33,9 +33,13 @@ pub(super) fn command_advice(failed: &Failed) -> Option<String> {
     match (exit::store_error(failed), exit::gone(failed)) {
         (Some(error), _) => Some(store_advice(error).to_owned()),
         (None, Some(name)) => Some(gone_advice(name)),
+        (None, None) if exit::is_torn(failed) => Some(TORN.to_owned()),
         (None, None) => None,
     }
 }
+
+const TORN: &str = "a mirror whose index names what it does not have is in the middle of an update: \
+    try again in a few minutes, or name another one with --debian-mirror or --python-index";
 
 /// The distribution has moved on, and this recipe's lock has not.
 fn gone_advice(package: &str) -> String {

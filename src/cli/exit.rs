@@ -223,6 +223,11 @@ pub(super) fn gone(failed: &Failed) -> Option<&str> {
         .map(|failure| failure.subject.as_str())
 }
 
+/// Whether locking failed for a file that a mirror's own index names and nobody has.
+pub(super) fn is_torn(failed: &Failed) -> bool {
+    matches!(failed, Failed::Lock(error) if matches!(error.as_ref(), LockError::Net(error) if error.is_gone()))
+}
+
 /// What the store said, wherever in a failure that stands: it gets the same advice everywhere.
 pub(super) fn store_error(failed: &Failed) -> Option<&StoreError> {
     match failed {
@@ -241,6 +246,10 @@ pub(super) fn store_error(failed: &Failed) -> Option<&StoreError> {
         },
         Failed::Closure(error) => match error.as_ref() {
             ClosureError::Store(error) => Some(error),
+            _ => None,
+        },
+        Failed::Package(error) => match error.as_ref() {
+            PackageError::Store(error) => Some(error),
             _ => None,
         },
         _ => None,

@@ -2,16 +2,22 @@
 //!
 //! Those about recipes and locks have snapshots of their own, with the lines they show.
 
+mod inputs;
+
+use std::collections::BTreeSet;
 use std::io::{Error, ErrorKind};
+use std::path::{Path, PathBuf};
 
 use recipe_store::{BlobId, Digest, ObjectId, StoreError};
 
 use super::advice::advice;
-use super::config::ConfigError;
+use super::config::{ConfigError, FileError};
 use super::exit::Failed;
+use crate::build::examples;
 use crate::build::{BuildError, FailedCheck, Failure, MissingLibrary, StepError};
 use crate::closure::ClosureError;
 use crate::elf::ElfError;
+use crate::lock::wheels::WheelsError;
 use crate::net::{Cause, NetError, Tries, Try};
 use crate::package::PackageError;
 use crate::sandbox::SandboxError;
@@ -58,6 +64,16 @@ fn net() -> Vec<NetError> {
         },
         NetError::Client {
             reason: "no certificate authorities".into(),
+        },
+        NetError::Corrupt {
+            what: what(),
+            tries: tries(Cause::Status(200)),
+        },
+        NetError::Store {
+            what: what(),
+            cause: StoreError::Missing {
+                id: ObjectId::Blob(BlobId::of(b"x")),
+            },
         },
     ]
 }
@@ -187,6 +203,19 @@ fn sandbox() -> Vec<SandboxError> {
             what: "making pipes".into(),
             source: denied(),
         },
+        SandboxError::Start {
+            helper: "/usr/bin/recipe".into(),
+            source: denied(),
+        },
+        SandboxError::HelperLost {
+            helper: "/usr/bin/recipe".into(),
+            how: "signal 9".into(),
+        },
+        SandboxError::Mount {
+            program: program(),
+            what: "/in/closure".into(),
+            source: denied(),
+        },
     ]
 }
 
@@ -223,6 +252,9 @@ fn packages() -> Vec<PackageError> {
             found: "12".into(),
             wanted: "1 to 9".into(),
         },
+        PackageError::Store(StoreError::Missing {
+            id: ObjectId::Blob(BlobId::of(b"x")),
+        }),
     ]
 }
 
@@ -273,13 +305,34 @@ fn of(error: &dyn miette::Diagnostic) -> (String, String, String) {
         message.push_str(&format!("\n  cause: {cause}"));
         source = cause.source();
     }
-    (text(error.code()), message, text(error.help()))
+    // What stands behind an error is shown with it, and gives the advice that it has not.
+    let behind = error.diagnostic_source().map(of);
+    let (mut code, mut help) = (text(error.code()), text(error.help()));
+    if let Some((inner, _, advice)) = behind {
+        code.push_str(&format!(", {inner}"));
+        if help.is_empty() {
+            help = advice;
+        }
+    }
+    (code, message, help)
 }
 
 #[test]
 fn every_message_has_a_code_and_says_what_to_do_next() {
     let mut all: Vec<Failed> = Vec::new();
     all.extend(steps().into_iter().map(failed_step));
+    let inner = examples::steps().into_iter();
+    all.extend(inner.map(failed_step));
+    let archives = inputs::archives().into_iter();
+    all.extend(archives.map(examples::unpacking).map(failed_step));
+    let programs = inputs::programs().into_iter();
+    all.extend(programs.map(examples::relocating).map(failed_step));
+    let wheels = inputs::wheels().into_iter();
+    let python = inputs::python().into_iter().map(WheelsError::Python);
+    all.extend(wheels.chain(python).map(StepError::Wheels).map(failed_step));
+    all.extend(inputs::locks().into_iter().map(Failed::from));
+    all.extend(inputs::recipes().into_iter().map(Failed::from));
+    all.extend(inputs::folders().into_iter().map(Failed::from));
     let inside = sandbox().into_iter().map(StepError::Sandbox);
     all.extend(inside.map(failed_step));
     all.extend(net().into_iter().map(StepError::Net).map(failed_step));
@@ -297,39 +350,88 @@ fn every_message_has_a_code_and_says_what_to_do_next() {
         wanted: "a number above 0",
     };
     all.push(Failed::Usage(variable.into()));
-    let table: Vec<String> = all.iter().map(told).collect();
+    let unreadable = FileError::Unreadable {
+        path: "/home/me/.config/recipe/config.kdl".into(),
+        why: "permission denied".into(),
+    };
+    all.push(Failed::Usage(ConfigError::from(unreadable).into()));
+    let mut table: Vec<String> = all.iter().map(told).collect();
+    // What stands above those of the steps.
+    let (code, message, help) = of(failed_step(StepError::Panicked).diagnostic());
+    table.push(format!("{code}\n{message}\nhelp: {help}\n"));
     insta::assert_snapshot!(table.join("\n"));
 }
 
-/// A new variant without a code or advice does not pass: the sources are read for them.
+/// A new variant without a code does not pass, nor one whose message nobody has read: the sources
+/// are searched for the codes, and the tables and snapshots for an example of each.
 #[test]
-fn no_variant_of_an_error_is_without_a_code() {
-    let mut without = Vec::new();
-    let mut folders = vec![std::path::PathBuf::from(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/src"
-    ))];
+fn every_code_has_an_example_that_was_read() {
+    let sources = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src"));
+    let (mut without, mut codes, mut examples) = (Vec::new(), BTreeSet::new(), String::new());
+    for path in files(sources) {
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let is_test = path.components().any(|part| part.as_os_str() == "tests")
+            || path.file_stem().is_some_and(|stem| stem == "tests");
+        if path.extension().is_some_and(|end| end == "snap") || is_test {
+            examples.push_str(&text);
+        } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with(file!()) {
+            codes.extend(codes_in(&text));
+            without.extend(variants_without(&text).map(|it| format!("{}: {it}", path.display())));
+        }
+    }
+    assert!(without.is_empty(), "{}", without.join("\n"));
+    assert!(codes.len() > 100, "the codes were not found: {codes:?}");
+    let unread = codes.iter().filter(|code| {
+        let has = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+        !examples.split(code.as_str()).skip(1).any(has)
+    });
+    let unread: Vec<&String> = unread.collect();
+    assert!(unread.is_empty(), "no example of {unread:?}");
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).expect("a folder") {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|end| end == "rs") {
-                let text = std::fs::read_to_string(&path).expect("text");
-                let enums = text.split("#[derive(Debug, Error, Diagnostic)]\npub enum ");
-                for body in enums.skip(1) {
-                    let body = body.split("\n}\n").next().unwrap_or_default();
-                    for variant in body.split("#[error(").skip(1) {
-                        if !variant.contains("code(")
-                            && !variant.contains("diagnostic(transparent)")
-                        {
-                            let variant: String = variant.chars().take(80).collect();
-                            without.push(format!("{}: {variant}", path.display()));
-                        }
-                    }
-                }
+            } else {
+                found.push(path);
             }
         }
     }
-    assert!(without.is_empty(), "{}", without.join("\n"));
+    found
+}
+
+/// `code(room::word)`, and `"room::word"` where a code is chosen by hand.
+fn codes_in(text: &str) -> impl Iterator<Item = String> {
+    let derived = text
+        .split("code(")
+        .skip(1)
+        .map(|rest| rest.split(')').next());
+    let chosen = text.split('"').skip(1).step_by(2).map(Some);
+    let is_word = |word: &str| {
+        let mut letters = word.chars();
+        !word.is_empty() && letters.all(|c| c.is_ascii_lowercase() || c == '_')
+    };
+    let all: BTreeSet<String> = derived
+        .chain(chosen)
+        .flatten()
+        .filter(|code| matches!(code.split_once("::"), Some((room, word)) if is_word(room) && is_word(word)))
+        .map(str::to_owned)
+        .collect();
+    all.into_iter()
+}
+
+fn variants_without(text: &str) -> impl Iterator<Item = String> {
+    let enums = text.split("#[derive(Debug, Error, Diagnostic)]\npub enum ");
+    let bodies = enums
+        .skip(1)
+        .map(|body| body.split("\n}\n").next().unwrap_or_default());
+    let variants = bodies.flat_map(|body| body.split("#[error(").skip(1));
+    let bare = variants
+        .filter(|it| !it.contains("code(") && !it.contains("diagnostic(transparent)"))
+        .map(|it| it.chars().take(80).collect());
+    bare.collect::<Vec<String>>().into_iter()
 }

@@ -12,7 +12,7 @@ use crate::sandbox::SandboxError;
 #[derive(Debug, Error, Diagnostic)]
 pub enum ConformanceError {
     /// A folder cannot be read.
-    #[error("the folder {path} cannot be read: {source}")]
+    #[error("the folder {path} cannot be read")]
     #[diagnostic(
         code(conformance::folder),
         help("name the top folder of what is to be tested, or of the root to test it in")
@@ -53,7 +53,7 @@ pub enum ConformanceError {
     },
 
     /// The files of the test cannot be written.
-    #[error("the files of the test cannot be written to {path}: {source}")]
+    #[error("the files of the test cannot be written to {path}")]
     #[diagnostic(
         code(conformance::temporary),
         help("set TMPDIR to a folder that can be written to")

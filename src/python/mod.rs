@@ -34,14 +34,20 @@ use thiserror::Error;
 pub enum PythonError {
     /// A project name that PEP 508 does not allow.
     #[error("{name:?} is not a project name: wanted letters, digits and . _ - between them")]
-    #[diagnostic(code(python::name))]
+    #[diagnostic(
+        code(python::name),
+        help("write the name as the package index shows it, such as scylla-driver")
+    )]
     Name {
         /// What was found.
         name: String,
     },
     /// A version that PEP 440 does not allow.
     #[error("{version:?} is not a version: {reason}")]
-    #[diagnostic(code(python::version))]
+    #[diagnostic(
+        code(python::version),
+        help("write it as PEP 440 has versions, such as 2.32.1")
+    )]
     Version {
         /// What was found.
         version: String,
@@ -62,7 +68,10 @@ pub enum PythonError {
     },
     /// A Python version or architecture that no wheel could be chosen for.
     #[error("{text:?} is not a {wanted}")]
-    #[diagnostic(code(python::target))]
+    #[diagnostic(
+        code(python::target),
+        help("closures are made for Python 3, on x86_64 or aarch64")
+    )]
     Target {
         /// What was found.
         text: String,
@@ -71,7 +80,10 @@ pub enum PythonError {
     },
     /// A header file (METADATA, WHEEL) that cannot be read.
     #[error("{file}: {reason}")]
-    #[diagnostic(code(python::metadata))]
+    #[diagnostic(
+        code(python::metadata),
+        help("the file is as its author made it: use another version, or tell the author")
+    )]
     Metadata {
         /// `METADATA` or `WHEEL`.
         file: &'static str,
@@ -80,7 +92,10 @@ pub enum PythonError {
     },
     /// An `entry_points.txt` that cannot be read, or that names something dangerous.
     #[error("entry_points.txt, line {line}: {reason}")]
-    #[diagnostic(code(python::entry_points))]
+    #[diagnostic(
+        code(python::entry_points),
+        help("the file is as its author made it: use another version, or tell the author")
+    )]
     EntryPoints {
         /// Counted from one.
         line: usize,
@@ -89,7 +104,10 @@ pub enum PythonError {
     },
     /// A RECORD that is not the CSV of PEP 376, or that points outside the wheel.
     #[error("RECORD, row {row}: {reason}")]
-    #[diagnostic(code(python::record))]
+    #[diagnostic(
+        code(python::record),
+        help("the file is as its author made it: use another version, or tell the author")
+    )]
     Record {
         /// Counted from one.
         row: usize,
@@ -98,21 +116,32 @@ pub enum PythonError {
     },
     /// A `.pth` file whose line leads out of the closure.
     #[error("path {line:?} leads out of the closure")]
-    #[diagnostic(code(python::pth))]
+    #[diagnostic(
+        code(python::pth),
+        help("the file is as its author made it: use another version, or tell the author")
+    )]
     Pth {
         /// The line.
         line: String,
     },
     /// An index page that cannot be read.
     #[error("index page: {reason}")]
-    #[diagnostic(code(python::index))]
+    #[diagnostic(
+        code(python::index),
+        help("is this the address of a package index? name another one: `--python-index URL`")
+    )]
     Index {
         /// What is wrong with it.
         reason: String,
     },
     /// A file that the index page does not have, or not with the locked hash.
     #[error("the index page lacks {file} with sha256 {sha256}: {reason}")]
-    #[diagnostic(code(python::index_lacks))]
+    #[diagnostic(
+        code(python::index_lacks),
+        help(
+            "another index may have the file; `recipe lock RECIPE --upgrade PROJECT` takes what there is now"
+        )
+    )]
     IndexLacks {
         /// The file's name.
         file: String,
@@ -135,7 +164,10 @@ pub enum PythonError {
     },
     /// A `pylock.toml` that cannot be read.
     #[error("pylock.toml: {reason}")]
-    #[diagnostic(code(python::pylock))]
+    #[diagnostic(
+        code(python::pylock),
+        help("if a tool wrote it, write it anew with a current version of that tool")
+    )]
     Pylock {
         /// What is wrong with it.
         reason: String,

@@ -67,7 +67,11 @@ pub enum LayoutError {
     /// The archive is not sound, or could not be read.
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Archive(#[from] ArchiveError),
+    Archive(ArchiveError),
+    /// Two of its files want one place.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Collision(#[from] Collision),
     /// The store failed.
     #[error("cannot keep the files of {package}")]
     #[diagnostic(code(build::layout_store))]
@@ -85,13 +89,40 @@ pub enum LayoutError {
 #[error("{package}: {first} and {second} differ, but both belong at {path} in the closure")]
 #[diagnostic(
     code(build::layout_collision),
-    help("exclude one of them in the recipe's `system` node")
+    help("leave one of them out: `system {{ exclude \"...\" }}` with its path in the closure")
 )]
-struct Collision {
-    package: String,
-    path: String,
-    first: String,
-    second: String,
+pub struct Collision {
+    /// The package.
+    pub package: String,
+    /// The place in the closure.
+    pub path: String,
+    /// Where one lies in the package.
+    pub first: String,
+    /// Where the other does.
+    pub second: String,
+}
+
+impl From<ArchiveError> for LayoutError {
+    /// What the sink itself found is told as it is.
+    fn from(error: ArchiveError) -> LayoutError {
+        match error {
+            ArchiveError::Sink {
+                archive,
+                index,
+                name,
+                source,
+            } => match source.downcast::<Collision>() {
+                Ok(collision) => LayoutError::Collision(*collision),
+                Err(source) => LayoutError::Archive(ArchiveError::Sink {
+                    archive,
+                    index,
+                    name,
+                    source,
+                }),
+            },
+            error => LayoutError::Archive(error),
+        }
+    }
 }
 
 /// Decodes the package `deb` into `session` and gives the tree of what a closure takes of it.

@@ -55,6 +55,7 @@ pub(super) fn programs() -> Vec<ElfError> {
         ElfError::Library {
             soname: "libc.so.6".into(),
         },
+        ElfError::NotElf,
         ElfError::NoLoader,
         ElfError::AlreadyEmbedded,
         ElfError::Payload { bytes: 4096 },

@@ -43,10 +43,7 @@ pub enum WheelsError {
     },
     /// Wheels, but none for this target.
     #[error("no wheel of {project} {version} runs on {target}")]
-    #[diagnostic(
-        code(lock::no_wheel),
-        help("there are wheels for {}", if offered.is_empty() { "nothing".into() } else { offered.join(", ") })
-    )]
+    #[diagnostic(code(lock::no_wheel), help("{}", wheels_for(offered)))]
     NoWheel {
         /// The project.
         project: String,
@@ -160,6 +157,13 @@ pub enum WheelsError {
     #[error(transparent)]
     #[diagnostic(code(store::failed))]
     Store(#[from] StoreError),
+}
+
+fn wheels_for(offered: &[String]) -> String {
+    match offered {
+        [] => "ask for another version: there is no wheel of this one for any machine".to_owned(),
+        offered => format!("there are wheels for {}", offered.join(", ")),
+    }
 }
 
 impl WheelsError {

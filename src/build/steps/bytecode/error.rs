@@ -13,7 +13,9 @@ pub enum BytecodeError {
     #[error("byte code for {wanted} was wanted, but the interpreter makes it for {found}")]
     #[diagnostic(
         code(build::bytecode_version),
-        help("the interpreter that compiles must have the closure's version")
+        help(
+            "`recipe lock RECIPE --upgrade` takes both from the suite at one time; if it stays, please report it"
+        )
     )]
     Version {
         /// Its cache tag, `cpython-313`.

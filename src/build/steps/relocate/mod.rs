@@ -131,7 +131,7 @@ pub enum RelocateError {
     #[error("{file} is not UTF-8, as a file of Python's library is")]
     #[diagnostic(
         code(build::relocate_text),
-        help("the package is damaged or not what its name says")
+        help("the package is damaged or not what its name says: lock another version")
     )]
     NotText {
         /// The file.
@@ -145,6 +145,7 @@ pub enum RelocateError {
         file: String,
         /// Why.
         #[source]
+        #[diagnostic_source]
         source: crate::elf::ElfError,
     },
     /// pip's wheel is not a zip archive as wheels are.
