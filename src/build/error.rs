@@ -22,7 +22,7 @@ pub enum BuildError {
     #[diagnostic(
         code(build::failed),
         help(
-            "`recipe log NAME` shows what each step said; what did succeed is kept for the next build"
+            "`recipe log {recipe}` shows what each step said; what did succeed is kept for the next build"
         )
     )]
     Failed {
@@ -31,6 +31,8 @@ pub enum BuildError {
         failures: Vec<Failure>,
         /// How many steps were not tried because of them.
         skipped: usize,
+        /// What to type for the recipe, as far as it is known: see [`BuildError::in_recipe`].
+        recipe: String,
     },
     /// The store failed outside of a step. `cli` says what to do.
     #[error(transparent)]

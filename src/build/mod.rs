@@ -378,6 +378,7 @@ impl<'p> Run<'p> {
         BuildError::Failed {
             skipped: self.schedule.skipped(),
             failures: self.failures,
+            recipe: "NAME".to_owned(),
         }
     }
 }

@@ -60,10 +60,16 @@ impl Places {
 }
 
 impl BuildError {
-    /// The same, with the places of `recipe` that its failures are about.
+    /// The same, with the name of `recipe`, and its places that the failures are about.
     #[must_use]
     pub fn in_recipe(mut self, recipe: &Recipe) -> BuildError {
-        if let BuildError::Failed { failures, .. } = &mut self {
+        if let BuildError::Failed {
+            failures,
+            recipe: title,
+            ..
+        } = &mut self
+        {
+            *title = recipe.title();
             for failure in failures {
                 failure.places = Places::by_file(places(recipe, failure));
             }

@@ -268,6 +268,7 @@ fn failed_step(error: StepError) -> Failed {
             error,
         }],
         skipped: 2,
+        recipe: "scylla-python".into(),
     }
     .into()
 }

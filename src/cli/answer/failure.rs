@@ -59,7 +59,7 @@ impl Failure {
             code: Some("usage".to_owned()),
             message: message.trim_end().to_owned(),
             causes: Vec::new(),
-            help: Some(help.trim_end().to_owned()).filter(|help| !help.is_empty()),
+            help: Some(help.trim().to_owned()).filter(|help| !help.is_empty()),
             places: Vec::new(),
         };
         Failure {
