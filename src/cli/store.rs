@@ -1,13 +1,16 @@
 //! `recipe store`: looking after the store.
 
-use recipe_store::Damage;
+use std::collections::BTreeSet;
+
+use camino::Utf8PathBuf;
+use recipe_store::{Damage, Finding};
 use serde::Serialize;
 
 use super::advice::report;
 use super::answer::Form;
 use super::app::App;
 use super::exit::Failed;
-use super::render::bytes;
+use super::render::{bytes, plural};
 
 /// What `recipe store` can do.
 #[derive(Debug, clap::Subcommand)]
@@ -51,6 +54,8 @@ struct OneFinding {
     /// `bytes`, `missing`, `extra`, `mode`, `kind`.
     damage: &'static str,
     why: String,
+    /// Links to the results that need it.
+    roots: Vec<String>,
 }
 
 /// The answer of `repair`.
@@ -60,6 +65,8 @@ struct Repaired {
     findings: usize,
     mended: u64,
     left: u64,
+    /// Links to the results that lack something now.
+    roots: Vec<String>,
 }
 
 fn repair(form: Form, app: &App) -> Result<(), Failed> {
@@ -76,16 +83,45 @@ fn repair(form: Form, app: &App) -> Result<(), Failed> {
         findings,
         mended,
         left: (findings as u64).saturating_sub(mended),
+        roots: lacking(&found.findings),
     };
-    app.answer(form, "store repair", &answer, || {
-        if findings == 0 {
-            return format!("{} objects: none is damaged", answer.objects);
+    app.answer(form, "store repair", &answer, || answer.text())
+}
+
+/// The results that lack what is dropped; a mode that is set right again takes nothing away.
+fn lacking(findings: &[Finding]) -> Vec<String> {
+    let dropped = findings
+        .iter()
+        .filter(|finding| !matches!(finding.damage, Damage::Mode { .. } | Damage::Extra));
+    let roots: BTreeSet<&Utf8PathBuf> = dropped.flat_map(|finding| &finding.roots).collect();
+    roots.into_iter().map(ToString::to_string).collect()
+}
+
+impl Repaired {
+    fn text(&self) -> String {
+        if self.findings == 0 {
+            return format!("{} objects: none is damaged", self.objects);
         }
-        format!(
-            "{mended} findings mended or dropped, {} left alone; build again",
-            answer.left
-        )
-    })
+        let mut text = format!(
+            "{} mended or dropped",
+            plural(self.mended as usize, "finding")
+        );
+        if self.left > 0 {
+            text.push_str(&format!(", {} left alone", self.left));
+        }
+        match self.roots.as_slice() {
+            [] => text.push_str("\nno result lacks anything"),
+            roots => {
+                text.push_str(
+                    "\nthese results lack what was dropped; building them again makes it anew:",
+                );
+                roots
+                    .iter()
+                    .for_each(|root| text.push_str(&format!("\n  {root}")));
+            }
+        }
+        text
+    }
 }
 
 fn kind(damage: &Damage) -> &'static str {
@@ -120,6 +156,7 @@ fn verify(form: Form, app: &App) -> Result<(), Failed> {
                 path: finding.path.to_string(),
                 damage: kind(&finding.damage),
                 why: words(&finding.damage),
+                roots: finding.roots.iter().map(ToString::to_string).collect(),
             })
             .collect(),
     };
@@ -129,9 +166,9 @@ fn verify(form: Form, app: &App) -> Result<(), Failed> {
     }
     Err(Failed::Damaged(report(
         format!(
-            "{} of {} objects are damaged",
-            found.findings.len(),
-            found.objects
+            "{} in a store of {}",
+            plural(found.findings.len(), "finding"),
+            plural(found.objects as usize, "object")
         ),
         "`recipe store repair` drops what is damaged; the next build makes it anew".into(),
     )))
@@ -146,11 +183,17 @@ impl Verified {
                 bytes(self.bytes)
             );
         }
-        let lines: Vec<String> = self
+        let mut lines: Vec<String> = self
             .findings
             .iter()
             .map(|finding| format!("{}: {}", finding.path, finding.why))
             .collect();
+        let roots: BTreeSet<&String> = self.findings.iter().flat_map(|it| &it.roots).collect();
+        lines.extend(
+            roots
+                .iter()
+                .map(|root| format!("{root} has something of it")),
+        );
         lines.join("\n")
     }
 }

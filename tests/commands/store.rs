@@ -29,6 +29,18 @@ fn one_changed_bit_in_the_store_is_found() {
         .to_string_lossy()
         .into_owned();
     assert!(ran.out.contains(name.trim_end_matches(".x")), "{}", ran.out);
+    // What was dropped is told with the results that lack it, and building them puts it back.
+    let link = scratch.work().canonicalize_utf8().expect("a folder");
+    let link = link.join("result").join(MAIN_JOB);
+    let repaired = scratch.run(["store", "repair"]).ok().out;
+    let lacks = repaired.contains(link.as_str());
+    assert!(
+        lacks || repaired.contains("no result lacks anything"),
+        "{repaired}"
+    );
+    scratch.run(["build", MAIN_JOB, "--locked"]).ok();
+    scratch.store_verifies();
+    scratch.run(["verify", scratch.result().as_str()]).ok();
 }
 
 #[test]

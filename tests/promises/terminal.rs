@@ -275,7 +275,15 @@ fn every_command_that_takes_long_ends_with_130_and_leaves_nothing_half_done() {
     let Some(scratch) = crate::support::built() else {
         return;
     };
-    let other = Scratch::new().set("RECIPE_STORE", scratch.store().as_str());
+    // Takes every request and never answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let mirror = format!("http://{}/", silent.local_addr().expect("an address"));
+    let other = Scratch::new()
+        .set("RECIPE_STORE", scratch.store().as_str())
+        .set("RECIPE_DEBIAN_MIRROR", &mirror)
+        .set("RECIPE_DEBIAN_SECURITY_MIRROR", &mirror)
+        .set("RECIPE_PYTHON_INDEX", &mirror)
+        .set("no_proxy", "*");
     let temporary = other.work().join("temporary");
     fs::create_dir(&temporary).expect("a folder");
     for args in [
@@ -291,13 +299,13 @@ fn every_command_that_takes_long_ends_with_130_and_leaves_nothing_half_done() {
             .stderr(Stdio::piped())
             .spawn()
             .expect("starts");
-        std::thread::sleep(Duration::from_millis(30));
+        std::thread::sleep(Duration::from_millis(100));
         kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).expect("sent");
         let mut said = String::new();
         let mut err = child.stderr.take().expect("a pipe");
         std::io::Read::read_to_string(&mut err, &mut said).expect("text");
         let code = child.wait().expect("ended").code();
-        // One may have been done already, or not yet have begun to listen.
+        // What asks no mirror may have been done already, or not yet have begun to listen.
         assert!(
             matches!(code, Some(130 | 0) | None),
             "{args:?}: {code:?} {said}"
