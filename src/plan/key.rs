@@ -23,7 +23,7 @@ pub const VERSIONS: [(&str, u32); 12] = [
     ("interpreter", 2),
     ("compile", 1),
     ("compose", 2),
-    ("manifest", 1),
+    ("manifest", 2),
     ("proof", 2),
     ("check", 1),
 ];
@@ -192,6 +192,7 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
             name,
             version,
             date,
+            glibc,
             host,
             fixed_path,
         } => {
@@ -201,6 +202,7 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
             ear.fact("name", name);
             ear.fact("version", version);
             ear.fact("date", &date.to_string());
+            ear.fact("glibc", &format!("{}.{}", glibc.0, glibc.1));
             tell_host(host, ear);
             fixed_path
                 .iter()

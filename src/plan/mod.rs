@@ -179,6 +179,7 @@ impl Drawing {
             name: recipe.name.clone(),
             version: recipe.version.clone(),
             date: lock.date,
+            glibc: glibc(lock),
             host: host(recipe),
             fixed_path: recipe.closure.fixed_path.clone(),
         };

@@ -101,6 +101,8 @@ pub enum Step<I> {
         version: String,
         /// SOURCE_DATE_EPOCH, seconds since 1970.
         date: u64,
+        /// Version of its glibc, major and minor.
+        glibc: (u16, u16),
         /// What it takes of its host.
         host: HostPolicy,
         /// Where its programs may be given privileges.
@@ -270,6 +272,7 @@ impl<I> Step<I> {
                 name,
                 version,
                 date,
+                glibc,
                 host,
                 fixed_path,
             } => Step::Manifest {
@@ -278,6 +281,7 @@ impl<I> Step<I> {
                 name: name.clone(),
                 version: version.clone(),
                 date: *date,
+                glibc: *glibc,
                 host: host.clone(),
                 fixed_path: fixed_path.clone(),
             },

@@ -163,6 +163,7 @@ fn samples() -> Vec<Resolved> {
             name: "n".into(),
             version: "1".into(),
             date: 1,
+            glibc: (2, 41),
             host: HostPolicy::default(),
             fixed_path: None,
         },
@@ -208,6 +209,19 @@ fn a_fixed_path_changes_programs_and_not_the_byte_code() {
             .iter()
             .all(|step| !matches!(step, Step::Relocate { fixed: Some(_), .. }))
     );
+}
+
+#[test]
+fn the_manifest_tells_the_version_of_the_glibc_that_is_locked() {
+    let mut lock = lock();
+    lock.files[0].version = "2.31-13+deb11u14".into();
+    let plan = Plan::of(&recipe_at("/"), &lock, HOST);
+    let steps = steps(&plan);
+    let mut told = steps.iter().filter_map(|step| match step {
+        Step::Manifest { glibc, .. } => Some(*glibc),
+        _ => None,
+    });
+    assert_eq!(told.next(), Some((2, 31)));
 }
 
 #[test]

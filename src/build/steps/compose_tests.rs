@@ -126,6 +126,7 @@ fn the_reserved_path_of_the_manifest_cannot_be_shipped() {
         name: "n",
         version: "1",
         date: 0,
+        glibc: (2, 41),
         host: &crate::recipe::HostPolicy::default(),
         fixed_path: None,
     };

@@ -30,7 +30,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use recipe_store::{Digest, Entry, ObjectId, Session, TreeBuilder, TreeId};
 
 use super::{StepError, leaves, scan};
-use crate::elf::{Facts, Isa};
+use crate::elf::Isa;
 use crate::recipe::HostPolicy;
 
 /// Where the manifest lies in a closure. An input that ships this path is refused.
@@ -41,11 +41,13 @@ pub(super) struct About<'a> {
     pub(super) name: &'a str,
     pub(super) version: &'a str,
     pub(super) date: u64,
+    pub(super) glibc: (u16, u16),
     pub(super) host: &'a HostPolicy,
     pub(super) fixed_path: Option<&'a Utf8Path>,
 }
 
-/// What a closure asks of the host that runs it: computed from its ELF files.
+/// What a closure asks of the host that runs it: computed from its ELF files, but for glibc's version,
+/// which they need not tell: that of Debian 11 is 2.31, and its `libc.so.6` has no symbol newer than 2.30.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Contract {
     /// Processor architecture, such as `x86_64`; empty when there is no ELF file.
@@ -71,7 +73,7 @@ pub(super) fn add(
             found: "an input ships a file of that name".into(),
         });
     }
-    let contract = contract(session, scans, &files)?;
+    let contract = contract(session, scans, &files, about.glibc)?;
     let text = write(about, &contract, &files);
     let blob = session.put_blob(text.as_bytes(), false)?;
     let mut builder = TreeBuilder::new();
@@ -92,12 +94,13 @@ fn contract(
     session: &Session,
     scans: &[ObjectId],
     files: &[(String, Entry)],
+    glibc: (u16, u16),
 ) -> Result<Contract, StepError> {
     let mut contract = Contract {
         level: 1,
         ..Contract::default()
     };
-    let (mut kernel, mut glibc) = ((0, 0, 0), (0, 0));
+    let mut kernel = (0, 0, 0);
     for id in scans {
         // Leaves come sorted, so a file that was trimmed away is quickly found missing.
         let kept = |path: &str| {
@@ -112,9 +115,6 @@ fn contract(
             contract.machine = facts.machine.to_string();
             contract.level = contract.level.max(level(facts.isa));
             kernel = kernel.max(facts.minimum_kernel.unwrap_or_default());
-            if facts.soname.as_deref() == Some("libc.so.6") {
-                glibc = glibc.max(newest_glibc(facts));
-            }
         }
     }
     if !contract.machine.is_empty() {
@@ -122,15 +122,6 @@ fn contract(
         contract.glibc = format!("{}.{}", glibc.0, glibc.1);
     }
     Ok(contract)
-}
-
-/// The newest symbol version that a C library defines: `GLIBC_2.41`.
-fn newest_glibc(libc: &Facts) -> (u32, u32) {
-    let numbers = libc.versions_defined.iter().filter_map(|name| {
-        let (major, minor) = name.strip_prefix("GLIBC_")?.split_once('.')?;
-        Some((major.parse().ok()?, minor.parse().ok()?))
-    });
-    numbers.max().unwrap_or_default()
 }
 
 fn level(isa: Option<Isa>) -> u32 {
@@ -347,6 +338,7 @@ mod tests {
             name: "a",
             version: "1",
             date: 7,
+            glibc: (2, 41),
             host: &host,
             fixed_path: Some(Utf8Path::new("/opt/hello")),
         };

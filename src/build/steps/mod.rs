@@ -208,6 +208,7 @@ pub fn run(step: &Resolved, bench: &Bench<'_>) -> Result<Made, StepError> {
             name,
             version,
             date,
+            glibc,
             host,
             fixed_path,
         } => {
@@ -215,6 +216,7 @@ pub fn run(step: &Resolved, bench: &Bench<'_>) -> Result<Made, StepError> {
                 name,
                 version,
                 date: *date,
+                glibc: *glibc,
                 host,
                 fixed_path: fixed_path.as_deref(),
             };
