@@ -76,7 +76,7 @@ pub fn follow(
         let question = Question {
             suite: &interpreter.value.suite,
             known: &lock.suites,
-            allow_expired: false,
+            allow_expired: interpreter.value.allow_expired,
             python: lock.python.as_deref().unwrap_or_default(),
         };
         let builder = Builder::resolve(context, recipe, platform, &kept, &files, question)?;
@@ -107,19 +107,28 @@ pub fn newest(
     };
     let it = &interpreter.value;
     let (suite, expired) = (&it.suite, it.allow_expired);
-    let suites = Suites::load(context, suite, lock.platform, &lock.suites, expired)?;
-    let debs = gone.iter().filter(|file| file.kind == FileKind::Deb);
-    Ok(debs
-        .filter_map(|file| {
+    let mut newest = Vec::new();
+    let platforms = [
+        (FileKind::Deb, Some(lock.platform)),
+        (FileKind::Builder, lock.builder()),
+    ];
+    for (kind, platform) in platforms {
+        let Some(platform) = platform.filter(|_| gone.iter().any(|file| file.kind == kind)) else {
+            continue;
+        };
+        let suites = Suites::load(context, suite, platform, &lock.suites, expired)?;
+        let files = gone.iter().filter(|file| file.kind == kind);
+        newest.extend(files.filter_map(|file| {
             let version = &suites.universe.newest(&file.name)?.package.version;
             (**version != *file.version).then(|| Moved {
-                kind: file.kind,
+                kind,
                 name: file.name.clone(),
                 from: Some(file.version.clone()),
                 to: version.to_string(),
             })
-        })
-        .collect())
+        }));
+    }
+    Ok(newest)
 }
 
 fn cannot(file: &Locked, reason: String) -> LockError {

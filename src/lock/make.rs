@@ -28,12 +28,13 @@ pub fn lock(
     let known = previous
         .map(|lock| lock.suites.as_slice())
         .unwrap_or_default();
+    let allow_expired = options.allow_expired || interpreter.value.allow_expired;
     let suites = Suites::load(
         context,
         &interpreter.value.suite,
         options.platform,
         known,
-        options.allow_expired || interpreter.value.allow_expired,
+        allow_expired,
     )?;
     let kept: Vec<&Locked> = previous
         .map(|lock| {
@@ -55,7 +56,7 @@ pub fn lock(
         let question = Question {
             suite: &interpreter.value.suite,
             known,
-            allow_expired: options.allow_expired,
+            allow_expired,
             python,
         };
         let (platform, chosen) = (options.builder, system.files());

@@ -22,6 +22,8 @@ pub(super) struct Package {
     pub(super) source: String,
     pub(super) depends: String,
     pub(super) essential: bool,
+    /// Debian's name of its processor.
+    pub(super) architecture: &'static str,
     pub(super) files: Vec<(String, Vec<u8>)>,
     pub(super) links: Vec<(String, String)>,
 }
@@ -39,6 +41,7 @@ impl Package {
             source: name.into(),
             depends: String::new(),
             essential: false,
+            architecture: "amd64",
             files: vec![file],
             links: Vec::new(),
         }
@@ -85,12 +88,25 @@ impl Package {
         self
     }
 
+    /// The same package for arm64.
+    pub(super) fn arm64(mut self) -> Package {
+        self.architecture = "arm64";
+        for (path, bytes) in &mut self.files {
+            *path = path.replace("x86_64-linux-gnu", "aarch64-linux-gnu");
+            if bytes.starts_with(b"\x7fELF") {
+                bytes[18] = 183;
+            }
+        }
+        self
+    }
+
     fn path(&self) -> String {
         format!(
-            "pool/main/{}/{}_{}_amd64.deb",
+            "pool/main/{}/{}_{}_{}.deb",
             self.source,
             self.name,
-            self.version.replace(':', "%3a")
+            self.version.replace(':', "%3a"),
+            self.architecture
         )
     }
 
@@ -254,7 +270,9 @@ impl Archive {
     /// Puts a version in the place of the one that a suite has.
     pub(super) fn replace(&mut self, suite: &str, package: Package) {
         let packages = self.suites.get_mut(suite).unwrap();
-        packages.retain(|known| known.name != package.name);
+        packages.retain(|known| {
+            (&known.name, known.architecture) != (&package.name, package.architecture)
+        });
         packages.push(package);
     }
 
@@ -262,16 +280,20 @@ impl Archive {
     pub(super) fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let mut files = BTreeMap::new();
         for (suite, packages) in &self.suites {
-            let (mut binaries, mut sources) = (String::new(), String::new());
+            let (mut binaries, mut sources) = (
+                BTreeMap::from([("amd64", String::new()), ("arm64", String::new())]),
+                String::new(),
+            );
             let mut known = std::collections::BTreeSet::new();
             for package in packages {
                 let deb = package.deb();
                 let _ = write!(
-                    binaries,
-                    "Package: {}\nSource: {}\nVersion: {}\nArchitecture: amd64\nDepends: {}\n{}Description: x\n y\nFilename: {}\nSize: {}\nSHA256: {}\n\n",
+                    binaries.entry(package.architecture).or_default(),
+                    "Package: {}\nSource: {}\nVersion: {}\nArchitecture: {}\nDepends: {}\n{}Description: x\n y\nFilename: {}\nSize: {}\nSHA256: {}\n\n",
                     package.name,
                     package.source,
                     package.version,
+                    package.architecture,
                     package.depends,
                     if package.essential {
                         "Essential: yes\n"
@@ -283,7 +305,7 @@ impl Archive {
                     sha256(&deb)
                 );
                 files.insert(package.path(), deb);
-                if known.insert(&package.source) {
+                if known.insert((&package.source, &package.version)) {
                     let (name, version) = (&package.source, &package.version);
                     let patches = format!("patches of {name} {version}").into_bytes();
                     let _ = write!(
@@ -307,11 +329,13 @@ impl Archive {
                         .map(|(path, _)| format!("{path} libs/{}\n", package.name))
                 })
                 .collect();
-            let indexes = [
-                ("main/binary-amd64/Packages", binaries),
-                ("main/source/Sources", sources),
-                ("main/Contents-amd64", contents),
+            let mut indexes = vec![
+                ("main/source/Sources".to_owned(), sources),
+                ("main/Contents-amd64".to_owned(), contents),
             ];
+            let named =
+                |(architecture, text)| (format!("main/binary-{architecture}/Packages"), text);
+            indexes.extend(binaries.into_iter().map(named));
             let mut release = format!(
                 "Origin: Test\nSuite: {suite}\nCodename: {suite}\nDate: {}\nArchitectures: amd64\nComponents: main\n{}SHA256:\n",
                 self.date, self.fields
@@ -319,7 +343,7 @@ impl Archive {
             for (path, text) in indexes {
                 let packed = gzip(text.as_bytes());
                 for (path, bytes) in [
-                    (path.to_owned(), text.clone().into_bytes()),
+                    (path.clone(), text.clone().into_bytes()),
                     (format!("{path}.gz"), packed),
                 ] {
                     let hash = sha256(&bytes);

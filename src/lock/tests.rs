@@ -15,6 +15,8 @@ use crate::net::testing::Server;
 use crate::platform::Platform;
 use crate::recipe::Recipe;
 
+mod builder;
+
 pub(super) const RECIPE: &str = r#"
 recipe "python" version="3.13" {
     interpreter "python" "3.13" from="debian" suite="trixie"
@@ -103,17 +105,24 @@ impl Bench {
         upgrade: Upgrade,
         now: u64,
     ) -> Result<Lock, LockError> {
+        let options = Options {
+            upgrade,
+            ..Options::default()
+        };
+        self.lock_by(net, text, previous, &options, now)
+    }
+
+    fn lock_by(
+        &self,
+        net: &Net,
+        text: &str,
+        previous: Option<&Lock>,
+        options: &Options,
+        now: u64,
+    ) -> Result<Lock, LockError> {
         let session = self.store.session().unwrap();
         let context = Context::without_sandbox(net, &session, now);
-        lock(
-            &recipe(text),
-            previous,
-            &context,
-            &Options {
-                upgrade,
-                ..Options::default()
-            },
-        )
+        lock(&recipe(text), previous, &context, options)
     }
 
     fn lock(
