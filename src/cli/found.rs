@@ -9,7 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::app::{App, unreadable};
 use super::exit::Failed;
 use crate::platform::Platform;
-use crate::recipe::{Recipe, Wanted};
+use crate::recipe::{Recipe, RecipeError, Wanted};
 
 /// What chooses the form of a recipe, besides its name.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -98,8 +98,13 @@ impl App {
                 set: forms.set.iter().cloned().collect(),
                 search: self.search(),
             };
+            let recipe = match Recipe::read_as(&path, &wanted) {
+                // `--arch` chooses among those that name a processor.
+                Err(RecipeError::OtherProcessor { .. }) => continue,
+                recipe => recipe?,
+            };
             // One of them may be the recipe as it is written.
-            if seen.insert(Recipe::read_as(&path, &wanted)?.variant) {
+            if seen.insert(recipe.variant) {
                 words.push(format!("{name}@{variant}"));
             }
         }

@@ -78,11 +78,12 @@ pub(super) fn choose(
     let settings = set(&mut parameters, wanted)?;
     parameters.all_set(notes);
     let (platform, name) = platform(&row, wanted)?;
-    differs |= platform != Platform::default();
     differs |= interpreter(recipe, &row, &mut parameters, notes);
     parameters.give("arch", platform.processor());
     parameters.fill(std::slice::from_mut(recipe), notes);
-    let label = [differs.then_some(name), settings];
+    // What the recipe says anyway is named by its processor alone, as where no variant was asked for.
+    let elsewhere = (platform != Platform::default()).then(|| platform.processor().to_owned());
+    let label = [if differs { Some(name) } else { elsewhere }, settings];
     let label: Vec<String> = label.into_iter().flatten().collect();
     Ok(Form {
         platform,

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{Scratch, sources};
+use crate::support::{Scratch, sources, sources_of};
 
 /// Asks a lock for what the recipe `python` asks for, so that its lock serves.
 const HELLO: &str = r#"recipe "hello" version="1" {
@@ -51,6 +51,65 @@ fn each_variant_has_a_lock_and_a_link_of_its_own() {
     assert!(archive.exists());
     scratch.run(["export", "hello", "--locked"]).ok();
     assert!(scratch.work().join("hello-1-x86_64-linux.tar.zst").exists());
+}
+
+/// The locks say the same for each greeting, so those of the recipe `python` serve.
+#[test]
+fn arch_with_all_variants_is_each_variant_for_that_processor() {
+    let Some(sources) = sources_of("recipes/python/python@aarch64.lock.kdl") else {
+        return;
+    };
+    // Nothing that emulates is found, so that the closures are proved by their files.
+    let scratch = scratch(&[]).local(&sources).set("PATH", "/nothing");
+    let lock = scratch
+        .work()
+        .join("recipes/python/python@aarch64.lock.kdl");
+    let words = [
+        "build",
+        "hello",
+        "--all-variants",
+        "--arch",
+        "aarch64",
+        "--locked",
+    ];
+    let ran = scratch.run(words).fails_with(3);
+    let told = ran.err.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("hello@aarch64"), "{told}");
+    for form in ["hello@aarch64", "hello@servus-aarch64"] {
+        let path = format!("recipes/app/{form}.lock.kdl");
+        fs::copy(&lock, scratch.work().join(path)).expect("copied");
+    }
+    let ran = scratch.run(words).ok();
+    for link in ["result/hello@aarch64", "result/hello@servus-aarch64"] {
+        assert!(ran.out.contains(&format!("{link}\n")), "{}", ran.out);
+        let manifest = scratch.work().join(link).join(".recipe-manifest");
+        let manifest = fs::read_to_string(manifest).expect("a manifest");
+        assert!(manifest.contains("\nmachine aarch64\n"), "{link}");
+    }
+    // Those of this machine were not asked for.
+    for link in ["result/hello", "result/hello@servus"] {
+        assert!(!scratch.work().join(link).exists(), "{link}");
+    }
+    // Variants that name processors: those of another are left out.
+    let both = r#"set "greeting" "hello" "servus"; arch "x86_64" "aarch64"; }"#;
+    let text = HELLO.replace(r#"set "greeting" "hello" "servus"; }"#, both);
+    assert_ne!(text, HELLO);
+    for recipe in [HELLO, &text] {
+        scratch.write("recipes/app/hello.kdl", recipe);
+        let words = [
+            "lock",
+            "hello",
+            "--all-variants",
+            "--arch",
+            "aarch64",
+            "--locked",
+        ];
+        let ran = scratch.run(words).ok();
+        let lines: Vec<&str> = ran.out.lines().collect();
+        let wanted = ["hello@aarch64", "hello@servus-aarch64"]
+            .map(|form| format!("recipes/app/{form}.lock.kdl is up to date"));
+        assert_eq!(lines, wanted);
+    }
 }
 
 #[test]

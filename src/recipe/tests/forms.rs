@@ -119,6 +119,9 @@ fn the_variant_that_is_the_recipe_as_written_shares_its_lock() {
     }
     let recipe = form(&settled(), Some("3.11-small-x86_64"), &[]).expect("good");
     assert_eq!(recipe.variant.as_deref(), Some("3.11-small"));
+    // For another processor, too, whatever has chosen that.
+    let recipe = form(&settled(), Some("3.13-small-aarch64"), &[]).expect("good");
+    assert_eq!(recipe.variant.as_deref(), Some("aarch64"));
 }
 
 #[test]
