@@ -426,6 +426,43 @@ fn a_library_of_the_host_that_is_mapped_is_named() {
 }
 
 #[test]
+fn a_package_that_refuses_to_be_asked_works_all_the_same_and_one_that_misses_a_module_does_not() {
+    let scratch = Scratch::new();
+    let Some(tree) = spoilt(&scratch) else { return };
+    let packages = tree.join("lib/python3.13/site-packages");
+    let write = |path: &str, text: &str| {
+        let path = packages.join(path);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("created");
+        fs::write(path, text).expect("written");
+    };
+    write("planted/__init__.py", "import planted_inner\n");
+    let inner = "import os, sys\nif 'planted' not in sys.modules: raise ImportError('planted first')\n\
+        class Refused(Exception): pass\n\
+        def main():\n  open(os.devnull).close()\n  raise Refused(sys.argv)\n";
+    write("planted_inner.py", inner);
+    write(
+        "planted-1.dist-info/METADATA",
+        "Name: planted\nVersion: 1\n",
+    );
+    let points = "[console_scripts]\npicky = planted_inner:main\n";
+    write("planted-1.dist-info/entry_points.txt", points);
+    fs::copy(tree.join("bin/distro"), tree.join("bin/picky")).expect("copied");
+    let script = tree.join("libexec/scripts/picky");
+    fs::write(&script, "import planted\nplanted.planted_inner.main()\n").expect("written");
+    let checks = ["third_party_modules", "console_scripts"];
+    let ran = test(&scratch, tree.as_str(), &checks, &[]).ok();
+    assert!(ran.out.contains("\"holds\""), "{}", ran.out);
+
+    write("alone.py", "import that_is_not_here\n");
+    fs::write(&script, "import that_is_not_here\n").expect("written");
+    for check in checks {
+        let ran = test(&scratch, tree.as_str(), &[check], &[]);
+        let [_, found, _] = failures(ran, check).remove(0);
+        assert!(found.contains("that_is_not_here"), "{found}");
+    }
+}
+
+#[test]
 fn a_path_of_the_build_is_found_in_the_file_that_holds_it() {
     let scratch = Scratch::new();
     let Some(tree) = spoilt(&scratch) else { return };
