@@ -249,7 +249,7 @@ fn keys_are_pinned() {
         .iter()
         .map(|step| format!("{}\n", step.key()))
         .collect();
-    insta::assert_snapshot!(Digest::of(all.as_bytes()).to_string(), @"247f3fd15151979714599c125bb881028d4ff70c2ee3a2a4d5df3c6fdaa208cd");
+    insta::assert_snapshot!(Digest::of(all.as_bytes()).to_string(), @"03e983d172d1c07ea3814a6a08ab522eee7202d5b617edf83c54c195e4011463");
 }
 
 #[test]

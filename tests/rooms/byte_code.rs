@@ -1,7 +1,8 @@
 //! Byte code and wheels, made with a real interpreter in the sandbox and a real uv.
 //!
 //! The interpreter is this machine's own `/usr/bin/python3`, or `RECIPE_TEST_PYTHON`; uv comes
-//! from the index that pip would ask. What the machine lacks is said and left out.
+//! from the index that pip would ask. Older ones are those of closures that are built for it. What
+//! the machine lacks is said and left out.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -12,8 +13,11 @@ use recipe::build::steps::bytecode::{BytecodeError, Compilers, compile_tree};
 use recipe::sandbox::Sandbox;
 use recipe_store::{Entry, Session, Store, StoreError, TreeBuilder, TreeId, walk};
 
-/// `sys.executable` without links, `3.13`, and the folder of the standard library.
+use crate::support::{copy, sources_of};
+
+/// A root, `sys.executable` in it without links, `3.13`, and the folder of the standard library.
 struct Python {
+    root: Utf8PathBuf,
     program: Utf8PathBuf,
     version: String,
     library: Utf8PathBuf,
@@ -22,20 +26,25 @@ struct Python {
 impl Python {
     fn find() -> Option<Python> {
         let given = std::env::var("RECIPE_TEST_PYTHON").unwrap_or("/usr/bin/python3".into());
+        let python = Python::of(&given, Utf8Path::new("/"))?;
+        // What these tests ask of code objects came with 3.11.
+        let minor: u32 = python.version.strip_prefix("3.")?.parse().ok()?;
+        (minor >= 11).then_some(python)
+    }
+
+    fn of(given: &str, root: &Utf8Path) -> Option<Python> {
         let ask = "import os,sys,sysconfig\nprint(os.path.realpath(sys.executable))\n\
             print('%d.%d' % sys.version_info[:2])\nprint(sysconfig.get_path('stdlib'))";
         let output = Command::new(given).args(["-I", "-c", ask]).output().ok()?;
         let text = String::from_utf8(output.stdout).ok()?;
         let mut lines = text.lines();
         let mut next = || lines.next().map(str::to_owned);
-        let python = Python {
+        Some(Python {
+            root: root.to_owned(),
             program: next()?.into(),
             version: next()?,
             library: next()?.into(),
-        };
-        // -P came with 3.11.
-        let minor: u32 = python.version.strip_prefix("3.")?.parse().ok()?;
-        (minor >= 11).then_some(python)
+        })
     }
 
     fn or_skip() -> Option<Python> {
@@ -48,7 +57,9 @@ impl Python {
 
     fn compilers(&self) -> Compilers {
         let sandbox = Sandbox::new(env!("CARGO_BIN_EXE_recipe"));
-        Compilers::new(sandbox, Utf8Path::new("/"), &self.program, &self.version)
+        let inside = self.program.strip_prefix(&self.root).unwrap();
+        let program = Utf8Path::new("/").join(inside);
+        Compilers::new(sandbox, &self.root, program, &self.version)
     }
 
     fn run(&self, arguments: &[&str]) -> String {
@@ -137,9 +148,31 @@ impl Scratch {
 
 #[test]
 fn byte_code_does_not_depend_on_order_or_on_what_else_is_compiled() {
-    let Some(python) = Python::or_skip() else {
-        return;
-    };
+    if let Some(python) = Python::or_skip() {
+        order_makes_no_difference(&python);
+    }
+}
+
+#[test]
+fn byte_code_of_older_pythons_does_not_depend_on_order_either() {
+    for form in ["python@3.9", "python@3.11"] {
+        let Some(sources) = sources_of(&format!("recipes/python/{form}.lock.kdl")) else {
+            return;
+        };
+        let home = crate::support::Scratch::new().local(&sources);
+        home.run(["build", form, "--locked"]).ok();
+        let closure = home.work().join("result").join(form);
+        // Python 3.9 does not look for its library in the top folder of a root.
+        let root = home.path().canonicalize_utf8().unwrap().join("root");
+        let place = root.join("python");
+        copy(&closure.canonicalize_utf8().unwrap(), &place);
+        let python = Python::of(place.join("bin/python3").as_str(), &root).unwrap();
+        assert!(form.ends_with(&python.version), "{}", python.version);
+        order_makes_no_difference(&python);
+    }
+}
+
+fn order_makes_no_difference(python: &Python) {
     let scratch = Scratch::new();
     let sources = python.sources();
     let whole = scratch.tree(&sources);

@@ -2,7 +2,7 @@
 #
 # marshal's bytes depend on what the process has imported, so nothing is imported here but modules
 # that are part of the interpreter. Strings that stay interned from one file to the next make no
-# difference since Python 3.12; a test compiles in many orders and holds us to it.
+# difference; a test compiles in many orders, by each Python that recipes have, and holds us to it.
 import gc
 import marshal
 import sys
