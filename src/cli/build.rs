@@ -169,7 +169,7 @@ pub(super) fn make(
     let mut found = app.find(name, forms)?;
     let store = app.store()?;
     let key = memo::key(&found.text, &found.lock_text, &found.form());
-    if let Some(memo) = Memo::find(&store, &key, &found.path)?
+    if let Some(memo) = Memo::find(&store, &key, &found)?
         && memo.means == app.running(memo.platform).word()
         && is_there(&store, &memo)?
     {
@@ -201,6 +201,7 @@ pub(super) fn make(
             .map(|file| (file.path.clone(), Digest::of(&file.bytes)))
             .chain([lock_used(&found)?])
             .collect(),
+        looked_up: recipe.looked_up().to_vec(),
         about: about(&closure) + &app.running(recipe.platform).told(recipe.checks.len()),
     };
     keep_durations(&store, &recipe.title(), &built.durations)?;

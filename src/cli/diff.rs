@@ -130,7 +130,7 @@ fn built(name: &str, app: &App) -> Result<Contents, Failed> {
     let found = app.find(name, &Forms::default())?;
     let store = app.store()?;
     let key = memo::key(&found.text, &found.lock_text, &found.form());
-    let Some(memo) = Memo::find(&store, &key, &found.path)? else {
+    let Some(memo) = Memo::find(&store, &key, &found)? else {
         return Err(Failed::Usage(report(
             format!("{name} is not built as its recipe and lock are now"),
             format!("run `recipe build {name}`, or name a folder: `result/{name}`"),

@@ -137,7 +137,11 @@ fn said(recipe: &Recipe, list: List, entry: &str) -> Option<(String, camino::Utf
 
 fn absent(recipe: &Recipe, path: &Utf8Path, list: List, entry: &str) -> Failed {
     let help = match said(recipe, list, entry) {
-        Some((_, file, line)) => format!("it is asked for in {file} line {line}: edit that file"),
+        Some((_, file, line)) => format!(
+            "it is asked for in {file} line {line}: edit that file, or write \
+             `{} {{ without \"{entry}\" }}` into the recipe",
+            list.block()
+        ),
         None => "the file lists what there is".to_owned(),
     };
     Failed::Usage(report(

@@ -142,6 +142,11 @@ impl Found {
         lock_text(&self.lock_path)
     }
 
+    /// Where recipes are looked for that this one builds on.
+    pub(super) fn search(&self) -> &[Utf8PathBuf] {
+        &self.wanted.search
+    }
+
     /// Everything besides the recipe and its lock that decides what is built.
     pub(super) fn form(&self) -> String {
         format!("{:?}", self.wanted)

@@ -1,12 +1,15 @@
 //! A build that has nothing to do: a few reads, before any KDL is parsed.
 //!
 //! The record's name is the hash of the raw bytes of recipe and lock and of what the flags can
-//! change; it holds the closure that came out, and the digests of the further files that were read.
+//! change; it holds the closure that came out, the digests of the further files that were read, and
+//! which file each recipe that is named was found in: a new one may be found before it.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use recipe_store::{Digest, ObjectId, Store, StoreError, TreeId};
 
+use super::found::Found;
 use crate::platform::Platform;
+use crate::recipe::LookedUp;
 
 /// What a build came to, for the next one like it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,12 +32,14 @@ pub(super) struct Memo {
     pub(super) formats: Vec<String>,
     /// Further files that were read: requirements, includes.
     pub(super) files: Vec<(Utf8PathBuf, Digest)>,
+    /// The recipes that were found by their names.
+    pub(super) looked_up: Vec<LookedUp>,
     /// Size and host contract, in words.
     pub(super) about: String,
 }
 
 /// Raised when what a build does with the same files changes.
-const VERSION: &str = "recipe-memo 4";
+const VERSION: &str = "recipe-memo 5";
 
 /// The name of the record for these bytes, as this program would build them in this form.
 pub(super) fn key(recipe: &[u8], lock: &[u8], form: &str) -> Digest {
@@ -49,12 +54,12 @@ pub(super) fn key(recipe: &[u8], lock: &[u8], form: &str) -> Digest {
 }
 
 impl Memo {
-    /// The record of this name, if every file it lists still has the same bytes, the recipe at
-    /// `path` first: elsewhere its text may name other files.
+    /// The record of this name, if every file it lists still has the same bytes, the recipe's own
+    /// first: elsewhere its text may name other files. And if each name still leads to its file.
     pub(super) fn find(
         store: &Store,
         key: &Digest,
-        path: &Utf8Path,
+        found: &Found,
     ) -> Result<Option<Memo>, StoreError> {
         let Some(bytes) = store.memo_get(key)? else {
             return Ok(None);
@@ -63,8 +68,11 @@ impl Memo {
             .ok()
             .and_then(|text| Memo::decode(&text));
         Ok(memo.filter(|memo| {
-            memo.files.first().is_some_and(|(first, _)| first == path)
+            let own = memo.files.first().map(|(path, _)| path);
+            let mut names = memo.looked_up.iter();
+            own == Some(&found.path)
                 && memo.files.iter().all(|(path, digest)| same(path, digest))
+                && names.all(|name| name.still(found.search()))
         }))
     }
 
@@ -106,6 +114,7 @@ impl Memo {
             date,
             formats,
             files,
+            looked_up,
             about,
         } = self;
         let mut text = format!(
@@ -115,6 +124,9 @@ impl Memo {
         );
         for (path, digest) in files {
             text.push_str(&format!("file {digest} {path}\n"));
+        }
+        for LookedUp { name, from, found } in looked_up {
+            text.push_str(&format!("name {name} {from}\nfound {found}\n"));
         }
         text.push_str("about\n");
         text.push_str(about);
@@ -140,12 +152,20 @@ impl Memo {
             .split_whitespace()
             .map(str::to_owned)
             .collect();
-        let files = lines
-            .map(|line| {
-                let (digest, path) = line.strip_prefix("file ")?.split_once(' ')?;
-                Some((Utf8PathBuf::from(path), digest.parse().ok()?))
-            })
-            .collect::<Option<_>>()?;
+        let (mut files, mut looked_up) = (Vec::new(), Vec::new());
+        while let Some(line) = lines.next() {
+            let (word, rest) = line.split_once(' ')?;
+            let (first, second) = rest.split_once(' ')?;
+            match word {
+                "file" => files.push((second.into(), first.parse().ok()?)),
+                "name" => looked_up.push(LookedUp {
+                    name: first.to_owned(),
+                    from: second.into(),
+                    found: lines.next()?.strip_prefix("found ")?.into(),
+                }),
+                _ => return None,
+            }
+        }
         Some(Memo {
             name,
             version,
@@ -156,6 +176,7 @@ impl Memo {
             date,
             formats,
             files,
+            looked_up,
             about: about.to_owned(),
         })
     }

@@ -353,7 +353,7 @@ pub struct FileError {
     /// What is wrong.
     pub what: String,
     /// What to do next.
-    pub help: &'static str,
+    pub help: String,
     /// The file.
     #[source_code]
     pub text: NamedSource<Arc<str>>,

@@ -23,10 +23,6 @@ use crate::recipe::{Limits, document};
 /// The newest format, and the only one so far.
 pub const FORMAT: u64 = 1;
 
-/// What to do with a file that cannot be right.
-const RESTORE: &str = "it is not meant to be written by hand: restore it from version control, or \
-                       let `recipe lock RECIPE` write it anew";
-
 const HEADER: &str = "// What `recipe lock` found; every build reads exactly this. Commit it beside its recipe.\n\
                       // `recipe lock RECIPE` brings it up to date, with `--upgrade` to newer versions.\n";
 
@@ -150,7 +146,8 @@ impl Reader<'_> {
         let mut nodes = document.nodes().iter();
         let head = nodes.next().filter(|node| node.name().value() == "lock");
         let Some(head) = head else {
-            return self.fail(0..0, "this is no lock file: it does not begin with `lock`");
+            let at = document.nodes().first().map_or(0..0, span_of_name);
+            return self.fail(at, "this is no lock file: it does not begin with `lock`");
         };
         let mut lock = self.head(head)?;
         let mut seen = BTreeSet::new();
@@ -207,8 +204,11 @@ impl Reader<'_> {
             return self.fail_with(
                 at.offset()..at.offset() + at.len(),
                 format!("it has format {format}, and this version of recipe reads format {FORMAT}"),
-                "a later version of recipe wrote it: use that one, or let `recipe lock RECIPE` of \
-                 this one write it anew after deleting it",
+                format!(
+                    "a later version of recipe wrote it: use that one, or delete it and let \
+                     `recipe lock {}` of this one write it anew",
+                    recipe_of(self.text.name())
+                ),
             );
         }
         let values = self.arguments(node, 1, &[])?;
@@ -336,7 +336,10 @@ impl Reader<'_> {
             .and_then(|number| u64::try_from(number).ok())
         {
             Some(number) => Ok(number),
-            None => self.fail(span(node), format!("here {what} is missing")),
+            None => self.fail(
+                span(node),
+                format!("here {what} is missing, or is no such number"),
+            ),
         }
     }
 
@@ -420,15 +423,15 @@ impl Reader<'_> {
     }
 
     fn fail<T>(&self, at: Range<usize>, what: impl Into<String>) -> Read<T> {
-        self.fail_with(at, what, RESTORE)
+        let help = format!(
+            "it is not meant to be written by hand: restore it from version control, or let \
+             `recipe lock {}` write it anew",
+            recipe_of(self.text.name())
+        );
+        self.fail_with(at, what, help)
     }
 
-    fn fail_with<T>(
-        &self,
-        at: Range<usize>,
-        what: impl Into<String>,
-        help: &'static str,
-    ) -> Read<T> {
+    fn fail_with<T>(&self, at: Range<usize>, what: impl Into<String>, help: String) -> Read<T> {
         Err(LockError::File(Box::new(FileError {
             what: what.into(),
             help,
@@ -436,6 +439,18 @@ impl Reader<'_> {
             at: SourceSpan::from(at),
         })))
     }
+}
+
+/// What to type for the recipe of the lock file `name`: `hello@3.11`.
+fn recipe_of(name: &str) -> &str {
+    let file = name.rsplit('/').next().unwrap_or(name);
+    file.strip_suffix(".lock.kdl").unwrap_or("RECIPE")
+}
+
+/// Where the name of a node stands.
+fn span_of_name(node: &KdlNode) -> Range<usize> {
+    let span = node.name().span();
+    span.offset()..span.offset() + span.len()
 }
 
 /// The children of a node by name.

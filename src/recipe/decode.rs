@@ -146,7 +146,15 @@ impl<'n> Decoder<'n> {
             children: Vec::new(),
         };
         let mut arguments = 0;
+        let mut single_quotes = false;
         for entry in node.entries() {
+            let word = unquoted(entry).unwrap_or_default();
+            if single_quotes {
+                // What KDL takes for further arguments.
+                single_quotes = !word.ends_with('\'');
+                continue;
+            }
+            single_quotes = word.starts_with('\'') && (word.len() == 1 || !word.ends_with('\''));
             if let Some(ty) = entry.ty() {
                 self.wrong(Wrong::TypeAnnotation, ty.span(), "delete it");
             }
@@ -280,6 +288,10 @@ impl<'n> Decoder<'n> {
             return None;
         };
         let line_ends = |c: char| lines && matches!(c, '\n' | '\t');
+        if unquoted(entry).is_some_and(|word| word.starts_with('\'')) {
+            self.wrong(Wrong::SingleQuotes, span, "opened here");
+            return None;
+        }
         let bad = value
             .chars()
             .find(|c| !line_ends(*c) && (is_forbidden(*c) || c.is_control()));

@@ -28,9 +28,38 @@ pub fn document(
         }]
     })?;
     if let Some(shadow) = checked.shadow {
-        KdlDocument::parse_v2(&shadow).map_err(|error| mistakes(text, error))?;
+        parsed(&shadow, text)?;
     }
-    KdlDocument::parse_v2(&checked.text).map_err(|error| mistakes(text, error))
+    parsed(&checked.text, text)
+}
+
+/// Bytes of stack that kdl gets, and more for each byte of the text: after many of the mistakes it knows it
+/// goes on one call deeper, however many there are.
+const STACK: usize = 1 << 20;
+const STACK_FOR_A_BYTE: usize = 1 << 10;
+/// Texts of fewer bytes need no more stack than every thread has.
+const SMALL: usize = 512;
+
+/// What kdl makes of `clean`; mistakes are shown in `text`.
+fn parsed(clean: &str, text: &NamedSource<Arc<str>>) -> Result<KdlDocument, Vec<Mistake>> {
+    let parse = || KdlDocument::parse_v2(clean);
+    let parsed = if clean.len() < SMALL {
+        parse()
+    } else {
+        let thread = std::thread::Builder::new().stack_size(STACK + clean.len() * STACK_FOR_A_BYTE);
+        let joined = std::thread::scope(|scope| {
+            let handle = thread.spawn_scoped(scope, parse).ok()?;
+            handle.join().ok()
+        });
+        joined.ok_or_else(|| {
+            let wrong = Wrong::Syntax {
+                message: "there is not enough memory to read this file".to_owned(),
+                help: Some("make the file smaller, or end other programs".to_owned()),
+            };
+            vec![Mistake::new(wrong, text, 0..0, "here")]
+        })?
+    };
+    parsed.map_err(|error| mistakes(text, error))
 }
 
 fn mistakes(text: &NamedSource<Arc<str>>, error: KdlError) -> Vec<Mistake> {
@@ -75,15 +104,32 @@ fn mistake(text: &NamedSource<Arc<str>>, diagnostic: &KdlDiagnostic) -> Mistake 
     }
     let wrong = older_version(text.inner(), span).unwrap_or_else(|| Wrong::Syntax {
         message: decapitalised(message),
-        help: diagnostic.help.as_deref().map(decapitalised),
+        help: help(message)
+            .map(str::to_owned)
+            .or_else(|| diagnostic.help.as_deref().map(decapitalised)),
     });
+    // kdl's labels tell what something is not.
     let label = diagnostic.label.clone();
+    let label = label.filter(|label| !label.starts_with("not "));
     Mistake::new(
         wrong,
         text,
         span,
         label.unwrap_or_else(|| "here".to_owned()),
     )
+}
+
+/// What to do about some of kdl's messages.
+fn help(message: &str) -> Option<&'static str> {
+    match message {
+        "Expected property value" => {
+            Some("write the value right behind the `=`, as in suite=\"trixie\"")
+        }
+        message if message.starts_with("Expected") && message.contains("number") => {
+            Some("a number is written 12, 1.5, 0x1f, 0o17 or 0b101; a text stands in quotes")
+        }
+        _ => None,
+    }
 }
 
 /// Slips that kdl has no words for: it only says that a node, or the file, should have ended.
@@ -111,6 +157,12 @@ fn known(text: &str, message: &str, span: SourceSpan) -> Option<(Wrong, SourceSp
             here,
             "here",
         ));
+    }
+    if message == "Found invalid node name" {
+        let help =
+            "a node is a name, then its values with blanks between them, as in lock \"follow\"";
+        let message = format!("`{first}` begins no node");
+        return Some((syntax(message, help), here, "here"));
     }
     if message == "Expected quoted string" {
         let help = "write a blank between values, and no comma";

@@ -28,7 +28,9 @@ pub enum List {
 }
 
 impl List {
-    fn block(self) -> &'static str {
+    /// The block that it stands in.
+    #[must_use]
+    pub fn block(self) -> &'static str {
         match self {
             List::Requirements => "pip",
             List::Packages => "system",

@@ -276,7 +276,7 @@ impl Diagnostic for Mistake {
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.wrong.help().map(|help| Box::new(help) as Box<_>)
+        Some(Box::new(self.wrong.help()))
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {

@@ -13,11 +13,12 @@ use camino::{Utf8Path, Utf8PathBuf};
 use miette::{NamedSource, SourceSpan};
 use rustix::fs::{Mode, OFlags};
 
-use super::FileRead;
 use super::characters::{describe, is_forbidden};
 use super::error::Mistake;
+use super::notes::ENOUGH;
 use super::requirement::{Origin, Requirement, parse};
 use super::wrong::Wrong;
+use super::{File, FileRead};
 
 const LARGEST: usize = 1 << 20;
 const MOST_REQUIREMENTS: usize = 5_000;
@@ -28,10 +29,14 @@ const DEEPEST: usize = 16;
 pub(super) struct Reader {
     /// Where the file that names them lies; they may not leave it.
     folder: Utf8PathBuf,
+    /// How far away that file is.
+    rank: usize,
     /// The files being read, outermost first.
     reading: Vec<Utf8PathBuf>,
-    seen: Vec<Utf8PathBuf>,
-    pub requirements: Vec<Requirement>,
+    /// The files that were read, each with the rank of who named it.
+    seen: Vec<(Utf8PathBuf, usize)>,
+    /// Each with the rank of who named its file.
+    pub requirements: Vec<(usize, Requirement)>,
     pub files: Vec<FileRead>,
     pub mistakes: Vec<Mistake>,
 }
@@ -54,6 +59,7 @@ impl Reader {
     pub(super) fn new() -> Reader {
         Reader {
             folder: Utf8PathBuf::new(),
+            rank: 0,
             reading: Vec::new(),
             seen: Vec::new(),
             requirements: Vec::new(),
@@ -62,9 +68,10 @@ impl Reader {
         }
     }
 
-    /// Reads the file at `path`, relative to `folder`, and what it includes.
-    pub(super) fn read(&mut self, folder: &Utf8Path, path: &Utf8Path, asked: Asked<'_>) {
-        self.folder = folder.to_owned();
+    /// Reads the file at `path` that `from` names, and what it includes. What is nearer is read first.
+    pub(super) fn read(&mut self, from: &File, path: &Utf8Path, asked: Asked<'_>) {
+        self.folder = from.folder.clone();
+        self.rank = from.rank;
         if let Err(mistake) = self.file(path, asked) {
             self.mistakes.push(mistake);
         }
@@ -79,7 +86,12 @@ impl Reader {
         if self.reading.contains(&real) {
             return Err(asked.wrong(Wrong::IncludeCycle, "this file is being read already"));
         }
-        if self.seen.contains(&real) {
+        let seen = self.seen.iter().find(|(seen, _)| *seen == real);
+        if seen.is_some_and(|(_, rank)| *rank < self.rank) {
+            // All that it asks for was asked for by what is nearer.
+            return Ok(());
+        }
+        if seen.is_some() {
             let what = format!("the file `{path}`");
             let help = "name each requirements file once";
             return Err(asked.wrong(Wrong::Duplicate { what, help }, "again here"));
@@ -99,7 +111,7 @@ impl Reader {
             path: self.folder.join(path),
             bytes: bytes.into(),
         });
-        self.seen.push(real.clone());
+        self.seen.push((real.clone(), self.rank));
         self.reading.push(real);
         let text = NamedSource::new(self.folder.join(path), Arc::<str>::from(content));
         self.lines(path, &text);
@@ -124,6 +136,9 @@ impl Reader {
             return self.mistakes.push(Mistake::new(wrong, text, at, "here"));
         }
         for line in logical_lines(content, start) {
+            if self.mistakes.len() >= ENOUGH {
+                break;
+            }
             if let Err(mistake) = self.line(path, text, &line) {
                 self.mistakes.push(mistake);
             }
@@ -168,7 +183,7 @@ impl Reader {
             let place = line.place(leading + inner.start..leading + inner.end);
             Mistake::new(wrong, text, place, "here")
         })?;
-        self.requirements.push(requirement);
+        self.requirements.push((self.rank, requirement));
         Ok(())
     }
 }

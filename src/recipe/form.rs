@@ -53,7 +53,7 @@ pub(super) fn row(
         variant: printable(name),
         near: nearest(name, names.iter().map(String::as_str)).map(str::to_owned),
         known: match names.as_slice() {
-            [] => "it has no variants".to_owned(),
+            [] => format!("it has none: leave `@{}` out", printable(name)),
             names => format!("it has {}", quoted(names, "and")),
         },
     })
@@ -76,11 +76,12 @@ pub(super) fn choose(
         }
     }
     let settings = set(&mut parameters, wanted)?;
-    parameters.all_set(notes);
+    parameters.all_set(false, notes);
     let (platform, name) = platform(&row, wanted)?;
     differs |= interpreter(recipe, &row, &mut parameters, notes);
     parameters.give("arch", platform.processor());
     parameters.fill(std::slice::from_mut(recipe), notes);
+    parameters.all_used(notes);
     // What the recipe says anyway is named by its processor alone, as where no variant was asked for.
     let elsewhere = (platform != Platform::default()).then(|| platform.processor().to_owned());
     let label = [if differs { Some(name) } else { elsewhere }, settings];
@@ -127,7 +128,7 @@ fn set(parameters: &mut Parameters, wanted: &Wanted) -> Result<Option<String>, R
                 name: printable(name),
                 near: nearest(name, known.iter().copied()).map(str::to_owned),
                 known: match known.as_slice() {
-                    [] => "it has none".to_owned(),
+                    [] => "it has none: leave `--set` out".to_owned(),
                     known => format!("it has {}", quoted(known, "and")),
                 },
             });

@@ -42,7 +42,8 @@ pub enum Joins {
     Nearest,
     /// They are one node: what is in their blocks is joined.
     Block,
-    /// Both stay; each argument that both have counts once.
+    /// Both stay; each argument that both have counts once, or says what is nearer: a package is
+    /// wanted or excluded.
     Words,
     /// Both stay; each argument that both have, and that means the same file, counts once.
     Files,
@@ -135,6 +136,10 @@ pub static RULES: &[Rule] = &[
         joins: Joins::Words,
         ..rule("pth", "pip", "pth \"setuptools\"")
     },
+    Rule {
+        noun: "a project",
+        ..without("pip", "without \"requests\"")
+    },
     block("system", "recipe", "system { package \"ca-certificates\" }"),
     Rule {
         arguments: (1, MANY),
@@ -153,6 +158,10 @@ pub static RULES: &[Rule] = &[
         repeats: true,
         joins: Joins::Words,
         ..rule("exclude", "system", "exclude \"tzdata\" \"share/doc/**\"")
+    },
+    Rule {
+        noun: "a package or a path",
+        ..without("system", "without \"libudev1\"")
     },
     block("closure", "recipe", "closure { trim \"tests\" }"),
     Rule {
@@ -180,6 +189,10 @@ pub static RULES: &[Rule] = &[
         arguments: (1, 1),
         noun: "a folder",
         ..rule("fixed-path", "closure", "fixed-path \"/opt/hello\"")
+    },
+    Rule {
+        noun: "a rule or an entry",
+        ..without("closure", "without \"tests\"")
     },
     block("host", "closure", "host { certificates \"closure-only\" }"),
     Rule {
@@ -235,6 +248,10 @@ pub static RULES: &[Rule] = &[
         repeats: true,
         joins: Joins::Both,
         ..rule("run", "check", "run \"bin/python3\" \"--version\"")
+    },
+    Rule {
+        noun: "some text of a check",
+        ..without("check", "without \"import requests\"")
     },
     Rule {
         arguments: (0, MANY),
@@ -294,6 +311,16 @@ const fn block(node: &'static str, inside: &'static str, example: &'static str) 
     }
 }
 
+/// A node that takes away what the recipes say that this one builds on.
+const fn without(inside: &'static str, example: &'static str) -> Rule {
+    Rule {
+        arguments: (1, MANY),
+        repeats: true,
+        joins: Joins::Words,
+        ..rule("without", inside, example)
+    }
+}
+
 /// A node without arguments or properties that stands in its block once.
 const fn rule(node: &'static str, inside: &'static str, example: &'static str) -> Rule {
     Rule {
@@ -309,19 +336,25 @@ const fn rule(node: &'static str, inside: &'static str, example: &'static str) -
     }
 }
 
+/// What there is instead of what builds from sources.
+const TAKES: &str = "nothing is compiled: take Debian packages (`system`) and wheels (`pip`)";
+
 /// Nodes the language will have. People read about them in the design; they deserve a better
 /// answer than "unknown".
 pub(super) static PLANNED: &[(&str, &str)] = &[
-    ("source", "a recipe takes Debian packages and wheels"),
-    ("sysroot", "nothing is compiled yet"),
-    ("build", "nothing is compiled yet"),
-    ("no-binary", "only wheels are used"),
+    ("source", TAKES),
+    ("sysroot", TAKES),
+    ("build", TAKES),
+    ("no-binary", "delete it: only wheels are used"),
     ("override", "let the requirements agree"),
-    ("allow-expired", "use a mirror with a current index"),
-    ("role", "a closure is one package"),
-    ("service", "a closure is one package"),
-    ("config", "a closure is one package"),
-    ("debian-source", "a recipe takes Debian packages and wheels"),
+    (
+        "allow-expired",
+        "write it as a property: interpreter … expired=\"allow\"",
+    ),
+    ("role", "delete it: a closure is one package"),
+    ("service", "delete it: a closure is one package"),
+    ("config", "delete it: a closure is one package"),
+    ("debian-source", TAKES),
 ];
 
 impl Rule {

@@ -26,6 +26,8 @@ pub struct Limits {
     pub slashdashes: usize,
     /// `/-` with nothing but blanks between them.
     pub slashdash_row: usize,
+    /// Brackets, and `=` that join no name and value: after each of them kdl goes on one call deeper.
+    pub stray: usize,
 }
 
 impl Limits {
@@ -36,6 +38,7 @@ impl Limits {
         slashdash_depth: 3,
         slashdashes: 200,
         slashdash_row: 8,
+        stray: 200,
     };
     /// For lock files, which people do not comment out.
     pub const LOCK: Limits = Limits {
@@ -44,6 +47,7 @@ impl Limits {
         slashdash_depth: 0,
         slashdashes: 0,
         slashdash_row: 0,
+        stray: 200,
     };
 }
 
@@ -96,6 +100,7 @@ pub(super) fn check(text: &str, limits: &Limits) -> Scan<Checked> {
         seen_slashdash: vec![false],
         slashdashes: 0,
         row: 0,
+        stray: 0,
     };
     scanner.run()?;
     scanner.finish()
@@ -121,6 +126,7 @@ struct Scanner<'t> {
     seen_slashdash: Vec<bool>,
     slashdashes: usize,
     row: usize,
+    stray: usize,
 }
 
 impl Scanner<'_> {
@@ -139,6 +145,7 @@ impl Scanner<'_> {
                 c if is_space(c) || is_newline(c) => self.at += c.len_utf8(),
                 c => {
                     self.allowed(c, is_hidden(c))?;
+                    self.joined(c)?;
                     self.row = 0;
                     self.at += c.len_utf8();
                 }
@@ -177,6 +184,25 @@ impl Scanner<'_> {
             character: describe(c),
         };
         fault(wrong, self.at..self.at + c.len_utf8(), "here")
+    }
+
+    /// Counts what may join nothing: a property has its name and its value right beside its `=`.
+    fn joined(&mut self, c: char) -> Scan<()> {
+        let ends =
+            |c: Option<char>| c.is_none_or(|c| is_space(c) || is_newline(c) || ";{}=".contains(c));
+        let after = self.text[self.at + c.len_utf8()..].chars().next();
+        let stray = match c {
+            '=' => ends(self.text[..self.at].chars().next_back()) || ends(after),
+            _ => "()[],".contains(c),
+        };
+        self.stray += usize::from(stray);
+        if self.stray <= self.limits.stray {
+            return Ok(());
+        }
+        let limit = self.limits.stray;
+        let what = "brackets, commas and `=` that join nothing";
+        let at = self.at..self.at + c.len_utf8();
+        fault(Wrong::TooMany { what, limit }, at, "one too many")
     }
 
     fn line_comment(&mut self) -> Scan<()> {

@@ -13,16 +13,16 @@ use miette::NamedSource;
 
 use super::decode::{Decoder, Item, printable};
 use super::document::document;
-use super::error::RecipeError;
+use super::error::{Mistake, RecipeError};
 use super::files;
 use super::guard::Limits;
-use super::join::{content, join};
+use super::join::{LeftOut, content, join, leave_out};
 use super::lookup;
 use super::notes::Notes;
 use super::parameter::Parameters;
 use super::values::{RECIPE_NAME, is_recipe_name};
 use super::wrong::Wrong;
-use super::{File, FileRead, Spanned};
+use super::{File, FileRead, LookedUp, Spanned};
 
 /// Files that one recipe builds on, all bytes of them, and how deep they name each other.
 const MOST_FILES: usize = 64;
@@ -34,9 +34,12 @@ pub(super) struct Library<'w> {
     /// Where recipes are looked for, after the folders around the one that asks.
     search: &'w [Utf8PathBuf],
     pub files: Vec<FileRead>,
+    pub looked_up: Vec<LookedUp>,
+    /// What is left out of what was read.
+    pub left_out: Vec<LeftOut>,
     bytes: usize,
-    /// The files being read, outermost first.
-    open: Vec<Utf8PathBuf>,
+    /// The files being read, outermost first: where they lie, and how they are called.
+    open: Vec<(Utf8PathBuf, Utf8PathBuf)>,
     /// Recipes whose content is joined already.
     used: BTreeSet<Utf8PathBuf>,
 }
@@ -46,6 +49,8 @@ impl<'w> Library<'w> {
         Library {
             search,
             files: Vec::new(),
+            looked_up: Vec::new(),
+            left_out: Vec::new(),
             bytes: 0,
             open: Vec::new(),
             used: BTreeSet::new(),
@@ -62,10 +67,19 @@ impl<'w> Library<'w> {
         let path = Utf8Path::new(file.text.name());
         // A text that is no file can name no file that includes it.
         let real = path.canonicalize_utf8().unwrap_or_else(|_| path.to_owned());
-        self.open.push(real);
-        let joined = self.joined(items, &file.folder, notes);
+        self.open.push((real, path.to_owned()));
+        let joined = self.whole(items, &file.folder, notes);
         self.open.pop();
         joined
+    }
+
+    /// The nodes of a whole recipe, after what it leaves out of others was taken from them.
+    fn whole(&mut self, items: Vec<Item>, root: &Utf8Path, notes: &mut Notes) -> Vec<Item> {
+        let mut items = self.joined(items, root, notes);
+        // Files that are read from now on are none of this recipe's.
+        let until = self.files.len() + 1;
+        self.left_out.extend(leave_out(&mut items, until, notes));
+        items
     }
 
     /// Follows what the nodes name. `root` is the folder that included files may not leave.
@@ -76,8 +90,16 @@ impl<'w> Library<'w> {
             })
             .collect();
         let of = |node: &'static str| named.iter().filter(move |item| item.rule.node == node);
+        for (node, what) in [("include", "the file"), ("use", "the recipe")] {
+            let words = of(node).flat_map(|item| &item.words);
+            notes.unique(what, words.map(|word| (word.value.as_str(), word)));
+        }
+        let mut seen = BTreeSet::new();
         for item in of("include") {
-            for word in &item.words {
+            for word in item.words.iter().filter(|it| seen.insert(&it.value)) {
+                if notes.is_full() {
+                    break;
+                }
                 let included = self.include(word, item, root, notes);
                 join(&mut items, included);
             }
@@ -88,12 +110,15 @@ impl<'w> Library<'w> {
             }
         }
         for word in of("use").flat_map(|item| &item.words) {
+            if notes.is_full() {
+                break;
+            }
             let Some((file, mut used)) = self.recipe(word, root, notes) else {
                 continue;
             };
             if self.used.insert(file) {
                 let mut parameters = Parameters::take(&mut used, notes);
-                parameters.all_set(notes);
+                parameters.all_set(true, notes);
                 parameters.fill(&mut used, notes);
                 join(&mut items, content(used));
             }
@@ -122,7 +147,24 @@ impl<'w> Library<'w> {
             return Vec::new();
         };
         let items = match document(&file.text, &Limits::RECIPE) {
-            Ok(document) => Decoder::new(&file, notes).items(document.nodes(), "recipe"),
+            Ok(document) => {
+                let mut nodes = document.nodes().iter();
+                let own = nodes.find(|node| matches!(node.name().value(), "recipe" | "variant"));
+                match own {
+                    Some(node) => {
+                        let span = node.name().span();
+                        notes.add(Mistake::new(
+                            Wrong::RecipeIncluded,
+                            &file.text,
+                            span,
+                            "this one",
+                        ));
+                        notes.meant(Some("interpreter"));
+                        Vec::new()
+                    }
+                    None => Decoder::new(&file, notes).items(document.nodes(), "recipe"),
+                }
+            }
             Err(mistakes) => {
                 mistakes.into_iter().for_each(|it| notes.add(it));
                 Vec::new()
@@ -148,7 +190,7 @@ impl<'w> Library<'w> {
             notes.meant(Some("interpreter"));
             return None;
         };
-        let folders = self.folders(root);
+        let folders = lookup::around(root, self.search);
         let path = match lookup::find_in(&name.value, &folders) {
             Ok(path) => path,
             Err(error) => {
@@ -173,6 +215,11 @@ impl<'w> Library<'w> {
                 return None;
             }
         };
+        self.looked_up.push(LookedUp {
+            name: name.value,
+            from: root.to_owned(),
+            found: path.clone(),
+        });
         let file = self.open(&real, path, word, notes)?;
         let items = match document(&file.text, &Limits::RECIPE) {
             Ok(document) => Decoder::new(&file, notes).items(document.nodes(), ""),
@@ -183,28 +230,13 @@ impl<'w> Library<'w> {
         };
         let recipe = items.into_iter().find(|item| item.rule.node == "recipe");
         if recipe.is_none() && notes.is_empty() {
-            notes.wrong(Wrong::NoRecipe, word, "this one");
+            let label = format!("this one: {}", file.text.name());
+            notes.wrong(Wrong::NoRecipe, word, label);
         }
         let children = recipe.map(|recipe| recipe.children).unwrap_or_default();
-        let joined = self.joined(children, &file.folder, notes);
+        let joined = self.whole(children, &file.folder, notes);
         self.open.pop();
         Some((real, joined))
-    }
-
-    /// The folder of the recipe that asks, the one above it (recipes lie in groups), then the others.
-    fn folders(&self, root: &Utf8Path) -> Vec<Utf8PathBuf> {
-        let here = if root.as_str().is_empty() {
-            "."
-        } else {
-            root.as_str()
-        };
-        let above = match root.parent() {
-            Some(above) if !above.as_str().is_empty() => above.to_owned(),
-            _ => Utf8Path::new(here).join(".."),
-        };
-        let mut folders = vec![Utf8PathBuf::from(here), above];
-        folders.extend_from_slice(self.search);
-        folders
     }
 
     /// Reads a file, which is then the innermost one that is open.
@@ -219,8 +251,13 @@ impl<'w> Library<'w> {
             refuse(wrong, word, label, notes);
             None
         };
-        if self.open.iter().any(|open| open == real) {
-            return refuse(Wrong::RecipeCycle, "this file is being read already");
+        if let Some(at) = self.open.iter().position(|(open, _)| open == real) {
+            let way = self.open[at..].iter().map(|(_, shown)| shown);
+            let way = way.chain([&shown]).map(|path| path.to_string()).collect();
+            return refuse(
+                Wrong::RecipeCycle { way },
+                "this file is being read already",
+            );
         }
         if self.open.len() > DEEPEST {
             let limit = DEEPEST;
@@ -244,10 +281,10 @@ impl<'w> Library<'w> {
             path: shown.clone(),
             bytes: bytes.into(),
         });
-        self.open.push(real.to_owned());
+        self.open.push((real.to_owned(), shown.clone()));
         let folder = shown.parent().unwrap_or(Utf8Path::new("")).to_owned();
         let text = Arc::new(NamedSource::new(shown, Arc::from(text)));
-        Some(File::new(text, &folder))
+        Some(File::at(text, &folder, self.files.len()))
     }
 }
 
@@ -263,13 +300,17 @@ fn unreadable(word: &Spanned<String>, why: String) -> Wrong {
 }
 
 fn not_found(name: &str, error: &RecipeError) -> Wrong {
-    let near = match error {
-        RecipeError::NotFound { near, .. } => near.first().cloned(),
-        _ => None,
+    let (near, files) = match error {
+        RecipeError::NotFound { near, .. } => (near.first().cloned(), Vec::new()),
+        RecipeError::Ambiguous { first, second, .. } => {
+            (None, vec![first.to_string(), second.to_string()])
+        }
+        _ => (None, Vec::new()),
     };
     Wrong::NoSuchRecipe {
         name: name.to_owned(),
         why: error.to_string(),
         near,
+        files,
     }
 }

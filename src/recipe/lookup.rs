@@ -10,6 +10,44 @@ use super::error::RecipeError;
 use super::near::nearest;
 use super::values::is_recipe_name;
 
+/// A recipe that another one builds on: its name, and the file that was found. A file that comes
+/// later may be found before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LookedUp {
+    /// What was asked for.
+    pub name: String,
+    /// The folder of the recipe that asks.
+    pub from: Utf8PathBuf,
+    /// Where the recipe lies.
+    pub found: Utf8PathBuf,
+}
+
+impl LookedUp {
+    /// Whether the same file would be found now. `search` is that of the reading:
+    /// [`Wanted::search`](super::Wanted::search).
+    #[must_use]
+    pub fn still(&self, search: &[Utf8PathBuf]) -> bool {
+        let found = find_in(&self.name, &around(&self.from, search));
+        found.is_ok_and(|found| found == self.found)
+    }
+}
+
+/// Where a recipe in the folder `from` looks for others: there, then in the folder above (recipes
+/// lie in groups), then in those of `search`.
+pub(super) fn around(from: &Utf8Path, search: &[Utf8PathBuf]) -> Vec<Utf8PathBuf> {
+    let here = match from.as_str() {
+        "" => Utf8Path::new("."),
+        _ => from,
+    };
+    let above = match from.parent() {
+        Some(above) if !above.as_str().is_empty() => above.to_owned(),
+        _ => here.join(".."),
+    };
+    let mut folders = vec![here.to_owned(), above];
+    folders.extend_from_slice(search);
+    folders
+}
+
 /// Where recipes are looked for first: below the current directory.
 const HERE: &str = "recipes";
 

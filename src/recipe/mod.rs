@@ -47,6 +47,7 @@ pub use format::formatted;
 pub use grammar::{Kind, RULES, Rule};
 pub use guard::Limits;
 pub use host::{HostPolicy, MATTERS, Matter, Order};
+pub use lookup::LookedUp;
 pub use requirement::{Origin, Requirement};
 pub use wrong::Wrong;
 
@@ -152,6 +153,8 @@ pub struct Recipe {
     requirements: Vec<Requirement>,
     /// See [`Recipe::files_read`].
     files_read: Vec<FileRead>,
+    /// See [`Recipe::looked_up`].
+    looked_up: Vec<LookedUp>,
 }
 
 /// A file as it was read.
@@ -206,12 +209,18 @@ struct File {
     text: Text,
     /// Where relative paths in it start.
     folder: Utf8PathBuf,
+    /// How far away it is from the recipe that is read, whose rank is 0.
+    rank: usize,
 }
 
 impl File {
     fn new(text: Text, folder: &Utf8Path) -> Arc<File> {
+        File::at(text, folder, 0)
+    }
+
+    fn at(text: Text, folder: &Utf8Path, rank: usize) -> Arc<File> {
         let folder = folder.to_owned();
-        Arc::new(File { text, folder })
+        Arc::new(File { text, folder, rank })
     }
 }
 

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use super::Spanned;
 use super::decode::printable;
 use super::error::{Mistake, RecipeError};
-use super::near::nearest;
+use super::near::{mended, nearest};
 use super::values::Rule;
 use super::wrong::{Wrong, there_is};
 
 /// More than this is not read by anybody.
-const ENOUGH: usize = 20;
+pub(super) const ENOUGH: usize = 20;
 
 /// Mistakes, in the order they were found.
 #[derive(Debug, Default)]
@@ -31,6 +31,11 @@ impl Notes {
         self.meant.extend(node.map(str::to_owned));
     }
 
+    /// Whether there are more mistakes than anybody reads: looking for further ones is in vain.
+    pub(super) fn is_full(&self) -> bool {
+        self.mistakes.len() >= ENOUGH
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.mistakes.is_empty()
     }
@@ -42,7 +47,9 @@ impl Notes {
 
     /// Notes a mistake.
     pub(super) fn wrong<T>(&mut self, wrong: Wrong, at: &Spanned<T>, label: impl Into<String>) {
-        self.add(Mistake::new(wrong, &at.text, at.span, label));
+        if !self.is_full() {
+            self.add(Mistake::new(wrong, &at.text, at.span, label));
+        }
     }
 
     /// Notes that something is said again.
@@ -63,6 +70,9 @@ impl Notes {
         (one, label): (&Spanned<T>, &str),
         (two, other): (&Spanned<U>, &str),
     ) {
+        if self.is_full() {
+            return;
+        }
         let mistake = if std::sync::Arc::ptr_eq(&one.text, &two.text) {
             Mistake::new(wrong, &one.text, one.span, label).and(two.span, other)
         } else {
@@ -78,13 +88,13 @@ impl Notes {
         self.add(mistake);
     }
 
-    /// Notes a value that breaks its rule.
-    pub(super) fn bad_value(&mut self, word: &Spanned<String>, rule: Rule) {
+    /// Notes a value that breaks its rule, and what may be meant.
+    pub(super) fn bad_value(&mut self, word: &Spanned<String>, rule: Rule, near: Option<String>) {
         let wrong = Wrong::BadValue {
             value: printable(&word.value),
             wanted: rule.0.to_owned(),
             rule: rule.1.to_owned(),
-            near: None,
+            near,
         };
         self.wrong(wrong, word, "this value");
     }
@@ -100,7 +110,7 @@ impl Notes {
         if good(&word.value) {
             return Some(word.clone());
         }
-        self.bad_value(word, rule);
+        self.bad_value(word, rule, mended(&word.value, good));
         None
     }
 
@@ -159,7 +169,7 @@ impl Notes {
 
     /// Notes a mistake that was made elsewhere.
     pub(super) fn add(&mut self, mistake: Mistake) {
-        if self.mistakes.len() < ENOUGH {
+        if !self.is_full() {
             self.mistakes.push(mistake);
         }
     }

@@ -4,17 +4,19 @@
 //! One function for each node of the grammar. A value that breaks its rule is noted and left out,
 //! so that one reading tells everything that is wrong.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use camino::Utf8PathBuf;
 
-use super::decode::{Decoder, Item};
+use super::decode::{Decoder, Item, printable};
 use super::document::document;
 use super::error::RecipeError;
 use super::files::{Asked, Reader};
 use super::form::{self, Form};
 use super::guard::Limits;
 use super::include::Library;
+use super::join::settle;
 use super::notes::Notes;
 use super::requirement::{self, Origin, Requirement};
 use super::values::{
@@ -26,7 +28,7 @@ use super::variant;
 use super::wrong::Wrong;
 use super::{
     Check, ClosureSpec, EntryPoint, File, FileRead, HostPolicy, Interpreter, InterpreterSource,
-    LockPolicy, MATTERS, PackageSpec, Pip, Recipe, Spanned, System, Wanted,
+    LockPolicy, LookedUp, MATTERS, PackageSpec, Pip, Recipe, Spanned, System, Wanted,
 };
 
 /// Reads one recipe file in the form that is wanted, and the files that it names.
@@ -61,8 +63,10 @@ struct Reading<'w> {
     file: Arc<File>,
     notes: Notes,
     library: Library<'w>,
-    /// Requirements files, and the folders in which they are named.
-    files: Vec<(Utf8PathBuf, Spanned<Utf8PathBuf>)>,
+    /// Requirements, each with the rank of its file.
+    required: Vec<(usize, Spanned<String>)>,
+    /// Requirements files, and the files that name them.
+    files: Vec<(Arc<File>, Spanned<Utf8PathBuf>)>,
 }
 
 impl<'w> Reading<'w> {
@@ -71,6 +75,7 @@ impl<'w> Reading<'w> {
             file: file.clone(),
             notes: Notes::default(),
             library: Library::new(search),
+            required: Vec::new(),
             files: Vec::new(),
         }
     }
@@ -108,6 +113,7 @@ impl<'w> Reading<'w> {
         let nodes = std::mem::take(&mut whole.children);
         whole.children = self.library.compose(&self.file, nodes, notes);
         let form = form::choose(&mut whole, row, wanted, notes)?;
+        settle(&mut whole.children);
         Ok(Some(self.meaning(&whole, name, form)))
     }
 
@@ -142,6 +148,7 @@ impl<'w> Reading<'w> {
                 path: Utf8PathBuf::from(self.file.text.name()),
                 bytes: self.file.text.inner().as_bytes().into(),
             }],
+            looked_up: std::mem::take(&mut self.library.looked_up),
         };
         recipe.files_read.append(&mut self.library.files);
         for child in &item.children {
@@ -178,12 +185,16 @@ impl<'w> Reading<'w> {
         self.requirements(recipe);
     }
 
-    /// Parses what `pip` asks for, files included, once.
+    /// Parses what `pip` asks for, files included, once. Of the same project, what is nearer counts.
     fn requirements(&mut self, recipe: &mut Recipe) {
-        for wanted in &recipe.pip.require {
+        let mut all: Vec<(usize, Requirement)> = Vec::new();
+        for (rank, wanted) in &self.required {
+            if self.notes.is_full() {
+                break;
+            }
             let origin = Origin::new(&wanted.text, wanted.span);
             match requirement::parse(&wanted.value, Vec::new(), origin) {
-                Ok(requirement) => recipe.requirements.push(requirement),
+                Ok(requirement) => all.push((*rank, requirement)),
                 Err(bad) => {
                     let (wrong, at) = *bad;
                     self.notes.wrong(wrong, &part(wanted, at), "here");
@@ -191,20 +202,51 @@ impl<'w> Reading<'w> {
             }
         }
         let mut reader = Reader::new();
-        for (folder, file) in &self.files {
+        self.files.sort_by_key(|(file, _)| file.rank);
+        for (from, file) in &self.files {
             let asked = Asked {
                 text: &file.text,
                 span: file.span,
             };
-            reader.read(folder, &file.value, asked);
+            reader.read(from, &file.value, asked);
         }
         for mistake in reader.mistakes {
             self.notes.add(mistake);
         }
-        recipe.requirements.extend(reader.requirements);
+        all.extend(reader.requirements);
         recipe.files_read.extend(reader.files);
+        self.leave_out(&mut all);
+        let mut nearest: BTreeMap<String, usize> = BTreeMap::new();
+        for (rank, requirement) in &all {
+            let near = nearest.entry(requirement.name.clone()).or_insert(*rank);
+            *near = *rank.min(near);
+        }
+        all.retain(|(rank, requirement)| nearest.get(&requirement.name) == Some(rank));
+        recipe.requirements = all
+            .into_iter()
+            .map(|(_, requirement)| requirement)
+            .collect();
         for mistake in requirement::duplicates(&recipe.requirements) {
             self.notes.add(mistake);
+        }
+    }
+
+    /// Takes requirements away that a recipe leaves out, those of files too, and tells what nothing has.
+    fn leave_out(&mut self, all: &mut Vec<(usize, Requirement)>) {
+        let left_out = &mut self.library.left_out;
+        all.retain(|(rank, requirement)| {
+            let mut kept = true;
+            for out in left_out.iter_mut() {
+                kept &= !out.leaves_out(&requirement.name, *rank);
+            }
+            kept
+        });
+        for out in left_out.iter().filter(|out| !out.found) {
+            let word = printable(&out.word.value);
+            let near = out.near.clone();
+            let block = out.block;
+            let wrong = Wrong::NothingLeftOut { word, block, near };
+            self.notes.wrong(wrong, &out.word, "this one");
         }
     }
 
@@ -264,13 +306,17 @@ impl<'w> Reading<'w> {
         for child in &item.children {
             let words = child.words.iter();
             match child.rule.node {
-                "require" => pip.require.extend(words.cloned()),
+                "require" => {
+                    let rank = child.file.rank;
+                    self.required
+                        .extend(words.cloned().map(|word| (rank, word)));
+                    pip.require.extend_from_slice(&child.words);
+                }
                 "requirements" => {
                     for word in words {
                         let file = self.notes.checked(Some(word), FILE, is_inside).map(path);
-                        let folder = &child.file.folder;
-                        self.files
-                            .extend(file.clone().map(|file| (folder.clone(), file)));
+                        let named = file.clone().map(|file| (child.file.clone(), file));
+                        self.files.extend(named);
                         pip.requirements.extend(file);
                     }
                 }
@@ -494,5 +540,11 @@ impl Recipe {
     #[must_use]
     pub fn files_read(&self) -> &[FileRead] {
         &self.files_read
+    }
+
+    /// Every recipe that was looked for by its name: another one may be found tomorrow.
+    #[must_use]
+    pub fn looked_up(&self) -> &[LookedUp] {
+        &self.looked_up
     }
 }

@@ -13,6 +13,7 @@ use miette::{NamedSource, SourceSpan};
 use pep508_rs::{Pep508ErrorSource, VerbatimUrl};
 
 use super::error::Mistake;
+use super::notes::ENOUGH;
 use super::wrong::Wrong;
 
 /// Bytes of one requirement, hashes not counted.
@@ -204,6 +205,9 @@ pub(super) fn duplicates(requirements: &[Requirement]) -> Vec<Mistake> {
     let mut seen: BTreeMap<&str, Vec<&Requirement>> = BTreeMap::new();
     let mut mistakes = Vec::new();
     for requirement in requirements {
+        if mistakes.len() >= ENOUGH {
+            break;
+        }
         let earlier = seen.entry(&requirement.name).or_default();
         if let Some(first) = earlier.iter().find(|first| first.overlaps(requirement)) {
             mistakes.push(asked_twice(first, requirement));

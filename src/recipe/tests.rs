@@ -379,7 +379,10 @@ fn the_whole_recipe_uses_every_node_of_the_grammar() {
         }
         assert!(
             found
-                || matches!(rule.node, "requirements" | "include" | "extends" | "use")
+                || matches!(
+                    rule.node,
+                    "requirements" | "include" | "extends" | "use" | "without"
+                )
                 || (rule.node, rule.inside) == ("suite", "variant"),
             "{} in {:?}",
             rule.node,

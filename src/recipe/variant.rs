@@ -35,7 +35,9 @@ pub(super) struct Variant {
 pub(super) fn rows(items: &[Item], recipe: &str, notes: &mut Notes) -> Vec<Variant> {
     let mut all: Vec<Variant> = Vec::new();
     for item in items.iter().filter(|item| item.rule.node == "variant") {
-        if let Some(name) = item.words.first().filter(|name| name.value != recipe) {
+        // A recipe whose name is wrong has no variants that could be of another.
+        let other = |name: &&Spanned<String>| !recipe.is_empty() && name.value != recipe;
+        if let Some(name) = item.words.first().filter(other) {
             let near = Some(recipe.to_owned());
             notes.wrong(Wrong::OtherRecipe { near }, name, "this name");
         }

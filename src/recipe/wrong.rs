@@ -8,6 +8,9 @@ use thiserror::Error;
 /// The page that every language mistake points to.
 const REFERENCE: &str = "book/src/reference/language.md";
 
+/// Names that a message lists.
+const MOST_NAMES: usize = 32;
+
 /// Every mistake that a recipe or a requirements file can hold.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[allow(missing_docs, reason = "each variant's message says what it means")]
@@ -24,6 +27,8 @@ pub enum Wrong {
     SlashdashTooDeep { limit: usize },
     #[error("{}", too_many_slashdashes(*limit, place))]
     TooManySlashdashes { limit: usize, place: &'static str },
+    #[error("a string in single quotes")]
+    SingleQuotes,
     #[error("the character {character} is not allowed here")]
     Character { character: String },
     #[error("a string that is never closed")]
@@ -124,16 +129,26 @@ pub enum Wrong {
     #[error("cannot read {path}: {why}")]
     Unreadable { path: String, why: String },
     #[error("recipes build on each other in a circle")]
-    RecipeCycle,
+    RecipeCycle { way: Vec<String> },
     #[error("recipes build on each other more than {limit} deep")]
     RecipeTooDeep { limit: usize },
+    #[error("an included file holds no recipe of its own")]
+    RecipeIncluded,
     #[error("an included file extends no recipe")]
     ExtendsInside,
+    #[error("nothing that this recipe builds on has `{word}` in its `{block}`")]
+    NothingLeftOut {
+        word: String,
+        block: &'static str,
+        near: Option<String>,
+    },
     #[error("{why}")]
     NoSuchRecipe {
         name: String,
         why: String,
         near: Option<String>,
+        /// The files of that name, where there are several.
+        files: Vec<String>,
     },
     #[error("there is no parameter `{name}`")]
     NoParameter {
@@ -141,8 +156,14 @@ pub enum Wrong {
         near: Option<String>,
         known: String,
     },
+    #[error("`${{` begins a parameter, and no `}}` ends it")]
+    OpenParameter,
+    #[error("`{name}` is what the interpreter decides, and cannot stand in it")]
+    ParameterTooEarly { name: String },
+    #[error("nothing uses the parameter `{name}`")]
+    UnusedParameter { name: String },
     #[error("the parameter `{name}` has no default and is not set")]
-    Unset { name: String },
+    Unset { name: String, used: bool },
     #[error("this is no value of a parameter")]
     BadParameter,
     #[error("a variant of another recipe")]
@@ -181,6 +202,7 @@ impl Wrong {
             }
             Wrong::Character { .. } => "recipe::character",
             Wrong::OpenString
+            | Wrong::SingleQuotes
             | Wrong::NewlineInString
             | Wrong::BadMultiline { .. }
             | Wrong::BadEscape
@@ -208,13 +230,18 @@ impl Wrong {
             Wrong::IncludeCycle | Wrong::IncludeTooDeep { .. } => "recipe::include",
             Wrong::TooMany { .. } => "recipe::too_many",
             Wrong::Unreadable { .. } => "recipe::unreadable",
-            Wrong::RecipeCycle | Wrong::RecipeTooDeep { .. } | Wrong::ExtendsInside => {
-                "recipe::builds_on"
-            }
+            Wrong::RecipeCycle { .. }
+            | Wrong::RecipeTooDeep { .. }
+            | Wrong::RecipeIncluded
+            | Wrong::ExtendsInside => "recipe::builds_on",
+            Wrong::NothingLeftOut { .. } => "recipe::without",
             Wrong::NoSuchRecipe { .. } => "recipe::not_found",
-            Wrong::NoParameter { .. } | Wrong::Unset { .. } | Wrong::BadParameter => {
-                "recipe::parameter"
-            }
+            Wrong::NoParameter { .. }
+            | Wrong::OpenParameter
+            | Wrong::ParameterTooEarly { .. }
+            | Wrong::UnusedParameter { .. }
+            | Wrong::Unset { .. }
+            | Wrong::BadParameter => "recipe::parameter",
             Wrong::OtherRecipe { .. } => "recipe::variant",
             Wrong::NoRecipe => "recipe::no_recipe",
             Wrong::SeveralRecipes => "recipe::several_recipes",
@@ -222,14 +249,28 @@ impl Wrong {
     }
 
     /// What to do next.
-    pub(super) fn help(&self) -> Option<String> {
-        let help = match self {
+    pub(super) fn help(&self) -> String {
+        match self {
+            Wrong::TooLarge { .. } => {
+                "put part of it into files that it includes; lists of requirements can be files of \
+                 their own"
+                    .to_owned()
+            }
+            Wrong::NotUtf8 => "write the file anew in UTF-8".to_owned(),
             Wrong::TooDeep { .. } => "real files need four levels at most".to_owned(),
+            Wrong::CommentTooDeep { .. } => "use // for each line".to_owned(),
+            Wrong::SingleQuotes => "write it in double quotes".to_owned(),
+            Wrong::OpenComment => "add the closing `*/`".to_owned(),
+            Wrong::OpenBlock => "add the closing `}`".to_owned(),
+            Wrong::StrayClose => {
+                "delete it, or look above for a `}` that closes its block too early".to_owned()
+            }
+            Wrong::TypeAnnotation => "delete it, with its parentheses".to_owned(),
             Wrong::SlashdashTooDeep { .. } | Wrong::TooManySlashdashes { .. } => {
                 "delete what is commented out, or use // for each line".to_owned()
             }
             Wrong::Character { .. } => {
-                "delete it; inside a quoted string it can be written as \\u{…}".to_owned()
+                "delete it; in a quoted string of a recipe it can be written as \\u{…}".to_owned()
             }
             Wrong::OpenString => "add the closing quote".to_owned(),
             Wrong::NewlineInString => {
@@ -242,16 +283,19 @@ impl Wrong {
                  a backslash is a backslash"
                     .to_owned()
             }
-            Wrong::Syntax { help, .. } => return help.clone(),
+            Wrong::Syntax { help, .. } => help.clone().unwrap_or_else(|| see("the-language")),
             Wrong::UnknownNode {
+                node,
+                parent,
                 near,
                 known,
                 belongs,
                 anchor,
-                ..
             } => {
                 let mut help = suggestion(near);
-                if let Some(belongs) = belongs {
+                if node == "lock" && parent.is_empty() {
+                    help += "a lock is read together with its recipe: name that; ";
+                } else if let Some(belongs) = belongs {
                     help += &format!("it belongs inside `{belongs}`; ");
                 }
                 format!("{help}{}; {}", there_is(known), see(anchor))
@@ -273,7 +317,15 @@ impl Wrong {
                 wanted: "a string",
                 found: "a number",
             } => "write it in quotes".to_owned(),
-            Wrong::TooManyArguments { anchor, .. } | Wrong::NoBlock { anchor, .. } => see(anchor),
+            Wrong::WrongType {
+                wanted: "#true or #false",
+                ..
+            } => "write #true or #false, without quotes".to_owned(),
+            Wrong::WrongType { .. } => "write a text in quotes, or delete the node".to_owned(),
+            Wrong::TooManyArguments { anchor, .. } => {
+                format!("delete what is too much; {}", see(anchor))
+            }
+            Wrong::NoBlock { anchor, .. } => format!("delete what is in braces; {}", see(anchor)),
             Wrong::TwoNodes { node } => format!(
                 "begin a new line before `{node}`, or write `;` there; if it is a value, write \
                  it in quotes"
@@ -284,6 +336,23 @@ impl Wrong {
             Wrong::Duplicate { help, .. } => (*help).to_owned(),
             Wrong::BadValue { rule, near, .. } => suggestion(near) + rule,
             Wrong::Contradiction { .. } => "delete one of the two".to_owned(),
+            Wrong::BadRequirement { .. } => format!(
+                "such as `requests`, `requests[socks]>=2.32,<3` or `tomli; python_version < '3.11'`; {}",
+                see("require")
+            ),
+            Wrong::RequirementsFile { .. } => format!(
+                "such a file lies in the folder of the recipe that names it, or below; {}",
+                see("requirements")
+            ),
+            Wrong::IncludeCycle | Wrong::IncludeTooDeep { .. } => {
+                "delete this line, or let one file name all the others".to_owned()
+            }
+            Wrong::TooMany { what, .. } if what.contains('=') => {
+                "is this KDL? values follow their node with blanks between them, as in lock \"follow\""
+                    .to_owned()
+            }
+            Wrong::TooMany { .. } => "make it several recipes".to_owned(),
+            Wrong::RecipeTooDeep { .. } => "let one file include all the others".to_owned(),
             Wrong::PlaceRequirement { .. } => {
                 "a lock names no host, so that any mirror and any cache will do: require a \
                  released version, such as `requests>=2.32`"
@@ -294,12 +363,28 @@ impl Wrong {
             }
             Wrong::RefusedOption { why, .. } => (*why).to_owned(),
             Wrong::Unreadable { .. } => format!(
-                "an included file lies in the folder of its recipe; {}",
+                "an included file lies in the folder of its recipe, or below; {}",
                 see("include")
             ),
-            Wrong::RecipeCycle => "let one of them stand alone".to_owned(),
+            Wrong::RecipeIncluded => format!(
+                "`include` takes a file with what stands inside of a recipe; to build on a whole \
+                 one write `extends` or `use`, and its name; {}",
+                see("extends")
+            ),
+            Wrong::RecipeCycle { way } => {
+                format!("let one of them stand alone: {}", way.join(" -> "))
+            }
             Wrong::ExtendsInside => {
                 "write it into the recipe itself; `include` and `use` may stand here".to_owned()
+            }
+            Wrong::NothingLeftOut { near, .. } => format!(
+                "{}`without` takes away what an included, extended or used file says, as it is \
+                 written there; {}",
+                suggestion(near),
+                see("taking-away")
+            ),
+            Wrong::NoSuchRecipe { files, .. } if !files.is_empty() => {
+                format!("give one of them another name: {}", files.join(" or "))
             }
             Wrong::NoSuchRecipe { near, .. } => format!(
                 "{}it is looked for beside the recipe, in the folder above with its groups, then \
@@ -311,7 +396,22 @@ impl Wrong {
                 suggestion(near),
                 see("param")
             ),
-            Wrong::Unset { name } => format!("set it: --set {name}=VALUE, or give it a default"),
+            Wrong::OpenParameter => {
+                "write `${name}`; for the text `${` itself write `$${`".to_owned()
+            }
+            Wrong::ParameterTooEarly { .. } => format!(
+                "write the version and the suite themselves; a `variant` gives others; {}",
+                see("variant")
+            ),
+            Wrong::UnusedParameter { name } => {
+                format!("write `${{{name}}}` where its value is to stand, or delete it")
+            }
+            Wrong::Unset { used: true, .. } => {
+                "give it a default: a recipe that others use has nothing set".to_owned()
+            }
+            Wrong::Unset { name, .. } => {
+                format!("set it: --set {name}=VALUE, or give it a default")
+            }
             Wrong::BadParameter => {
                 "a value has at most 1024 bytes on one line, and holds no parameter itself"
                     .to_owned()
@@ -326,9 +426,7 @@ impl Wrong {
                 )
             }
             Wrong::SeveralRecipes => "give each recipe a file of its own".to_owned(),
-            _ => return None,
-        };
-        Some(help)
+        }
     }
 }
 
@@ -338,10 +436,16 @@ pub(super) fn suggestion(near: &Option<String>) -> String {
         .unwrap_or_default()
 }
 
-/// there is `a`; there are `a` and `b`
+/// there is `a`; there are `a` and `b`; of very many the first ones.
 pub(super) fn there_is(names: &[&str]) -> String {
     let verb = if names.len() == 1 { "is" } else { "are" };
-    format!("there {verb} {}", quoted(names, "and"))
+    match names.split_at_checked(MOST_NAMES) {
+        Some((shown, more)) if !more.is_empty() => {
+            let shown: Vec<String> = shown.iter().map(|name| format!("`{name}`")).collect();
+            format!("there {verb} {} and {} more", shown.join(", "), more.len())
+        }
+        _ => format!("there {verb} {}", quoted(names, "and")),
+    }
 }
 
 fn see(anchor: &str) -> String {

@@ -133,6 +133,33 @@ fn a_build_with_nothing_to_do_reads_again_what_the_recipe_builds_on() {
 }
 
 #[test]
+fn a_build_with_nothing_to_do_looks_again_for_what_the_recipe_names() {
+    let Some(sources) = sources() else { return };
+    let scratch = scratch(&[LOCK]).local(sources);
+    scratch.run(["build", "hello", "--locked"]).ok();
+    let ran = scratch.run(["build", "hello", "--locked"]).ok();
+    assert!(ran.out.contains("nothing to do"), "{}", ran.out);
+    // Found before the one in recipes/python: beside the recipe that asks.
+    let base = scratch.work().join("recipes/python/python.kdl");
+    let text = fs::read_to_string(base).expect("read");
+    let fails = "check {\n        python \"raise SystemExit(3)\"";
+    scratch.write(
+        "recipes/app/python.kdl",
+        &text.replacen("check {", fails, 1),
+    );
+    scratch.run(["build", "hello", "--locked"]).fails_with(1);
+    // Two in one folder.
+    let second = scratch.write("recipes/app/lib/python.kdl", &text);
+    let ran = scratch.run(["build", "hello", "--locked"]).fails_with(3);
+    assert!(ran.err.contains("two recipes are called"), "{}", ran.err);
+    for path in [scratch.work().join("recipes/app/python.kdl"), second] {
+        fs::remove_file(path).expect("removed");
+    }
+    let ran = scratch.run(["build", "hello", "--locked"]).ok();
+    assert!(ran.out.contains("nothing to do"), "{}", ran.out);
+}
+
+#[test]
 fn a_form_without_a_lock_says_how_it_gets_one() {
     let scratch = scratch(&[LOCK]);
     for (words, says) in [

@@ -77,12 +77,13 @@ fn a_recipe_extends_another_and_what_is_nearer_counts() {
 #[test]
 fn what_a_used_recipe_holds_joins_and_how_it_is_shaped_does_not() {
     let own = hello(
-        "use \"base\"; interpreter python \"3.11\" from=debian suite=bookworm; param \"flavour\" default=\"big\"",
+        "use \"base\"; interpreter python \"3.11\" from=debian suite=bookworm
+    param \"flavour\" default=\"big\"; description \"${flavour}\"",
     );
     let folder = Folder::with(&[("hello.kdl", &own), ("base.kdl", BASE)]);
     let recipe = good(&folder, "hello.kdl");
     assert_eq!((&*recipe.name, &*recipe.version), ("hello", "1"));
-    assert_eq!(recipe.description, None);
+    assert_eq!(recipe.description.as_deref(), Some("big"));
     assert_eq!(asked(&recipe), ["click", "psutil>=6", "six"]);
     assert_eq!(values(&recipe.pip.keep_pth), ["setuptools"]);
     assert_eq!(values(&recipe.system.packages), ["libudev1"]);
@@ -192,6 +193,130 @@ fn a_recipe_is_looked_for_in_its_collection_before_the_others() {
     assert_eq!(packages(), ["libmine"]);
 }
 
+#[test]
+fn a_package_is_wanted_or_excluded_as_the_nearer_file_says() {
+    let own =
+        hello("extends \"base\"; system { package \"tzdata\"; exclude \"libudev1\" \"libb1\"; }");
+    let folder = Folder::with(&[("hello.kdl", &own), ("base.kdl", BASE)]);
+    let recipe = good(&folder, "hello.kdl");
+    assert_eq!(values(&recipe.system.packages), ["tzdata"]);
+    assert_eq!(values(&recipe.system.exclude), ["libudev1", "libb1"]);
+}
+
+#[test]
+fn the_nearer_requirement_counts_wherever_either_is_written() {
+    let interpreter = "interpreter python \"3.13\" from=debian suite=trixie";
+    let part =
+        "recipe part version=\"1\" { pip { require \"click>8\"; requirements \"far.txt\"; }; }";
+    for (own, expected) in [
+        // A line against a file, a file against a line, and a file against a file.
+        (
+            "pip { require \"yarl>=2\"; }",
+            ["click>8", "multidict==6", "yarl>=2"],
+        ),
+        (
+            "pip { requirements \"near.txt\"; }",
+            ["click<8", "multidict", "yarl==1"],
+        ),
+    ] {
+        let own = format!("recipe hello version=\"1\" {{ {interpreter}; use \"part\"; {own}; }}");
+        let folder = Folder::with(&[
+            ("hello.kdl", &own),
+            ("part.kdl", part),
+            ("far.txt", "yarl==1\nmultidict==6\n"),
+            ("near.txt", "click<8\nmultidict\n"),
+        ]);
+        let recipe = good(&folder, "hello.kdl");
+        let mut asked = asked(&recipe);
+        asked.sort_unstable();
+        assert_eq!(asked, expected);
+    }
+}
+
+#[test]
+fn a_file_that_both_name_is_read_once() {
+    let base = BASE.replace("pip {", "pip { requirements \"r.txt\";");
+    let own = hello("extends \"base\"; pip { requirements \"r.txt\" \"more.txt\"; }");
+    let own = own.replace("    pip { require \"psutil>=6\" \"six\"; }\n", "");
+    let folder = Folder::with(&[
+        ("hello.kdl", &own),
+        ("base.kdl", &base),
+        ("r.txt", "six\n"),
+        ("more.txt", "yarl\n"),
+    ]);
+    assert_eq!(
+        asked(&good(&folder, "hello.kdl")),
+        ["psutil", "click", "six", "yarl"]
+    );
+}
+
+#[test]
+fn what_parameters_make_the_same_counts_once() {
+    let interpreter = "interpreter python \"3.13\" from=debian suite=trixie";
+    let base = format!(
+        "recipe base version=\"1\" {{ {interpreter}; param \"x\" default=\"a\"; param \"y\" default=\"six\"
+        pip {{ require \"${{y}}>1\"; }}; system {{ package \"lib${{x}}\"; }}; }}"
+    );
+    let own = "recipe hello version=\"1\" { extends \"base\"; param \"z\" default=\"click\"
+        pip { require \"${z}\"; }; system { package \"liba\"; }; }";
+    let folder = Folder::with(&[("hello.kdl", own), ("base.kdl", &base)]);
+    let recipe = good(&folder, "hello.kdl");
+    assert_eq!(asked(&recipe), ["six>1", "click"]);
+    assert_eq!(values(&recipe.system.packages), ["liba"]);
+}
+
+#[test]
+fn a_recipe_takes_away_what_its_base_says_and_says_other_things() {
+    let own = "recipe hello version=\"1\" { extends \"base\"
+        pip { without \"Click\" \"yarl\" \"setuptools\"; require \"setuptools\"; }
+        system { without \"libudev1\" \"tzdata\"; }
+        closure { without \"base\" \"tests\"; entry \"base\" runs=\"bin/other\"; }
+        check { without \"import click\"; }
+    }";
+    let base = BASE.replace("pip {", "pip { requirements \"r.txt\";");
+    let folder = Folder::with(&[
+        ("hello.kdl", own),
+        ("base.kdl", &base),
+        ("r.txt", "yarl\nmultidict\n"),
+    ]);
+    let recipe = good(&folder, "hello.kdl");
+    assert_eq!(asked(&recipe), ["psutil", "setuptools", "multidict"]);
+    assert!(recipe.pip.keep_pth.is_empty());
+    assert!(recipe.system.packages.is_empty() && recipe.system.exclude.is_empty());
+    assert!(recipe.closure.trim.is_empty() && recipe.checks.is_empty());
+    let entries = values(&recipe.closure.entries);
+    assert_eq!(entries[0].runs, "bin/other");
+}
+
+#[test]
+fn what_one_recipe_takes_away_another_one_may_bring() {
+    let interpreter = "interpreter python \"3.13\" from=debian suite=trixie";
+    let own = format!("recipe hello version=\"1\" {{ {interpreter}; use \"a\" \"b\"; }}");
+    let folder = Folder::with(&[
+        ("hello.kdl", &own),
+        // Away from what it builds on, an included file too; not from what others use.
+        (
+            "a.kdl",
+            "recipe a version=\"1\" { include \"less.kdl\" \"more.kdl\"; use \"c\"; }",
+        ),
+        ("less.kdl", "pip { without \"six\" \"click\"; }"),
+        ("more.kdl", "pip { require \"click>=8\"; }"),
+        (
+            "b.kdl",
+            "recipe b version=\"1\" { pip { require \"click<8\"; }; }",
+        ),
+        (
+            "c.kdl",
+            "recipe c version=\"1\" { pip { require \"six\" \"yarl\"; }; }",
+        ),
+    ]);
+    let mut recipe = good(&folder, "hello.kdl");
+    recipe
+        .requirements
+        .sort_by(|one, other| one.name.cmp(&other.name));
+    assert_eq!(asked(&recipe), ["click<8", "yarl"]);
+}
+
 /// What a case is called, what stands in the recipe, and the files beside it.
 type Case<'t> = (&'t str, &'t str, &'t [(&'t str, &'t str)]);
 
@@ -242,20 +367,26 @@ fn messages_about_what_a_recipe_builds_on() {
             &[("base.kdl", BASE)],
         ),
         (
-            "excluded there and wanted here",
-            "extends \"base\"; system { package \"tzdata\"; }",
+            "the same file twice",
+            &format!("{include} \"a.kdl\"; use \"b\"; use \"b\""),
+            &[
+                ("a.kdl", "license \"MIT\""),
+                (
+                    "b.kdl",
+                    "recipe b version=\"1\" { pip { require \"click\"; }; }",
+                ),
+            ],
+        ),
+        (
+            "nothing to take away",
+            "extends \"base\"; closure { without \"test\" \"tests\"; }; system { without \"tzdate\"; }; \
+             pip { without \"psutil\" \"clik\"; };",
             &[("base.kdl", BASE)],
         ),
         (
-            "requirements of two that do not agree",
-            &format!("{interpreter}; use \"a\"; pip {{ requirements \"r.txt\"; }}"),
-            &[
-                (
-                    "a.kdl",
-                    "recipe a version=\"1\" { pip { require \"click>8\"; }; }",
-                ),
-                ("r.txt", "click<8"),
-            ],
+            "taken away from itself",
+            &format!("{interpreter}; pip {{ require \"click\"; without \"click\"; }}"),
+            &[],
         ),
         (
             "no recipe",
@@ -302,13 +433,17 @@ fn what_a_recipe_builds_on_ends_at_its_limits_at_once() {
         );
     }
     assert!(told(&folder).contains("more than 16 deep"));
-    // Many: each file names the next one eight times.
-    let folder = Folder::with(&[("hello.kdl", &hello("include \"0.kdl\""))]);
+    // Many: each file names two of the next level.
+    let folder = Folder::with(&[("hello.kdl", &hello("include \"a0.kdl\""))]);
     for depth in 0..10 {
-        let next = format!("include \"{}.kdl\"\n", depth + 1).repeat(8);
-        folder.write(&format!("{depth}.kdl"), &next);
+        let next = depth + 1;
+        for name in ["a", "b"] {
+            let both = format!("include \"a{next}.kdl\" \"b{next}.kdl\"\n");
+            folder.write(&format!("{name}{depth}.kdl"), &both);
+        }
     }
-    folder.write("10.kdl", "");
+    folder.write("a10.kdl", "");
+    folder.write("b10.kdl", "");
     assert!(told(&folder).contains("more than 64"));
     // Large.
     let names: String = (0..8).map(|n| format!(" \"{n}.kdl\"")).collect();

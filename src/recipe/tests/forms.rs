@@ -4,7 +4,7 @@ use super::*;
 
 const RECIPE: &str = r#"recipe hello version="${python}-${flavour}" {
     param "flavour" default="small"
-    param "extra"
+    param "extra"; description "with ${extra}"
     interpreter python "3.13" from=debian suite=trixie
     pip { require "psutil>=${least}"; }
     param "least" default="5"
@@ -46,7 +46,7 @@ fn without(text: &str) -> String {
 
 /// The recipe without its parameter that has to be set.
 fn settled() -> String {
-    without("    param \"extra\"\n")
+    without("    param \"extra\"; description \"with ${extra}\"\n")
 }
 
 #[test]
@@ -200,6 +200,15 @@ fn messages_about_parameters_and_variants() {
                 "param \"least\" default=\"5\"",
                 "param \"flavour\" default=\"5\"; param \"least\" default=\"1\"",
             ),
+            None,
+            &[],
+        ),
+        (
+            "parameter that nothing uses",
+            settled()
+                .replace("'${flavour}'", "'small'")
+                .replace("-${flavour}", "")
+                .replace("lib${flavour}", "libx1"),
             None,
             &[],
         ),

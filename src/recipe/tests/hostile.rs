@@ -87,6 +87,45 @@ fn what_is_allowed_is_parsed_in_bounded_time() {
     }
 }
 
+/// Each of these words is a mistake, or is held against all others.
+#[test]
+fn many_mistakes_take_no_longer_than_few() {
+    let interpreter = "interpreter python \"3.13\" from=debian suite=trixie";
+    let many = |text: &dyn Fn(usize) -> String| (0..6_000).map(text).collect::<String>();
+    for body in [
+        many(&|n| format!("param \"parameter-{n}\" default=1{n}\n")),
+        many(&|n| format!("param \"p{n}\" default=\"${{q{n}}}\"\n")),
+        many(&|n| format!("param \"p{n}\"\n")),
+        many(&|n| format!("param \"p{n}\" default=\"x\"; "))
+            + &format!(
+                "system {{ package {}; }}",
+                many(&|n| format!("\"lib${{q{n}}}\" "))
+            ),
+        format!(
+            "system {{ package {}; }}",
+            many(&|n| format!("lib{n} ")).repeat(2)
+        ),
+        format!("system {{ without {}; }}", many(&|n| format!("lib{n} "))),
+        format!(
+            "pip {{ require {}; }}",
+            many(&|n| format!("p{n} ")).repeat(2)
+        ),
+        format!(
+            "check {{ without {}; }}",
+            many(&|n| format!("\"text {n}\" "))
+        ),
+        many(&|n| format!("node-{n} 1\n")),
+        many(&|n| format!("node-{n} = 1; ")),
+        format!("include {}", many(&|n| format!("\"{n}.kdl\" "))),
+        format!("use {}", many(&|n| format!("r{n} "))),
+    ] {
+        let text = format!("recipe hello version=\"1\" {{ {interpreter}\n{body}\n}}");
+        assert!(text.len() < Limits::RECIPE.bytes);
+        // Minutes, where each was looked into.
+        refused(&text, Duration::from_secs(60));
+    }
+}
+
 #[test]
 fn a_large_file_is_refused_at_once() {
     let text = "a\n".repeat(1 << 20);
@@ -118,6 +157,39 @@ fn characters_that_nobody_sees_are_refused_in_names_and_those_that_turn_text_eve
     assert!(read(&WHOLE.replace("für", "f\\u{202E}r")).is_err());
     assert!(read(&WHOLE.replace("für", "f\\nr")).is_err());
     assert!(read(&WHOLE.replace("für", "日本👩\u{200D}🚀")).is_ok());
+}
+
+/// After these kdl goes on one call deeper, however many there are.
+#[test]
+fn what_joins_nothing_is_refused_before_the_stack_ends() {
+    for piece in [
+        "n = 1; ", "n = 1\n", "n ] ", ")", "= \"a\" ", "n =\n", "[", "n (a", "n, m ",
+    ] {
+        let text = piece.repeat(250_000 / piece.len());
+        assert_eq!(
+            code(&refused(&text, Duration::from_secs(20))),
+            "recipe::too_many"
+        );
+    }
+}
+
+/// More of what lets kdl go deeper; each of these ended the stack of a thread.
+#[test]
+fn no_number_of_mistakes_ends_the_stack() {
+    let pieces = [
+        "{}",
+        "n {} m {} ",
+        "a / b ",
+        "n #true1 ",
+        "a=b; ",
+        "a==b; ",
+        "n \\ x; ",
+        "n true; ",
+    ];
+    for piece in pieces {
+        let text = piece.repeat(100_000 / piece.len());
+        refused(&text, Duration::from_secs(60));
+    }
 }
 
 /// The small stacks of worker threads are enough.

@@ -36,8 +36,13 @@ fn completed(example: &str) -> String {
 fn every_example_of_the_documentation_is_a_good_recipe() {
     let folder = tempfile::tempdir().expect("folder");
     let folder = Utf8Path::from_path(folder.path()).expect("UTF-8");
-    let base =
-        "recipe base version=\"1\" {\ninterpreter python \"3.13\" from=debian suite=trixie\n}";
+    let base = r#"recipe python version="1" {
+        interpreter python "3.13" from=debian suite=trixie
+        pip { require "click"; }
+        system { package "libudev1"; exclude "share/doc/**"; }
+        closure { trim "tests"; }
+        check { python "import click"; }
+    }"#;
     for (name, text) in [
         ("requirements.txt", "click\n"),
         ("common.kdl", "lock \"follow\"\n"),
@@ -118,5 +123,7 @@ fn the_limits_in_the_reference_are_those_of_the_code() {
     assert!(page.contains(&format!("at most {} deep", limits.depth)));
     assert!(page.contains(&format!("at most {} `/-` in a file", limits.slashdashes)));
     assert!(page.contains(&format!("and {} in a row", limits.slashdash_row)));
+    let stray = format!("at most {} brackets", limits.stray);
+    assert!(page.contains(&stray));
     assert_eq!(limits.slashdash_depth, 3, "the page says three");
 }

@@ -178,6 +178,18 @@ fn includes_end_at_their_limits() {
     assert!(start.elapsed() < Duration::from_secs(1));
 }
 
+#[test]
+fn a_file_of_nothing_but_mistakes_is_refused_at_once() {
+    for line in ["-x\n", "=\n", "a @ b\n", "six\n", "-r x\n"] {
+        let start = Instant::now();
+        let text = line.repeat((1 << 20) / line.len());
+        let told = Folder::with(&[("requirements.txt", &text)]).refused();
+        assert!(told.matches("help:").count() <= 25, "{told}");
+        // Hours, where each was looked into.
+        assert!(start.elapsed() < Duration::from_secs(60), "{line:?}");
+    }
+}
+
 /// Each of these made `pep508_rs` panic, or read the environment.
 #[test]
 fn requirements_that_upset_the_parser_are_refused() {

@@ -214,9 +214,29 @@ fn any_node(depth: u32) -> BoxedStrategy<String> {
             "\"\\u{e9}\\n\"",
             "\"// no\"",
             "\"{\"",
+            "\"\\s\\t\\\\ \\\n      on\"",
+            "#\"\"\"\n  raw \\n \"x\"\n\n    more\n  \"\"\"#",
+            "##\"a\"#b\"##",
+            "\"\"\"\n\t\\u{41}\n\t\"\"\"",
+            "\"k k\"=v",
+            "k=#\"raw\"#",
+            "k=#null",
+            "(t)a",
+            "k=(t)\"v\"",
+            "(\"t t\")0x1f",
+            "#inf",
+            "1_000",
+            "'it",
+            "-",
+            "/-k=v",
+            "/- /* g */ d",
+            "/-\n\"d\"",
         ]),
         0..4,
     );
+    let name = prop::sample::select(vec![
+        "n", "n", "n", "\"n m\"", "(t)n", "-", "#\"n\"#", "n.'",
+    ]);
     let end = prop::sample::select(vec![
         "\n",
         ";",
@@ -225,6 +245,10 @@ fn any_node(depth: u32) -> BoxedStrategy<String> {
         "\r\n",
         " /* f */\n",
         "\n\n\n",
+        "\u{85}",
+        "\u{2028}",
+        "\u{b}",
+        " \\\n\n",
     ]);
     let before = prop::sample::select(vec![
         "",
@@ -236,20 +260,23 @@ fn any_node(depth: u32) -> BoxedStrategy<String> {
         "/* p\n q */\n",
         "  ",
         "\n\n",
+        "/-/* l */\n",
+        "\t\u{a0}",
     ]);
     let block = match depth {
         0 => Just(String::new()).boxed(),
         _ => {
             let nodes = prop::collection::vec(any_node(depth - 1), 0..3);
-            let open = prop::sample::select(vec!["{", "{\n", "{ // h\n", "/-{", "{ /* i */ "]);
+            let open =
+                prop::sample::select(vec!["{", "{\n", "{ // h\n", "/-{", "{ /* i */ ", "/-{} {"]);
             let some =
                 (open, nodes).prop_map(|(open, nodes)| format!("{open}{}}}", nodes.concat()));
             prop_oneof![Just(String::new()), some].boxed()
         }
     };
-    (before, words, block, end)
-        .prop_map(|(before, words, block, end)| {
-            format!("{before}n {} {block}{end}", words.join(" "))
+    (before, name, words, block, end)
+        .prop_map(|(before, name, words, block, end)| {
+            format!("{before}{name} {} {block}{end}", words.join(" "))
         })
         .boxed()
 }
@@ -257,7 +284,8 @@ fn any_node(depth: u32) -> BoxedStrategy<String> {
 /// Words of comments, in any order: a layout may move a comment to the end of its line.
 fn comments(text: &str) -> Vec<char> {
     let mut found: Vec<char> = [
-        "// o", "// e", "// h", "// on", "/* c */", "/* f */", "/* i */", "q */",
+        "// o", "// e", "// h", "// on", "/* c */", "/* f */", "/* i */", "q */", "/* g */",
+        "/* l */",
     ]
     .iter()
     .enumerate()
@@ -270,19 +298,60 @@ fn comments(text: &str) -> Vec<char> {
     found
 }
 
+/// What kdl itself reads in a text: each node with how deep it stands, and all its values.
+fn said(text: &str) -> Option<Vec<String>> {
+    let document = kdl::KdlDocument::parse_v2(text).ok()?;
+    let mut nodes: Vec<_> = document
+        .nodes()
+        .iter()
+        .rev()
+        .map(|node| (0, node))
+        .collect();
+    let mut said = Vec::new();
+    while let Some((depth, node)) = nodes.pop() {
+        let ty = |ty: Option<&kdl::KdlIdentifier>| ty.map(|ty| ty.value().to_owned());
+        let entries = node.entries().iter();
+        let entries = entries.map(|it| (it.name().map(|it| it.value()), ty(it.ty()), it.value()));
+        let entries: Vec<_> = entries.collect();
+        let block = node.children().map(|block| block.nodes());
+        let name = node.name().value();
+        said.push(format!(
+            "{depth} {:?} {name:?} {entries:?} {:?}",
+            ty(node.ty()),
+            block.is_some()
+        ));
+        nodes.extend(
+            block
+                .unwrap_or_default()
+                .iter()
+                .rev()
+                .map(|node| (depth + 1, node)),
+        );
+    }
+    Some(said)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
 
     #[test]
     fn canonical_text_is_its_own_and_keeps_every_comment(
-        nodes in prop::collection::vec(any_node(2), 0..5)
+        nodes in prop::collection::vec(any_node(2), 0..5), mark in any::<bool>(), other_system in any::<bool>()
     ) {
-        let text = nodes.concat();
+        let mut text = nodes.concat();
+        if other_system {
+            text = text.replace('\n', "\r\n");
+        }
+        if mark {
+            text.insert(0, '\u{FEFF}');
+        }
         // What kdl refuses is no text that could be formatted.
         match formatted("x.kdl", &text) {
             Ok(once) => {
                 prop_assert_eq!(formatted("x.kdl", &once).ok(), Some(once.clone()), "{}", text);
                 prop_assert_eq!(comments(&once), comments(&text), "{}\n---\n{}", text, once);
+                prop_assert!(said(&text).is_some(), "{}", text);
+                prop_assert_eq!(said(&once), said(&text), "{}\n---\n{}", text, once);
                 prop_assert!(!once.contains("\n\n\n"), "{}", once);
             }
             Err(RecipeError::NotFormatted { .. }) => prop_assert!(false, "{}", text),
