@@ -127,3 +127,27 @@ fn the_limits_in_the_reference_are_those_of_the_code() {
     assert!(page.contains(&stray));
     assert_eq!(limits.slashdash_depth, 3, "the page says three");
 }
+
+#[test]
+fn the_tests_that_the_book_names_exist() {
+    let book = page("book/src/concepts/promises.md");
+    let rows = book
+        .lines()
+        .filter(|line| line.contains("`promises/") || line.contains("`commands/"));
+    let mut named = 0;
+    for row in rows {
+        let mut words = row.split('`').skip(1).step_by(2);
+        let Some(file) = words.next().filter(|word| word.ends_with(".rs")) else {
+            continue;
+        };
+        let text = page(&format!("tests/{file}"));
+        for name in words {
+            assert!(
+                text.contains(&format!("#[test]\nfn {name}(")),
+                "{name} in {file}"
+            );
+            named += 1;
+        }
+    }
+    assert!(named >= 20, "{named}");
+}
