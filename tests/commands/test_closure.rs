@@ -142,6 +142,40 @@ fn a_release_that_was_named_must_be_had_and_one_of_all_is_skipped_with_the_reaso
     assert!(ran.out.contains(" 0 fail, 3 skipped"), "{}", ran.out);
 }
 
+#[test]
+fn a_package_that_lacks_what_it_asks_for_fails_and_one_that_lacks_what_it_never_asked_for_does_not()
+{
+    let scratch = Scratch::new();
+    let Some(tree) = spoilt(&scratch) else { return };
+    let packages = tree.join("lib/python3.13/site-packages");
+    for (name, asks) in [
+        ("asking", "Requires-Dist: nobody-has-this\n"),
+        ("silent", ""),
+    ] {
+        let about = packages.join(format!("{name}-1.dist-info"));
+        fs::create_dir(&about).expect("created");
+        let metadata = format!("Metadata-Version: 2.1\nName: {name}\nVersion: 1\n{asks}");
+        fs::write(about.join("METADATA"), metadata).expect("written");
+        fs::write(about.join("RECORD"), format!("{name}.py,,\n")).expect("written");
+        fs::write(
+            packages.join(format!("{name}.py")),
+            "import nobody_has_this\n",
+        )
+        .expect("written");
+    }
+    let checks = ["third_party_modules"];
+    let failed = failures(
+        test(&scratch, tree.as_str(), &checks, &[]),
+        "third_party_modules",
+    );
+    for [place, found, _] in failed {
+        assert!(
+            found.starts_with("asking: ") && !found.contains("silent"),
+            "{place}: {found}"
+        );
+    }
+}
+
 /// The command in a namespace in which root does this first.
 fn after(preparation: &str, scratch: &Scratch, tree: &str) -> Option<Ran> {
     let plain = scratch.command(["test-closure", tree, "--json"]);

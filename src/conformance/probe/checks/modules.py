@@ -86,8 +86,34 @@ def third_party_modules():
     failed = imports(sorted(names))
     # A few want to be imported by another package, and refuse anybody else.
     failed = {name: why for name, why in failed.items() if imports([name], sorted(names - set(failed)))}
+    failed = {name: why for name, why in failed.items() if not is_undeclared(name, why, folders)}
     assert not failed, few(f"{name}: {why}" for name, why in failed.items())
     return sorted(names)
+
+
+def is_undeclared(name, why, folders):
+    """Whether `name` is only not imported for a project that its package never asks for: whoever installs that
+    package alone lacks it too."""
+    import importlib.metadata
+    import re
+    missing = re.match(r"ModuleNotFoundError: No module named '(\w+)", why)
+    if not missing or missing[1] in getattr(sys, "stdlib_module_names", missing[1]):
+        return False
+
+    def plain(project):
+        return re.sub(r"[-_.]+", "-", project).lower()
+    packages = list(importlib.metadata.distributions(path=folders))
+    owns = {f"{name}.py", f"{name}/__init__.py"}
+    owner = next((it for it in packages if any(str(file) in owns for file in it.files or [])), None)
+    if owner is None:
+        return False
+    installed = {plain(it.metadata["Name"]) for it in packages}
+    for line in owner.requires or []:
+        asked, _, marker = line.partition(";")
+        project = plain(re.match(r"[\w.-]+", asked)[0])
+        if "extra" not in marker and (project == plain(missing[1]) or not marker and project not in installed):
+            return False
+    return True
 
 
 @check
