@@ -89,7 +89,7 @@ shell_thunk() {
 ask() {
     program=bin/python3
     case $1 in pyinstaller) program=frozen ;; esac
-    "$recipe" --quiet test-closure "$2" --program "$program" --json >"$1.json" 2>"$1.log" || [ $? = 1 ]
+    "$recipe" --quiet test-closure "$2" --program "$program" --suite all --json >"$1.json" 2>"$1.log" || [ $? = 1 ]
 }
 
 tools
