@@ -112,6 +112,53 @@ fn a_variant_is_one_choice_of_each_list() {
 }
 
 #[test]
+fn version_suite_and_processor_are_three_axes() {
+    let recipe = r#"recipe hello version="1" { interpreter python "3.13" from=debian suite=trixie; }
+"#;
+    let names = |variants: &str| {
+        let folder = Folder::with(&[("hello.kdl", &format!("{recipe}{variants}"))]);
+        Recipe::variants(&folder.path().join("hello.kdl")).expect("good")
+    };
+    let all = r#"variant "hello" {
+        arch "x86_64" "aarch64"
+        suite "bookworm" "trixie"
+        python "3.11" "3.13"
+    }"#;
+    let expected = [
+        "3.11-bookworm",
+        "3.11-bookworm-aarch64",
+        "3.11-trixie",
+        "3.11-trixie-aarch64",
+        "3.13-bookworm",
+        "3.13-bookworm-aarch64",
+        "3.13-trixie",
+        "3.13-trixie-aarch64",
+    ];
+    assert_eq!(names(all), expected);
+    let text = format!("{recipe}{all}");
+    let mut labels = std::collections::BTreeSet::new();
+    for name in expected {
+        let form = form(&text, Some(name), &[]).expect(name);
+        let interpreter = form.interpreter.expect("one").value;
+        let said = format!("{}-{}", interpreter.version, interpreter.suite);
+        assert!(name.starts_with(&said), "{name}: {said}");
+        assert_eq!(
+            name.ends_with("aarch64"),
+            form.platform == Platform::Aarch64
+        );
+        assert!(labels.insert(form.variant), "each has a lock of its own");
+    }
+    assert_eq!(
+        names(r#"variant "hello" { suite "forky" "sid"; }"#),
+        ["forky", "sid"]
+    );
+    assert_eq!(names(r#"variant "hello" { arch "aarch64"; }"#), ["aarch64"]);
+    let both = r#"variant "hello" { suite "forky"; }
+variant "hello" { arch "aarch64" "x86_64"; python "3.13"; }"#;
+    assert_eq!(names(both), ["forky", "3.13-aarch64", "3.13"]);
+}
+
+#[test]
 fn the_variant_that_is_the_recipe_as_written_shares_its_lock() {
     for name in ["3.13-small", "3.13-small-x86_64"] {
         let recipe = form(&settled(), Some(name), &[]).expect(name);
