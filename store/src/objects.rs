@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::sync::mpsc::{channel, sync_channel};
 
 use crate::digest::{BlobId, Digest, TreeId};
 use crate::error::{Result, StoreError};
@@ -77,16 +78,49 @@ impl Session {
         let mut hasher = blake3::Hasher::new();
         let mut size = 0;
         let mut chunk = head;
-        while !chunk.is_empty() {
-            size += chunk.len() as u64;
-            if size > limit {
-                return Err(StoreError::TooLarge { limit });
+        let first = CHUNK.min(limit.saturating_add(1));
+        let rest = first.saturating_sub(chunk.len() as u64);
+        read_some(reader, &mut chunk, rest)?;
+        // While one chunk is written the next is read and hashed; the writer gives its buffers back.
+        let (to_write, chunks) = sync_channel::<Vec<u8>>(1);
+        let (give_back, written) = channel();
+        let write = move || -> io::Result<()> {
+            for chunk in chunks {
+                file.write_all(&chunk)?;
+                let _ = give_back.send(chunk);
             }
-            let written = rayon::join(|| hasher.update(&chunk), || file.write_all(&chunk)).1;
-            written.map_err(|e| self.staging.error("write", name, e))?;
-            chunk.clear();
-            let rest = CHUNK - size % CHUNK;
-            read_some(reader, &mut chunk, rest.min(limit - size + 1))?;
+            Ok(())
+        };
+        let (read, wrote) = std::thread::scope(|scope| {
+            let writer = scope.spawn(write);
+            let read = loop {
+                size += chunk.len() as u64;
+                if size > limit {
+                    break Err(StoreError::TooLarge { limit });
+                }
+                hasher.update(&chunk);
+                let was_whole = chunk.len() as u64 == CHUNK;
+                // A writer that stopped says why when it is joined.
+                if to_write.send(chunk).is_err() || !was_whole {
+                    break Ok(());
+                }
+                chunk = written.try_recv().unwrap_or_default();
+                chunk.clear();
+                if let Err(error) = read_some(
+                    reader,
+                    &mut chunk,
+                    CHUNK.min((limit - size).saturating_add(1)),
+                ) {
+                    break Err(error);
+                }
+            };
+            drop(to_write);
+            (read, writer.join())
+        });
+        read?;
+        match wrote {
+            Ok(wrote) => wrote.map_err(|e| self.staging.error("write", name, e))?,
+            Err(panic) => std::panic::resume_unwind(panic),
         }
         Ok(BlobId {
             digest: Digest::from_bytes(*hasher.finalize().as_bytes()),
