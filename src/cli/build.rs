@@ -93,17 +93,41 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     let mut answer = Answer {
         closures: Vec::new(),
     };
+    let mut failures = Vec::new();
     for name in &names {
-        let made = make(name, &args.forms, app, &options)?;
-        let link = link_path(&made.memo.title(), args.out.as_deref());
-        made.link(&link)?;
-        if args.form.json {
-            answer.closures.push(made.answer(&link)?);
-        } else {
-            app.say(&format!("{}\n  {}", shown(&link), made.summary()))?;
+        match build_one(name, args, app, &options) {
+            Ok(closure) => answer.closures.extend(closure),
+            Err(failed) if args.keep_going => failures.push(failed),
+            Err(failed) => return Err(failed),
         }
     }
-    app.answer(args.form, "build", &answer, String::new)
+    if failures.is_empty() || !answer.closures.is_empty() {
+        app.answer(args.form, "build", &answer, String::new)?;
+    }
+    // The first is told last, by whoever called, and decides the exit code.
+    let mut failures = failures.into_iter();
+    let first = failures.next();
+    for failed in failures {
+        let _ = super::render::fail(&failed);
+    }
+    first.map_or(Ok(()), Err)
+}
+
+/// Makes one closure and its link, and tells about it: now, or in the answer.
+fn build_one(
+    name: &str,
+    args: &Args,
+    app: &App,
+    options: &Options,
+) -> Result<Option<OneClosure>, Failed> {
+    let made = make(name, &args.forms, app, options)?;
+    let link = link_path(&made.memo.title(), args.out.as_deref());
+    made.link(&link)?;
+    if args.form.json {
+        return made.answer(&link).map(Some);
+    }
+    app.say(&format!("{}\n  {}", shown(&link), made.summary()))?;
+    Ok(None)
 }
 
 /// Whether a link can be made, as far as that is known beforehand: nobody wants to hear it after a
@@ -283,7 +307,7 @@ impl Made {
             guard_milliseconds: self.work.guarding.as_millis() as u64,
             files,
             bytes,
-            runs_on: closure.manifest.contract.describe(),
+            runs_on: closure.manifest.runs_on(),
         })
     }
 
@@ -476,7 +500,7 @@ fn about(closure: &Closure) -> String {
     format!(
         "{} in {files} files\n  runs on {}{}",
         bytes(size),
-        closure.manifest.contract.describe(),
+        closure.manifest.runs_on(),
         fixed.unwrap_or_default()
     )
 }

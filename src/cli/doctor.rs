@@ -78,7 +78,11 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
         return Ok(());
     }
     Err(Failed::Unfit(report(
-        format!("{} of this machine stands in the way", plural(bad, "thing")),
+        format!(
+            "{} of this machine {} in the way",
+            plural(bad, "thing"),
+            if bad == 1 { "stands" } else { "stand" }
+        ),
         "do what is said after `mend:` above, then ask again".into(),
     )))
 }

@@ -143,7 +143,7 @@ fn previous(found: &Found, app: &App) -> Result<Option<Lock>, Failed> {
 fn known(names: &[String], previous: Option<&Lock>) -> Result<(), Failed> {
     let files = || previous.into_iter().flat_map(|lock| &lock.files);
     for name in names {
-        if files().any(|file| file.name == *name || file.source == *name) {
+        if files().any(|file| file.is_called(name) || file.source == *name) {
             continue;
         }
         let near = crate::lock::near::nearest(name, files().map(|file| file.name.as_str()));

@@ -27,7 +27,7 @@ pub(super) struct Args {
     name: String,
     #[command(flatten)]
     forms: Forms,
-    /// A step (`check`, `compile libc6`), a package, or a path in the closure; nothing: whatever a
+    /// A step (`check`, `unpack libc6`), a package, or a path in the closure; nothing: whatever a
     /// build would run
     #[arg(value_name = "WHAT")]
     what: Vec<String>,
@@ -61,7 +61,11 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
         standing: Standing::of(&plan, &session)?,
     };
     if let [word] = args.what.as_slice() {
-        if let Some(file) = lock.files.iter().find(|file| file.subject() == *word) {
+        if let Some(file) = lock
+            .files
+            .iter()
+            .find(|file| file.subject() == *word || file.is_called(word))
+        {
             let answer = contents::package(&scene, file)?;
             return app.answer(args.form, "why package", &answer, || answer.text());
         }

@@ -54,24 +54,34 @@ impl Closure {
     }
 }
 
-impl Contract {
-    /// The contract in words.
-    pub fn describe(&self) -> String {
-        if self.machine.is_empty() {
+/// Policies that let code of the host in, where they are not as usual.
+const CODE: [&str; 2] = ["name-service", "preloads"];
+
+impl Manifest {
+    /// What it runs on, in words: processor, kernel, and whether code of the host is used.
+    pub fn runs_on(&self) -> String {
+        let contract = &self.contract;
+        if contract.machine.is_empty() {
             return "nothing but a Linux kernel: it holds no programs".into();
         }
-        let level = match self.level {
+        let level = match contract.level {
             0 | 1 => "any processor".to_owned(),
             level => format!("processor level v{level}"),
         };
-        let kernel = if self.kernel.is_empty() {
+        let kernel = if contract.kernel.is_empty() {
             "any version"
         } else {
-            &self.kernel
+            &contract.kernel
+        };
+        let matters = self.host.iter().map(|(matter, _)| matter.as_str());
+        let code: Vec<&str> = matters.filter(|matter| CODE.contains(matter)).collect();
+        let used = match code.as_slice() {
+            [] => "no code of the host is used".to_owned(),
+            code => format!("code of the host is used for {}", code.join(" and ")),
         };
         format!(
-            "{} ({level}), Linux {kernel} or later; glibc {} is inside, nothing of the host is used",
-            self.machine, self.glibc
+            "{} ({level}), Linux {kernel} or later; glibc {} is inside, {used}",
+            contract.machine, contract.glibc
         )
     }
 }

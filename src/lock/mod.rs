@@ -32,6 +32,7 @@ use recipe_store::{BlobId, Session};
 
 use crate::net::Net;
 use crate::platform::Platform;
+use crate::python::ProjectName;
 use crate::sandbox::Sandbox;
 
 pub(crate) use self::builder::compiles;
@@ -181,6 +182,15 @@ impl Locked {
             FileKind::Builder => format!("{}:{}", self.name, self.architecture),
             _ => self.name.clone(),
         }
+    }
+
+    /// Whether `word` is its name; for a project of Python, in any spelling.
+    pub fn is_called(&self, word: &str) -> bool {
+        let project = || {
+            word.parse()
+                .is_ok_and(|it: ProjectName| it.as_str() == self.name)
+        };
+        self.name == word || (self.kind == FileKind::Wheel && project())
     }
 }
 

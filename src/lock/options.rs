@@ -35,7 +35,7 @@ impl Upgrade {
             Upgrade::Everything => true,
             Upgrade::These(names) => names
                 .iter()
-                .any(|name| *name == file.name || *name == file.source),
+                .any(|name| file.is_called(name) || *name == file.source),
         }
     }
 }

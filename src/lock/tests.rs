@@ -817,3 +817,30 @@ fn a_wheel_brings_in_the_libraries_that_its_tag_may_expect_and_no_others() {
         .unwrap_err();
     insta::assert_snapshot!("missing_library_of_a_wheel", shown(error));
 }
+
+#[test]
+fn a_project_is_called_by_any_spelling_of_its_name_and_a_package_by_one() {
+    let file = |kind, name: &str| Locked {
+        kind,
+        name: name.into(),
+        version: String::new(),
+        architecture: String::new(),
+        source: String::new(),
+        archive: String::new(),
+        path: String::new(),
+        size: 0,
+        sha256: String::new(),
+        reason: String::new(),
+    };
+    let wheel = file(FileKind::Wheel, "typing-extensions");
+    for word in [
+        "typing-extensions",
+        "Typing_Extensions",
+        "typing.extensions",
+    ] {
+        assert!(wheel.is_called(word), "{word}");
+    }
+    assert!(!wheel.is_called("typing") && !wheel.is_called("typing extensions"));
+    let package = file(FileKind::Deb, "libc6");
+    assert!(package.is_called("libc6") && !package.is_called("Libc6"));
+}

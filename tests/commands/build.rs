@@ -35,6 +35,22 @@ fn nothing_is_done_when_nothing_changed() {
 }
 
 #[test]
+fn with_keep_going_a_recipe_that_fails_does_not_keep_others_from_being_built() {
+    let Some(sources) = sources() else { return };
+    let scratch = Scratch::new().local(sources);
+    fs::write(scratch.work().join("broken.kdl"), "recipe \"broken\"").expect("written");
+    let words = ["build", "./broken.kdl", MAIN_JOB, "--locked", "--json"];
+    let stops = scratch.run(words);
+    assert_eq!(stops.code, Some(3), "{}", stops.err);
+    assert!(!scratch.result().exists());
+    let goes_on = scratch.run(words.into_iter().chain(["--keep-going"]));
+    assert_eq!(goes_on.code, Some(3), "{}", goes_on.err);
+    assert!(goes_on.err.contains("broken.kdl"), "{}", goes_on.err);
+    assert!(goes_on.out.contains("\"closures\""), "{}", goes_on.out);
+    assert!(scratch.result().join("bin/python3").exists());
+}
+
+#[test]
 fn another_link_is_a_root_of_its_own() {
     let Some(sources) = sources() else { return };
     let scratch = Scratch::new().local(sources);

@@ -192,6 +192,12 @@ fn what_a_closure_takes_of_its_host_is_what_the_recipe_says() {
     assert_eq!((usual.as_str(), only.as_str()), ("works", "works"));
     assert_ne!(first, "works", "the host's configuration is read");
 
+    let folders = "import ctypes; library = ctypes.CDLL('libcrypto.so.3')\n\
+                   for name in 'X509_get_default_cert_dir', 'X509_get_default_cert_file':\n    \
+                   ask = getattr(library, name); ask.restype = ctypes.c_char_p\n    \
+                   print(ask().startswith((b'/etc', b'/usr')), end=' ')";
+    assert_eq!(host.say(folders, &[]), ["False False"; 4]);
+
     let user = "import pwd; print(pwd.getpwnam('probe').pw_uid)";
     assert_eq!(
         host.say(user, &[]),

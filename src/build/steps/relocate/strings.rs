@@ -172,8 +172,11 @@ fn crypto(triplet: &str, host: &HostPolicy) -> Rules {
         Order::ClosureFirst | Order::ClosureOnly => absent(folder),
     };
     let modules = format!("/usr/lib/{triplet}/");
+    // `cert.pem` and `certs/` beside it are another matter, and `ssl.py` knows where those are.
+    let certificates = format!("{folder}/cert");
     Rules {
         swaps: vec![
+            swap(&certificates, &(absent(folder) + "/cert"), true),
             swap(folder, &other, true),
             swap(&modules, &absent(&modules), true),
         ],
