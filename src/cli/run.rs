@@ -49,6 +49,16 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     } else {
         place.join("bin").join(&*name)
     };
+    // Started anyway, a shell would be asked to read the machine code.
+    if !app.starts(made.memo.platform) {
+        let platform = made.memo.platform;
+        return Err(Failed::Usage(report(
+            format!("the closure is for {platform}, and this machine cannot start its programs"),
+            "`recipe export` writes it for a machine that can; an emulator that is registered with \
+             the kernel (binfmt_misc) starts them here"
+                .into(),
+        )));
+    }
     super::interrupt::unwatch();
     let error = crate::sandbox::replace(&path, rest);
     Err(Failed::Usage(report(

@@ -21,6 +21,19 @@ pub(super) fn own_platform() -> Platform {
 }
 
 impl App {
+    /// Whether the kernel starts programs for `platform`: its own, or by an emulator that it was told of.
+    pub(super) fn starts(&self, platform: Platform) -> bool {
+        let registered = || {
+            let names = std::fs::read_dir("/proc/sys/fs/binfmt_misc")
+                .into_iter()
+                .flatten();
+            let machine = platform.machine().to_string();
+            let mut names = names.flatten().map(|entry| entry.file_name());
+            names.any(|name| name.to_string_lossy().contains(&machine))
+        };
+        Platform::here() == Some(platform) || registered()
+    }
+
     /// What runs closures for `platform`. Where that is this machine's own nothing is looked for.
     pub(super) fn running(&self, platform: Platform) -> Running {
         let mut host = Host {

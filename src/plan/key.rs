@@ -18,7 +18,7 @@ pub const VERSIONS: [(&str, u32); 12] = [
     ("unpack-deb", 3),
     ("unpack-wheel", 1),
     ("patches", 1),
-    ("relocate", 4),
+    ("relocate", 5),
     ("scan", 1),
     ("interpreter", 2),
     ("compile", 1),

@@ -249,7 +249,7 @@ fn keys_are_pinned() {
         .iter()
         .map(|step| format!("{}\n", step.key()))
         .collect();
-    insta::assert_snapshot!(Digest::of(all.as_bytes()).to_string(), @"03e983d172d1c07ea3814a6a08ab522eee7202d5b617edf83c54c195e4011463");
+    insta::assert_snapshot!(Digest::of(all.as_bytes()).to_string(), @"778185cf304719d9a5051b9a1714c2a3b912e733b4206c230f2cf4f8bfe6746b");
 }
 
 #[test]

@@ -249,6 +249,11 @@ fn a_failed_check_shows_its_line_in_the_recipe() {
     );
     let shown = format!("failing.kdl:{}:{}", first.0, first.1);
     assert!(ran.err.contains(&shown), "{shown} is not in\n{}", ran.err);
+    assert!(
+        ran.err.contains("the closure has no `bin/false`"),
+        "{}",
+        ran.err
+    );
     let error: serde_json::Value = serde_json::from_str(&ran.out).expect("JSON");
     assert_eq!(error["answer"], "error");
     assert_eq!(error["exit_code"], 1);

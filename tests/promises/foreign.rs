@@ -42,6 +42,15 @@ fn readelf(path: &Utf8Path, what: &str) -> String {
     String::from_utf8(output.expect("readelf runs").stdout).expect("text")
 }
 
+/// It is an aarch64 itself, or has an emulator registered.
+fn kernel_starts_aarch64() -> bool {
+    let names = fs::read_dir("/proc/sys/fs/binfmt_misc")
+        .into_iter()
+        .flatten();
+    let mut names = names.flatten().map(|entry| entry.file_name());
+    cfg!(target_arch = "aarch64") || names.any(|name| name.to_string_lossy().contains("aarch64"))
+}
+
 #[test]
 fn a_closure_for_another_processor_is_made_here_and_proved_by_its_files() {
     if !Utf8Path::new("/usr/bin/readelf").exists() {
@@ -55,6 +64,18 @@ fn a_closure_for_another_processor_is_made_here_and_proved_by_its_files() {
         "{out}"
     );
     assert!(out.contains("runs on aarch64"), "{out}");
+    if !kernel_starts_aarch64() {
+        let words = [
+            "run", "python", "--arch", "aarch64", "--locked", "--", "python3",
+        ];
+        let ran = scratch.run(words);
+        assert_eq!(ran.code, Some(2), "{}", ran.err);
+        assert!(
+            ran.err.contains("the closure is for aarch64"),
+            "{}",
+            ran.err
+        );
+    }
     // Beside this machine's own, which nobody asked for.
     assert!(!scratch.work().join("result/python").exists());
     let closure = scratch

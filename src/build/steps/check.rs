@@ -66,6 +66,16 @@ fn one(
         check: words(check),
         said: known(&said),
     };
+    if let Check::Run(words) = check
+        && let Some(program) = words.first()
+        && !program.starts_with('/')
+        && host.join(program).symlink_metadata().is_err()
+    {
+        let why = format!(
+            "the closure has no `{program}`: a program is named by its path inside, such as bin/python3"
+        );
+        return Ok(Err(failed(why)));
+    }
     match bench.shop.sandbox.run(&spec, Stdin::Empty) {
         Ok(outcome) => {
             let printed = [outcome.stdout.as_slice(), &outcome.stderr].concat();

@@ -25,10 +25,7 @@ pub enum BytecodeError {
     },
     /// The interpreter ended, or said something that is no answer.
     #[error("the interpreter stopped while it compiled {path}: {reason}")]
-    #[diagnostic(
-        code(build::bytecode_worker),
-        help("if it is this file's fault, leave the file out of the closure")
-    )]
+    #[diagnostic(code(build::bytecode_worker), help("{}", worker_help(reason)))]
     Worker {
         /// The source it was given.
         path: String,
@@ -47,6 +44,14 @@ pub enum BytecodeError {
     Store(#[from] StoreError),
 }
 
+fn worker_help(reason: &str) -> &'static str {
+    if reason.contains("error while loading shared libraries") {
+        "a library that Python needs is not in the closure: see what `system { exclude ... }` leaves out"
+    } else {
+        "if it is this file's fault, leave the file out of the closure"
+    }
+}
+
 impl BytecodeError {
     /// What the interpreter wrote before it ended.
     pub fn said(&self) -> &str {
@@ -60,5 +65,28 @@ impl BytecodeError {
 impl From<TreeError> for BytecodeError {
     fn from(error: TreeError) -> Self {
         BytecodeError::Store(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_that_was_left_out_is_not_the_fault_of_a_file() {
+        let told = |reason: &str| {
+            let error = BytecodeError::Worker {
+                path: "a.py".into(),
+                reason: reason.into(),
+                said: String::new(),
+            };
+            error
+                .help()
+                .map(|help| help.to_string())
+                .unwrap_or_default()
+        };
+        let lacks = "python3: error while loading shared libraries: libz.so.1: cannot open";
+        assert!(told(lacks).contains("exclude"));
+        assert!(told("exit code 1").contains("this file's fault"));
     }
 }
