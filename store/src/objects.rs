@@ -92,7 +92,11 @@ impl Session {
             Ok(())
         };
         let (read, wrote) = std::thread::scope(|scope| {
-            let writer = scope.spawn(write);
+            // A process may have no thread left to start, which is no reason to panic.
+            let writer = match std::thread::Builder::new().spawn_scoped(scope, write) {
+                Ok(writer) => writer,
+                Err(error) => return (Ok(()), Ok(Err(error))),
+            };
             let read = loop {
                 size += chunk.len() as u64;
                 if size > limit {
