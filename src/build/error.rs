@@ -4,6 +4,7 @@ use miette::Diagnostic;
 use recipe_store::StoreError;
 use thiserror::Error;
 
+use super::collect::CollectError;
 use super::places::Places;
 use super::steps::bytecode::BytecodeError;
 use super::steps::layout::LayoutError;
@@ -132,6 +133,10 @@ pub enum StepError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Bytecode(#[from] BytecodeError),
+    /// What a build left cannot be kept.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Collect(#[from] CollectError),
     /// A program could not be run.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -313,6 +318,7 @@ impl StepError {
             | StepError::Layout(LayoutError::Store { source: error, .. })
             | StepError::Wheel(WheelError::Store(error))
             | StepError::Relocate(RelocateError::Store(error))
+            | StepError::Collect(CollectError::Store(error))
             | StepError::Bytecode(BytecodeError::Store(error)) => Some(error),
             _ => None,
         }

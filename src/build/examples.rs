@@ -1,6 +1,7 @@
 //! One of each failure of a step that only this room can make, for the table of all messages.
 
 use super::StepError;
+use super::collect::CollectError;
 use super::steps::bytecode::BytecodeError;
 use super::steps::layout::{Collision, LayoutError};
 use super::steps::relocate::{Layer, PatchError, RelocateError};
@@ -17,6 +18,7 @@ pub(crate) fn steps() -> Vec<StepError> {
     all.extend(wheels().map(StepError::from));
     all.extend(relocations().map(StepError::from));
     all.extend(byte_codes().map(StepError::from));
+    all.extend(outputs().map(StepError::from));
     let long = "x".repeat(300);
     let blob = recipe_store::Entry::File {
         blob: recipe_store::BlobId::of(b""),
@@ -135,6 +137,52 @@ fn byte_codes() -> impl Iterator<Item = BytecodeError> {
             reason: "it was ended by signal 9".into(),
             said: String::new(),
         },
+    ]
+    .into_iter()
+}
+
+fn outputs() -> impl Iterator<Item = CollectError> {
+    let path = || "bin/tool".to_owned();
+    let folder = || "/tmp/recipe-build/out".into();
+    [
+        CollectError::NoOutput { folder: folder() },
+        CollectError::NotAFolder {
+            folder: folder(),
+            kind: "a symlink",
+        },
+        CollectError::Kind {
+            path: "run/tool.sock".into(),
+            kind: "a socket",
+        },
+        CollectError::Privileged {
+            path: path(),
+            mode: 0o4755,
+        },
+        CollectError::Name {
+            path: r"share/tests/a\xff".into(),
+        },
+        CollectError::Target {
+            path: path(),
+            target: r"\xfe".into(),
+        },
+        CollectError::Escapes {
+            path: path(),
+            target: "/usr/bin/env".into(),
+        },
+        CollectError::TooLarge {
+            path: path(),
+            limit: 1 << 30,
+        },
+        CollectError::TooMany {
+            path: path(),
+            limit: 1000,
+        },
+        CollectError::Read {
+            path: path(),
+            source: std::io::Error::from(std::io::ErrorKind::NotFound),
+        },
+        CollectError::Tree(recipe_store::TreeError::Depth { path: "a/a/a".into() }),
+        CollectError::Store(store()),
     ]
     .into_iter()
 }

@@ -4,6 +4,7 @@
 //! no trace of its key is in the store; as a key holds the ids of its inputs, an input that was
 //! made again with the same bytes stops the rebuild there.
 
+pub mod collect;
 mod error;
 mod event;
 #[cfg(test)]

@@ -418,6 +418,7 @@ fn last_words(outcome: &Outcome) -> String {
         Status::Signalled(signal) => format!("killed by signal {signal}"),
         Status::TimedOut => "it took too long".into(),
         Status::TooMuchOutput => "it printed too much".into(),
+        Status::TooMuchDisk => "it wrote too much to disk".into(),
         Status::Stopped => "stopped".into(),
     };
     if tail.is_empty() {

@@ -9,6 +9,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::OFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
 
+use super::disk::Watch;
 use super::start::{Ends, Packet, Started, receive, retry, start};
 use super::wire::Message;
 use super::{Channel, Outcome, Sandbox, SandboxError, Spec, Status, Stdin};
@@ -83,6 +84,7 @@ pub(super) fn drive(
     mut pipes: Pipes<'_>,
     ear: &mut dyn FnMut(Channel, &[u8]),
 ) -> Result<Outcome, SandboxError> {
+    let watch = Watch::begin(&started)?;
     let mut listener = Listener::new(started.limits.output, ear);
     let (mut ended, mut stopped) = (None, None);
     loop {
@@ -107,9 +109,11 @@ pub(super) fn drive(
         }
     }
     let helper = started.reap()?;
+    let full = watch.is_some_and(Watch::end);
     // All writers are dead; what they wrote last still lies in the pipes.
     while listener.hear(&mut pipes) {}
     let status = match (ended, stopped) {
+        _ if full => Status::TooMuchDisk,
         _ if listener.had_enough => Status::TooMuchOutput,
         (Some(status), _) | (None, Some(status)) => status,
         (None, None) if helper.success() => Status::Stopped,

@@ -18,6 +18,7 @@
 //! it ends, or drops a [`Running`], the sandbox ends too, `kill -9` included. Ctrl-Z stops
 //! `recipe` alone. The program has no controlling terminal.
 
+mod disk;
 mod drive;
 mod emulator;
 mod error;
@@ -37,7 +38,7 @@ pub use emulator::Emulator;
 pub use error::SandboxError;
 pub use inside::helper_main_if_asked;
 pub use running::Running;
-pub use spec::{Bind, Identity, Limits, Root, Spec};
+pub use spec::{APART, Bind, HOSTNAME, Identity, Limits, Root, Spec};
 
 /// Starts programs, each in a sandbox of its own. Cheap to clone; use it from any thread.
 #[derive(Debug, Clone)]
@@ -73,6 +74,30 @@ pub enum Level {
     None,
     /// User, mount, process, network, IPC and UTS namespaces; no capabilities, no new privileges.
     Namespaces,
+    /// And system calls that no build needs are refused.
+    Filtered,
+    /// And Landlock forbids to write anywhere but where it was declared.
+    Landlocked,
+}
+
+impl Level {
+    /// All of them, the weakest first.
+    pub const ALL: [Level; 4] = [
+        Level::None,
+        Level::Namespaces,
+        Level::Filtered,
+        Level::Landlocked,
+    ];
+
+    /// The word for it, in traces and for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Level::None => "none",
+            Level::Namespaces => "namespaces",
+            Level::Filtered => "filtered",
+            Level::Landlocked => "landlocked",
+        }
+    }
 }
 
 /// How a program ended.
@@ -86,6 +111,8 @@ pub enum Status {
     TimedOut,
     /// Killed because it wrote more than [`Limits::output`] on one channel.
     TooMuchOutput,
+    /// Killed because what it wrote to disk is more than [`Limits::disk`].
+    TooMuchDisk,
     /// Killed because the caller asked: see [`Running::kill`].
     Stopped,
 }

@@ -47,6 +47,19 @@ pub struct Spec {
     pub emulator: Option<Emulator>,
     /// Who the program thinks it is.
     pub identity: Identity,
+    /// Whether it runs under a number of its own ([`APART`]) where the caller is root, so that what the
+    /// kernel counts for each user is counted. What it may write is given to that number, with all
+    /// below it; its inputs have to be readable for everybody. No difference for an ordinary user.
+    pub apart: bool,
+    /// Whether there are walls behind the first one: system calls that no build needs are refused, and
+    /// set-user-id bits with them, and Landlock forbids to write anywhere else.
+    pub hardened: bool,
+    /// The name of the host.
+    pub hostname: String,
+    /// The permission bits that new files do not get.
+    pub umask: u32,
+    /// On how many processors it runs at most; `None` means on all that the caller has.
+    pub cpus: Option<u32>,
     /// Whether what it executes may give it privileges (set-user-id bits, file capabilities), as on
     /// any host: only in [`Root::Host`].
     pub privileges: bool,
@@ -80,7 +93,15 @@ pub struct Bind {
     pub writable: bool,
 }
 
-/// The user a program runs as, as seen from inside. Outside it is always the caller.
+/// The user and group number that a program runs under outside where [`Spec::apart`] is set and the
+/// caller is root. No distribution gives it to anybody (it is the last one that Debian reserves), it
+/// is none of systemd's numbers that come and go, and it exists in containers, which have 65536.
+pub const APART: u32 = 65533;
+
+/// The host name that a program sees when nobody chose another.
+pub const HOSTNAME: &str = "recipe";
+
+/// The user a program runs as, as seen from inside. Outside it is the caller, or [`APART`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Identity {
     /// User and group 1000.
@@ -88,6 +109,8 @@ pub enum Identity {
     User,
     /// User and group 0, but without any capability.
     Root,
+    /// User and group of this number: a build's result must not depend on it.
+    Other(u32),
 }
 
 impl Identity {
@@ -96,6 +119,7 @@ impl Identity {
         match self {
             Identity::User => 1000,
             Identity::Root => 0,
+            Identity::Other(number) => number,
         }
     }
 }
@@ -106,12 +130,16 @@ impl Identity {
 pub struct Limits {
     /// Bytes of address space of each process.
     pub memory: Option<u64>,
-    /// Processes and threads at once. Not enforced by the kernel when the caller is root.
+    /// Processes and threads at once. Not enforced by the kernel when the caller is root, but for
+    /// [`Spec::apart`].
     pub processes: Option<u64>,
     /// Open files of each process.
     pub open_files: u64,
     /// Bytes of each file written.
     pub file_size: Option<u64>,
+    /// Bytes on disk of all writable [`Bind`]s together, looked at a few times a second. What was
+    /// deleted and is still open is not seen: `file_size` bounds each such file.
+    pub disk: Option<u64>,
     /// Bytes of everything in `/tmp`, and of everything in `/dev/shm`.
     pub tmp: u64,
     /// Bytes on each of stdout and stderr, as far as we read them.
@@ -127,6 +155,7 @@ impl Default for Limits {
             processes: None,
             open_files: 4096,
             file_size: None,
+            disk: None,
             tmp: 1 << 30,
             output: 64 << 20,
             wall: Some(Duration::from_secs(3600)),
@@ -153,9 +182,26 @@ impl Spec {
             network: false,
             emulator: None,
             identity: Identity::User,
+            apart: false,
+            hardened: true,
+            hostname: HOSTNAME.to_owned(),
+            umask: 0o022,
+            cpus: None,
             privileges: false,
             limits: Limits::default(),
         }
+    }
+
+    /// `program` as a step of a build: `/tmp`, `/proc` and `/dev` are there, time zone, locale and
+    /// home are fixed, and it runs [`Spec::apart`]. Root, inputs, outputs and `PATH` are for the
+    /// caller to add.
+    pub fn build(program: impl Into<Utf8PathBuf>) -> Spec {
+        let mut spec = Spec::new(program).usual_places();
+        spec.apart = true;
+        spec.env("HOME", "/tmp")
+            .env("LC_ALL", "C.UTF-8")
+            .env("TMPDIR", "/tmp")
+            .env("TZ", "UTC")
     }
 
     /// Adds arguments.
@@ -216,6 +262,13 @@ impl Spec {
             return Err(refused(
                 "binds, files, an emulator, tmp, proc and dev cannot be had in the host's root",
             ));
+        }
+        let name = self.hostname.as_bytes();
+        if name.is_empty() || name.len() > 64 || !name.iter().all(u8::is_ascii_graphic) {
+            return Err(refused(format!("{:?} cannot name a host", self.hostname)));
+        }
+        if self.umask > 0o777 || self.cpus == Some(0) || self.identity == Identity::Other(u32::MAX) {
+            return Err(refused("a umask, a number of processors or a user cannot be had"));
         }
         if self.privileges && self.root != Root::Host {
             return Err(refused("privileges can be had in the host's root only"));
@@ -308,6 +361,22 @@ mod tests {
         assert!(Spec::new("/p").env("A=B", "c").check().is_err());
         assert!(Spec::new("/p").env("", "c").check().is_err());
         assert!(Spec::new("p").check().is_err());
+    }
+
+    #[test]
+    fn what_no_kernel_can_be_set_to_is_refused() {
+        let changes: [fn(&mut Spec); 5] = [
+            |spec| spec.hostname = String::new(),
+            |spec| spec.hostname = "x".repeat(65),
+            |spec| spec.umask = 0o1000,
+            |spec| spec.cpus = Some(0),
+            |spec| spec.identity = Identity::Other(u32::MAX),
+        ];
+        for change in changes {
+            let mut spec = Spec::new("/p");
+            change(&mut spec);
+            assert!(spec.check().is_err());
+        }
     }
 
     #[test]

@@ -20,7 +20,8 @@ use rustix::net::{
 
 use super::inside::HELPER_ARGUMENT;
 use super::wire::Message;
-use super::{Level, Limits, Root, Sandbox, SandboxError, Spec};
+use super::disk::Disk;
+use super::{Level, Limits, Sandbox, SandboxError, Spec};
 
 /// How long a sandbox that was told to end may take before its helper is killed outright.
 const GRACE: Duration = Duration::from_secs(5);
@@ -33,6 +34,8 @@ pub(super) struct Started {
     pub(super) program: Utf8PathBuf,
     pub(super) limits: Limits,
     pub(super) level: Level,
+    /// What it may write to disk.
+    pub(super) disk: Option<Disk>,
     /// Our end of the socket: while it is open the sandbox lives.
     pub(super) control: Arc<OwnedFd>,
     pub(super) since: Instant,
@@ -77,10 +80,8 @@ pub(super) fn start(sandbox: &Sandbox, spec: &Spec, ends: Ends) -> Result<Starte
         helper_path: sandbox.helper.clone(),
         program: spec.program.clone(),
         limits: spec.limits.clone(),
-        level: match spec.root {
-            Root::Host => Level::None,
-            Root::Empty | Root::Tree(_) => Level::Namespaces,
-        },
+        level: Level::None,
+        disk: Disk::of(spec),
         control: Arc::new(ours),
         since,
         pid: 0,
@@ -188,7 +189,9 @@ impl Started {
             match retry(|| poll(&mut fds, wait.as_ref())) {
                 Ok(0) => self.time_is_over(),
                 Ok(_) => match receive(self.control.as_fd()).map_err(|e| self.broken(e))? {
-                    Packet::Message(Message::Starting, Some(pid)) => self.pid = pid,
+                    Packet::Message(Message::Starting(level), Some(pid)) => {
+                        (self.level, self.pid) = (level, pid);
+                    }
                     Packet::Message(Message::Started, _) if failure.is_none() => return Ok(()),
                     Packet::Message(Message::Failed(reason), _) => failure = Some(reason),
                     Packet::Message(..) => {}

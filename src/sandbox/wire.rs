@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::Duration;
 
+use super::Level;
 use super::emulator::Emulator;
 use super::spec::{Bind, Identity, Limits, Root, Spec};
 
@@ -16,7 +17,7 @@ use super::spec::{Bind, Identity, Limits, Root, Spec};
 pub(super) enum Message {
     /// From the program's own process, just before it becomes the program. The packet's
     /// credentials tell its process id as seen outside.
-    Starting,
+    Starting(Level),
     /// The program runs.
     Started,
     /// The program exited with this code.
@@ -69,7 +70,7 @@ impl Message {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut to = Writer::default();
         match self {
-            Message::Starting => to.number(0),
+            Message::Starting(level) => to.number(0).number(*level as u64),
             Message::Started => to.number(1),
             Message::Exited(code) => to.number(2).number(*code as u64),
             Message::Signalled(signal) => to.number(3).number(*signal as u64),
@@ -92,7 +93,7 @@ impl Message {
     pub(super) fn decode(packet: &[u8]) -> Option<Message> {
         let mut from = Reader(packet);
         Some(match from.number()? {
-            0 => Message::Starting,
+            0 => Message::Starting(*Level::ALL.get(from.number()? as usize)?),
             1 => Message::Started,
             2 => Message::Exited(from.number()? as i32),
             3 => Message::Signalled(from.number()? as i32),
@@ -124,6 +125,11 @@ impl Spec {
             network,
             emulator,
             identity,
+            apart,
+            hardened,
+            hostname,
+            umask,
+            cpus,
             privileges,
             limits,
         } = self;
@@ -158,7 +164,16 @@ impl Spec {
         });
         to.bytes(cwd.as_str().as_bytes())
             .flag(*network)
-            .flag(*identity == Identity::Root)
+            .number(match identity {
+                Identity::User => 0,
+                Identity::Root => 1,
+                Identity::Other(number) => 2 + u64::from(*number),
+            })
+            .flag(*apart)
+            .flag(*hardened)
+            .bytes(hostname.as_bytes())
+            .number((*umask).into())
+            .limit(cpus.map(u64::from))
             .flag(*privileges);
         to.list(emulator.as_slice(), |to, Emulator { program, machine }| {
             to.bytes(program.as_str().as_bytes())
@@ -169,6 +184,7 @@ impl Spec {
             processes,
             open_files,
             file_size,
+            disk,
             tmp,
             output,
             wall,
@@ -177,6 +193,7 @@ impl Spec {
             .limit(*processes)
             .number(*open_files)
             .limit(*file_size)
+            .limit(*disk)
             .number(*tmp);
         to.number(*output)
             .limit(wall.map(|wall| wall.as_millis() as u64));
@@ -213,10 +230,18 @@ impl Spec {
             env: from.list(|from| Some((from.word()?, from.word()?)))?,
             cwd: from.text()?.into(),
             network: from.flag()?,
-            identity: if from.flag()? {
-                Identity::Root
-            } else {
-                Identity::User
+            identity: match from.number()? {
+                0 => Identity::User,
+                1 => Identity::Root,
+                more => Identity::Other((more - 2).try_into().ok()?),
+            },
+            apart: from.flag()?,
+            hardened: from.flag()?,
+            hostname: from.text()?.to_owned(),
+            umask: from.number()?.try_into().ok()?,
+            cpus: match from.limit()? {
+                Some(count) => Some(count.try_into().ok()?),
+                None => None,
             },
             privileges: from.flag()?,
             emulator: from
@@ -232,6 +257,7 @@ impl Spec {
                 processes: from.limit()?,
                 open_files: from.number()?,
                 file_size: from.limit()?,
+                disk: from.limit()?,
                 tmp: from.number()?,
                 output: from.number()?,
                 wall: from.limit()?.map(Duration::from_millis),
@@ -328,6 +354,8 @@ mod tests {
             files in prop::collection::vec((".*", any::<Vec<u8>>()), 0..3),
             (tmp, noexec, proc, dev) in any::<(bool, bool, bool, bool)>(),
             (network, is_root, privileges) in any::<(bool, bool, bool)>(),
+            (apart, hardened, hostname, umask) in (any::<bool>(), any::<bool>(), ".*", any::<u32>()),
+            (cpus, other, disk) in any::<(Option<u32>, Option<u32>, Option<u64>)>(),
             (program, cwd) in (".*", ".*"),
             name in prop::option::of(word()),
             args in prop::collection::vec(word(), 0..5),
@@ -351,10 +379,15 @@ mod tests {
                     program: "/a b/qemu".into(),
                     machine: 183,
                 }),
-                identity: if is_root { Identity::Root } else { Identity::User },
+                identity: match other {
+                    Some(number) => Identity::Other(number),
+                    None if is_root => Identity::Root,
+                    None => Identity::User,
+                },
+                apart, hardened, hostname, umask, cpus,
                 privileges,
                 limits: Limits {
-                    memory, processes, open_files, file_size, tmp: space, output,
+                    memory, processes, open_files, file_size, disk, tmp: space, output,
                     wall: wall.map(Duration::from_millis),
                 },
             }
@@ -386,7 +419,7 @@ mod tests {
             })
         });
         let others = [
-            Message::Starting,
+            Message::Starting(Level::Filtered),
             Message::Started,
             Message::Exited(-1),
             Message::Signalled(9),

@@ -50,7 +50,7 @@ pub(super) fn prove(bench: &Bench<'_>, closure: &TreeId, means: Means) -> Result
                 (Means::Structure, _) => "nothing was run: it is for another processor",
                 (_, Level::None) =>
                     "every program run from two random places, on the host as it is",
-                (_, Level::Namespaces) =>
+                (_, _) =>
                     "every program run from two random places, each in a root that held nothing else",
             }
         )
@@ -66,8 +66,8 @@ pub(super) fn prove(bench: &Bench<'_>, closure: &TreeId, means: Means) -> Result
         isolation: match (means, level) {
             (Means::Structure, _) => "structure",
             (_, Level::None) => "none",
-            (Means::Emulated, Level::Namespaces) => "emulated",
-            (Means::Native, Level::Namespaces) => "namespaces",
+            (Means::Emulated, _) => "emulated",
+            (Means::Native, _) => "namespaces",
         },
     })
 }
@@ -82,7 +82,7 @@ fn prove_moving(
     let session = bench.session();
     let mut tree = session.checkout_movable(closure)?;
     let programs = programs(session, files)?;
-    let mut level = Level::Namespaces;
+    let mut level = Level::Landlocked;
     for (path, proc) in [
         (format!("/{:016x}/a place", random()), false),
         (format!("/{:016x}{}", random(), "/long".repeat(32)), true),
@@ -120,7 +120,7 @@ fn prove_at(
     programs: &[String],
     place: &Place,
 ) -> Result<Level, StepError> {
-    let mut level = Level::Namespaces;
+    let mut level = Level::Landlocked;
     for path in programs {
         let spec = |at: &Utf8Path| Spec::new(at.join(path)).env("LD_TRACE_LOADED_OBJECTS", "1");
         let (outcome, at) = run(bench, place, spec, &mut level)?;
@@ -252,6 +252,7 @@ fn ended(status: Status) -> String {
         Status::Signalled(signal) => format!("killed by signal {signal}"),
         Status::TimedOut => "stopped: it took too long".into(),
         Status::TooMuchOutput => "stopped: it printed too much".into(),
+        Status::TooMuchDisk => "stopped: it wrote too much to disk".into(),
         Status::Stopped => "stopped".into(),
     }
 }

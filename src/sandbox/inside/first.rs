@@ -24,11 +24,12 @@ pub(super) fn in_namespaces(orders: Orders) -> i32 {
         spec,
         stdio,
         control,
+        sources,
     } = orders;
     let emulator = die_with_helper().and_then(|()| register(&spec));
     let done = match &emulator {
-        Ok(_) => name_the_host()
-            .and_then(|()| root::make(&spec))
+        Ok(_) => name_the_host(&spec)
+            .and_then(|()| root::make(&spec, sources))
             .and_then(|()| hide())
             .and_then(|()| start(&spec, stdio, &control)),
         Err(failure) => Err(failure.clone()),
@@ -61,6 +62,7 @@ pub(super) fn without_namespaces(orders: Orders) -> Result<i32, Failure> {
         spec,
         stdio,
         control,
+        sources: _,
     } = orders;
     // Orphans become our children, where they are found.
     let own = Some(rustix::process::getpid());
@@ -167,8 +169,8 @@ fn die_with_helper() -> Result<(), Failure> {
         .map_err(|e| system("tying our life to the helper's", e))
 }
 
-fn name_the_host() -> Result<(), Failure> {
-    rustix::system::sethostname(b"recipe")
+fn name_the_host(spec: &Spec) -> Result<(), Failure> {
+    rustix::system::sethostname(spec.hostname.as_bytes())
         .and_then(|()| rustix::system::setdomainname(b"(none)"))
         .map_err(|e| system("naming the host", e))
 }

@@ -2,7 +2,7 @@
 //! helper has one thread: see [`super`].
 #![allow(unsafe_code)]
 
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use nix::libc;
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, sigprocmask};
@@ -95,4 +95,83 @@ pub(super) fn reset_signals() {
 /// A number of `nix` as a number of `rustix`.
 pub(super) fn from_nix(error: nix::Error) -> Errno {
     Errno::from_raw_os_error(error as i32)
+}
+
+/// Puts `program` before every system call of this process from now on.
+pub(super) fn filter_calls(program: &mut [libc::sock_filter]) -> Result<(), Errno> {
+    let program = libc::sock_fprog {
+        len: u16::try_from(program.len()).map_err(|_| Errno::INVAL)?,
+        filter: program.as_mut_ptr(),
+    };
+    // Without the flag, older kernels make every program of the sandbox slower.
+    for flags in [libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW, 0] {
+        // SAFETY: the structure and the instructions it points to outlive the call, which copies them.
+        let done = unsafe {
+            libc::syscall(
+                libc::SYS_seccomp,
+                libc::SECCOMP_SET_MODE_FILTER,
+                flags,
+                &raw const program,
+            )
+        };
+        match nix::errno::Errno::result(done).map_err(from_nix) {
+            Err(Errno::INVAL) if flags != 0 => {}
+            other => return other.map(drop),
+        }
+    }
+    Err(Errno::INVAL)
+}
+
+/// A set of Landlock rules: the file system accesses it handles, the kernel's version of it.
+pub(super) fn landlock_version() -> Result<i64, Errno> {
+    // SAFETY: with this flag (1) the kernel wants no structure.
+    let version = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, 0, 0, 1) };
+    nix::errno::Errno::result(version).map_err(from_nix)
+}
+
+/// A set that forbids the accesses `handled`, but for what is added to it.
+pub(super) fn landlock_rules(handled: u64) -> Result<OwnedFd, Errno> {
+    let size = size_of::<u64>();
+    // SAFETY: the first field of the structure is all that this size tells of.
+    let made = unsafe {
+        libc::syscall(libc::SYS_landlock_create_ruleset, &raw const handled, size, 0)
+    };
+    let fd = nix::errno::Errno::result(made).map_err(from_nix)?;
+    // SAFETY: the descriptor was made by this call and is nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// Allows `accesses` below an open directory, or on an open file.
+pub(super) fn landlock_allow(
+    rules: BorrowedFd<'_>,
+    place: BorrowedFd<'_>,
+    accesses: u64,
+) -> Result<(), Errno> {
+    #[repr(C, packed)]
+    struct PathBeneath {
+        allowed: u64,
+        parent: i32,
+    }
+    let rule = PathBeneath {
+        allowed: accesses,
+        parent: place.as_raw_fd(),
+    };
+    // SAFETY: rule type 1 has this structure, which outlives the call.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_landlock_add_rule,
+            rules.as_raw_fd(),
+            1,
+            &raw const rule,
+            0,
+        )
+    };
+    nix::errno::Errno::result(done).map(drop).map_err(from_nix)
+}
+
+/// Puts this process and all it starts under the rules.
+pub(super) fn landlock_enter(rules: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: no pointer is passed.
+    let done = unsafe { libc::syscall(libc::SYS_landlock_restrict_self, rules.as_raw_fd(), 0) };
+    nix::errno::Errno::result(done).map(drop).map_err(from_nix)
 }

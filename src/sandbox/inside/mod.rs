@@ -4,11 +4,14 @@
 //! Everything here runs in processes with one thread, so forking is harmless. What goes wrong is
 //! said over the socket, never on a terminal.
 
+mod apart;
 mod emulator;
+mod filter;
 mod first;
 mod kernel;
 mod program;
 mod root;
+mod walls;
 
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -44,6 +47,8 @@ struct Orders {
     spec: Spec,
     stdio: [OwnedFd; 3],
     control: Control,
+    /// What is to be shown, where it was opened as root: see `apart.rs`.
+    sources: Option<root::Sources>,
 }
 
 /// The socket to the outer side. It closes when every process of ours that holds it is dead, and
@@ -84,11 +89,14 @@ fn helper_main() -> i32 {
     }
 }
 
-fn carry_out(orders: Orders) -> Result<i32, Failure> {
+fn carry_out(mut orders: Orders) -> Result<i32, Failure> {
     if orders.spec.root == Root::Host {
         return first::without_namespaces(orders);
     }
-    make_namespaces(&orders.spec)
+    if orders.spec.apart && rustix::process::geteuid().is_root() {
+        orders.sources = apart::prepare(&orders.spec)?;
+    }
+    make_namespaces(&orders.spec, orders.sources.is_some())
         .map_err(|e| Failure::new(Stage::Namespaces, "making namespaces", e))?;
     match kernel::fork().map_err(|e| Failure::new(Stage::System, "forking", e))? {
         None => std::process::exit(first::in_namespaces(orders)),
@@ -110,7 +118,7 @@ fn wait_for(first: Pid) -> i32 {
     }
 }
 
-fn make_namespaces(spec: &Spec) -> Result<(), Errno> {
+fn make_namespaces(spec: &Spec, apart: bool) -> Result<(), Errno> {
     let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
     // Root can shed the groups it came with. An ordinary user cannot; they show as 65534 inside.
     let _ = rustix::thread::set_thread_groups(&[]);
@@ -120,8 +128,11 @@ fn make_namespaces(spec: &Spec) -> Result<(), Errno> {
         | UnshareFlags::NEWIPC
         | UnshareFlags::NEWUTS;
     flags.set(UnshareFlags::NEWNET, !spec.network);
-    kernel::unshare(flags)?;
     let inside = spec.identity.number();
+    if apart {
+        return apart::unshare(flags, inside);
+    }
+    kernel::unshare(flags)?;
     write("/proc/self/setgroups", "deny")?;
     write(
         "/proc/self/uid_map",
@@ -172,5 +183,6 @@ fn receive_orders() -> Result<Orders, Errno> {
         spec,
         stdio: [stdin, stdout, stderr],
         control: Control(control),
+        sources: None,
     })
 }

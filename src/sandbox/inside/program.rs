@@ -1,7 +1,6 @@
 //! The last steps of a process that is about to become the program. Begin at [`become_program`].
 //!
-//! This is where further layers belong (a system call filter, Landlock): after everything that
-//! needs what they forbid.
+//! The walls of `walls.rs` come last: after everything that needs what they forbid.
 
 use std::convert::Infallible;
 use std::ffi::{CString, OsStr};
@@ -10,9 +9,10 @@ use std::os::unix::ffi::OsStrExt;
 
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use rustix::thread::{CapabilitySet, CapabilitySets};
+use rustix::thread::{CapabilitySet, CapabilitySets, CpuSet};
 
-use super::{Control, kernel};
+use super::{Control, kernel, walls};
+use crate::sandbox::Level;
 use crate::sandbox::spec::{Root, Spec};
 use crate::sandbox::wire::{Failure, Message, Stage};
 
@@ -39,6 +39,9 @@ fn prepare_and_execute(
     rustix::process::chdir(spec.cwd.as_str())
         .map_err(|e| Failure::new(Stage::System, format!("entering `{}`", spec.cwd), e))?;
     limit(spec).map_err(step("setting limits"))?;
+    if let Some(count) = spec.cpus {
+        use_processors(count).map_err(step("choosing processors"))?;
+    }
     if spec.root != Root::Host {
         shed_capabilities().map_err(step("shedding capabilities"))?;
     } else {
@@ -50,10 +53,16 @@ fn prepare_and_execute(
         rustix::thread::set_no_new_privs(true).map_err(step("renouncing privileges"))?;
     }
     kernel::reset_signals();
-    execute(spec, control)
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(spec.umask));
+    let level = match &spec.root {
+        Root::Host => Level::None,
+        _ if spec.hardened => walls::put_up(spec).map_err(step("putting up walls"))?,
+        _ => Level::Namespaces,
+    };
+    execute(spec, level, control)
 }
 
-fn execute(spec: &Spec, control: &Control) -> Result<Infallible, Failure> {
+fn execute(spec: &Spec, level: Level, control: &Control) -> Result<Infallible, Failure> {
     let refused = |e| Failure::new(Stage::Program, spec.program.as_str(), e);
     let program = words([spec.program.as_str()]).map_err(refused)?;
     let name = spec
@@ -69,7 +78,7 @@ fn execute(spec: &Spec, control: &Control) -> Result<Infallible, Failure> {
         pair
     }))
     .map_err(refused)?;
-    control.tell(&Message::Starting);
+    control.tell(&Message::Starting(level));
     nix::unistd::execve(&program[0], &args, &env).map_err(|e| refused(kernel::from_nix(e)))
 }
 
@@ -89,11 +98,13 @@ fn limit(spec: &Spec) -> Result<(), Errno> {
     let limits = &spec.limits;
     // The helper and the first process count too.
     let processes = limits.processes.map(|count| count.saturating_add(2));
+    // What is deleted while it is open escapes the eye that looks at the folders.
+    let file_size = limits.file_size.or(limits.disk);
     let wanted = [
         (Resource::As, limits.memory),
         (Resource::Nproc, processes),
         (Resource::Nofile, Some(limits.open_files)),
-        (Resource::Fsize, limits.file_size),
+        (Resource::Fsize, file_size),
         (Resource::Core, Some(0)),
     ];
     for (resource, wanted) in wanted {
@@ -113,6 +124,17 @@ fn limit(spec: &Spec) -> Result<(), Errno> {
     let maximum = getrlimit(Resource::Stack).maximum;
     let current = Some(STACK.min(maximum.unwrap_or(STACK)));
     setrlimit(Resource::Stack, Rlimit { current, maximum })
+}
+
+/// The first so many of those that we may use.
+fn use_processors(count: u32) -> Result<(), Errno> {
+    let ours = rustix::thread::sched_getaffinity(None)?;
+    let mut chosen = CpuSet::new();
+    let usable = (0..CpuSet::MAX_CPU).filter(|cpu| ours.is_set(*cpu));
+    usable
+        .take(count as usize)
+        .for_each(|cpu| chosen.set(cpu));
+    rustix::thread::sched_setaffinity(None, &chosen)
 }
 
 /// Without any of them, and without a way to gain any: also for a program that is user 0 inside.

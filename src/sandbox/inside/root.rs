@@ -12,7 +12,9 @@ use camino::Utf8Path;
 use nix::libc;
 use rustix::fs::{CWD, FileType, Mode, OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
-use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+};
 
 use super::kernel;
 use crate::sandbox::spec::{Bind, Root, Spec};
@@ -25,13 +27,18 @@ const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
 const SCAFFOLDS: [&str; 6] = ["/tmp", "/var", "/mnt", "/usr", "/etc", "/dev"];
 
 /// Puts the tree together and makes it the root of this process.
-pub(super) fn make(spec: &Spec) -> Result<(), Failure> {
+///
+/// `sources` are those that were opened before the helper gave up its rights, if it did.
+pub(super) fn make(spec: &Spec, sources: Option<Sources>) -> Result<(), Failure> {
     rustix::mount::mount_change(
         "/",
         MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
     )
     .map_err(|e| Failure::new(Stage::Namespaces, "making mounts private", e))?;
-    let sources = Sources::open(spec)?;
+    let sources = match sources {
+        Some(sources) => sources,
+        None => Sources::open(spec, How::InPlace)?,
+    };
     let root = New::root()?;
     root.entries(&sources.entries)?;
     root.usual_places(spec, &sources.devices)?;
@@ -48,16 +55,26 @@ fn at_place(at: &Utf8Path, errno: Errno) -> Failure {
     Failure::new(Stage::Mount, format!("`{at}`"), errno)
 }
 
+/// How something of the host is held until it is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    /// Open where it lies; a mount of it is made when it is shown.
+    InPlace,
+    /// As a mount of its own that lies nowhere: whoever cannot reach the place any more can show it.
+    Detached,
+}
+
 /// Something of the host, open.
 struct Source {
     file: OwnedFd,
+    how: How,
     is_directory: bool,
     writable: bool,
     devices: bool,
 }
 
 /// All that is to be shown, opened while the host is still in sight.
-struct Sources {
+pub(super) struct Sources {
     entries: Vec<(String, Entry)>,
     binds: Vec<Source>,
     devices: Vec<Source>,
@@ -70,28 +87,30 @@ enum Entry {
 }
 
 impl Sources {
-    fn open(spec: &Spec) -> Result<Sources, Failure> {
+    pub(super) fn open(spec: &Spec, how: How) -> Result<Sources, Failure> {
         let entries = match &spec.root {
-            Root::Tree(tree) => top_level(tree).map_err(|e| source_failure(tree, e))?,
+            Root::Tree(tree) => top_level(tree, how).map_err(|e| source_failure(tree, e))?,
             Root::Empty | Root::Host => Vec::new(),
         };
         let binds = spec.binds.iter().map(|bind| {
             let source = Source::open(&bind.host).map_err(|e| source_failure(&bind.host, e))?;
-            Ok(Source {
+            let source = Source {
                 writable: bind.writable,
                 ..source
-            })
+            };
+            source.held(how).map_err(|e| source_failure(&bind.host, e))
         });
         let binds = binds.collect::<Result<_, Failure>>()?;
         let names = if spec.dev { &DEVICES[..] } else { &[] };
         let devices = names.iter().map(|name| {
             let path = Utf8Path::new("/dev").join(name);
             let source = Source::open(&path).map_err(|e| source_failure(&path, e))?;
-            Ok(Source {
+            let source = Source {
                 devices: true,
                 writable: true,
                 ..source
-            })
+            };
+            source.held(how).map_err(|e| source_failure(&path, e))
         });
         Ok(Sources {
             entries,
@@ -120,6 +139,7 @@ impl Source {
         let is_directory = kind(&file)? == FileType::Directory;
         Ok(Source {
             file,
+            how: How::InPlace,
             is_directory,
             writable: false,
             devices: false,
@@ -128,6 +148,19 @@ impl Source {
 }
 
 impl Source {
+    fn held(self, how: How) -> Result<Source, Errno> {
+        if how == How::InPlace {
+            return Ok(self);
+        }
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE
+            | OpenTreeFlags::OPEN_TREE_CLOEXEC
+            | OpenTreeFlags::AT_RECURSIVE
+            | OpenTreeFlags::AT_EMPTY_PATH;
+        let file = rustix::mount::open_tree(&self.file, "", flags)?;
+        kernel::restrict(file.as_fd(), self.attributes(), true)?;
+        Ok(Source { file, how, ..self })
+    }
+
     fn attributes(&self) -> u64 {
         let devices = if self.devices {
             0
@@ -149,7 +182,7 @@ fn kind(file: &OwnedFd) -> Result<FileType, Errno> {
 
 /// What lies directly in `tree`. Its symlinks are made anew, so that they lead to where they
 /// would if the tree were the root, which it is about to be.
-fn top_level(tree: &Utf8Path) -> Result<Vec<(String, Entry)>, Errno> {
+fn top_level(tree: &Utf8Path, how: How) -> Result<Vec<(String, Entry)>, Errno> {
     let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = rustix::fs::openat(CWD, tree.as_str(), flags, Mode::empty())?;
     let mut entries = Vec::new();
@@ -168,7 +201,7 @@ fn top_level(tree: &Utf8Path) -> Result<Vec<(String, Entry)>, Errno> {
             FileType::Symlink => {
                 Entry::Symlink(rustix::fs::readlinkat(&directory, &name, Vec::new())?)
             }
-            _ => Entry::Bind(Source::of(file)?),
+            _ => Entry::Bind(Source::of(file)?.held(how)?),
         };
         entries.push((name, entry));
     }
@@ -282,6 +315,12 @@ impl New {
 
     /// Shows `source` at `at`.
     fn bind(&self, at: &Utf8Path, source: &Source) -> Result<(), Errno> {
+        if source.how == How::Detached {
+            let to = self.place(at, source.is_directory)?;
+            let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH
+                | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+            return rustix::mount::move_mount(&source.file, "", &to, "", flags);
+        }
         let (from, to) = (
             by_descriptor(&source.file),
             self.place(at, source.is_directory)?,
