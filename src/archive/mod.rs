@@ -33,7 +33,7 @@ pub use deb::{unpack_deb, unpack_deb_control};
 pub use error::{ArchiveError, Fault, Kind};
 pub use limits::Limits;
 pub use read_at::ReadAt;
-pub use stream::Compression;
+pub use stream::{Compression, decompress};
 pub use tar::unpack_tar;
 pub use tree_sink::TreeSink;
 pub use zip::{unpack_zip, unpack_zip_with_links};

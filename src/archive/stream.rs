@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::io::{self, BufRead, BufReader, Read};
 use std::rc::Rc;
 
-use super::error::Fault;
+use super::error::{ArchiveError, Fault};
 use super::limits::Limits;
 
 const BUFFER: usize = 64 << 10;
@@ -69,6 +69,23 @@ pub(super) fn looks_like(head: &[u8]) -> &'static str {
         None if head.is_empty() => "none at all",
         None => "of no known format",
     }
+}
+
+/// A compressed file's bytes, all of them; `name` is for messages.
+///
+/// # Errors
+/// When it is no such stream, is damaged, or grows beyond `limits`.
+pub fn decompress(
+    source: impl Read,
+    compression: Compression,
+    name: &str,
+    limits: &Limits,
+) -> Result<Vec<u8>, ArchiveError> {
+    let mut bytes = Vec::new();
+    open(source, compression, limits)
+        .and_then(|mut stream| stream.read_to_end(&mut bytes))
+        .map_err(|error| ArchiveError::from_form(name, error))?;
+    Ok(bytes)
 }
 
 /// The decompressed bytes of `source`, held to `limits` while they are read.

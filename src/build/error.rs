@@ -8,8 +8,10 @@ use super::collect::CollectError;
 use super::places::Places;
 use super::steps::bytecode::BytecodeError;
 use super::steps::layout::LayoutError;
+use super::steps::output::{PREFIX, Remains};
 use super::steps::relocate::RelocateError;
 use super::steps::wheel::WheelError;
+use super::steps::{FailedRun, SourceError};
 use crate::elf::ElfError;
 use crate::lock::wheels::WheelsError;
 use crate::net::NetError;
@@ -65,6 +67,27 @@ fn summary(failures: &[Failure], skipped: usize) -> String {
         ));
     }
     text
+}
+
+fn remaining(remains: &[Remains]) -> String {
+    let places = remains.iter().map(|it| {
+        let Remains { path, offset, text } = it;
+        format!("\n  {path}, byte {offset}: {text}")
+    });
+    format!(
+        "what was built holds paths of its build:{}",
+        places.collect::<String>()
+    )
+}
+
+/// What could be said of the first place.
+fn compiled_in(remains: &[Remains]) -> String {
+    let first = remains.first().map_or("", |it| it.text.as_str());
+    let below = first.strip_prefix(PREFIX).unwrap_or("");
+    match below.trim_matches('/') {
+        "" => "share/locale".to_owned(),
+        below => below.to_owned(),
+    }
 }
 
 fn others(also: &[String]) -> String {
@@ -179,6 +202,52 @@ pub enum StepError {
     MissingLibraries {
         /// Each file that wants something.
         missing: Vec<MissingLibrary>,
+    },
+    /// A source could not be put together.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Source(#[from] SourceError),
+    /// A program of a build failed.
+    #[error("`{}` failed: {}\n{}", .0.words, .0.how, .0.said)]
+    #[diagnostic(
+        code(build::run),
+        help("the recipe's `run` says what is done; all that was said is in the log")
+    )]
+    Build(Box<FailedRun>),
+    /// A program that the sysroot does not have.
+    #[error("the sysroot has no program `{program}`")]
+    #[diagnostic(
+        code(build::no_program),
+        help("name the Debian package that has it: `sysroot \"debian\" … {{ package \"...\" }}`")
+    )]
+    NoProgram {
+        /// What was to run.
+        program: String,
+    },
+    /// A folder for a build could not be made.
+    #[error("the folder {path} of a build could not be made: {error}")]
+    #[diagnostic(
+        code(build::folder),
+        help("the store lies on this disk: `recipe store verify` tells if it can be written")
+    )]
+    Folder {
+        /// The folder.
+        path: camino::Utf8PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// A path of the build is left in its output.
+    #[error("{}", remaining(remains))]
+    #[diagnostic(
+        code(build::prefix_remains),
+        help(
+            "an output works in any folder: let the build find these from where its programs are, leave the files out with an `output` of their own, or say that nothing needs them: `compiled-in \"{}\"`",
+            compiled_in(remains)
+        )
+    )]
+    Prefix {
+        /// Each place.
+        remains: Vec<Remains>,
     },
     /// An entry that would start nothing.
     #[error("the closure has no {runs}, which the entry `{name}` is to run")]

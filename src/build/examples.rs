@@ -2,9 +2,10 @@
 
 use super::StepError;
 use super::collect::CollectError;
+use super::steps::PatchError;
 use super::steps::bytecode::BytecodeError;
 use super::steps::layout::{Collision, LayoutError};
-use super::steps::relocate::{Layer, PatchError, RelocateError};
+use super::steps::relocate::{Layer, RelocateError};
 use super::steps::wheel::WheelError;
 use crate::archive::ArchiveError;
 use crate::elf::ElfError;
@@ -181,7 +182,9 @@ fn outputs() -> impl Iterator<Item = CollectError> {
             path: path(),
             source: std::io::Error::from(std::io::ErrorKind::NotFound),
         },
-        CollectError::Tree(recipe_store::TreeError::Depth { path: "a/a/a".into() }),
+        CollectError::Tree(recipe_store::TreeError::Depth {
+            path: "a/a/a".into(),
+        }),
         CollectError::Store(store()),
     ]
     .into_iter()

@@ -447,7 +447,7 @@ fn perform(
 /// The isolation that a step has to reach. A proof may run in place where namespaces are forbidden.
 fn required(step: &Resolved) -> &'static str {
     match step {
-        Step::Compile { .. } | Step::Check { .. } => "namespaces",
+        Step::Compile { .. } | Step::Check { .. } | Step::Build { .. } => "namespaces",
         Step::Proof { .. } => "none",
         _ => "in-process",
     }

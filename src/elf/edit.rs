@@ -97,6 +97,27 @@ pub fn runpath_to_rpath(bytes: &mut [u8]) -> Result<bool, ElfError> {
     }
 }
 
+/// Lets a search path that names folders below `prefix` name them from the file's own place: `up` is
+/// how the prefix is reached from its folder (`..` for a file in `bin/`). Gives whether there was one.
+pub fn move_search_path(bytes: &mut [u8], prefix: &str, up: &str) -> Result<bool, ElfError> {
+    let facts = read(bytes)?.ok_or(ElfError::NotElf)?;
+    let here = match up {
+        "" => "$ORIGIN".to_owned(),
+        up => format!("$ORIGIN/{up}"),
+    };
+    let mut moved = false;
+    for path in [&facts.rpath, &facts.runpath].into_iter().flatten() {
+        if path.contains(prefix) {
+            moved |= replace_c_string(bytes, path, &path.replace(prefix, &here))? > 0;
+        }
+    }
+    let written = read(bytes)?.filter(|it| it.needed == facts.needed && it.soname == facts.soname);
+    match written {
+        Some(_) => Ok(moved),
+        None => Err(damaged("its tables share bytes")),
+    }
+}
+
 fn length(from: &[u8], to: &[u8]) -> ElfError {
     let text = |bytes| String::from_utf8_lossy(bytes).replace('\0', "␀");
     ElfError::Length {

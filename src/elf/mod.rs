@@ -20,7 +20,9 @@ mod sections;
 mod stub;
 mod versions;
 
-pub use edit::{replace_c_string, replace_same_length, replace_strings, runpath_to_rpath};
+pub use edit::{
+    move_search_path, replace_c_string, replace_same_length, replace_strings, runpath_to_rpath,
+};
 pub use embed::embed;
 pub use error::ElfError;
 pub use facts::{Class, Facts, Isa, Kind, Machine};

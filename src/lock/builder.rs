@@ -4,7 +4,7 @@
 //! Byte code does not depend on the processor, only on Python's patch level: it is made by the same
 //! Python as the closure's, for this machine. Nothing of these packages enters the closure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use recipe_store::TreeId;
 
@@ -44,12 +44,13 @@ impl Builder {
         // What the recipe asks of the distribution is for the closure.
         let mut bare = recipe.clone();
         bare.system = crate::recipe::System::default();
+        bare.built = None;
         let prefer: BTreeMap<String, String> = kept
             .iter()
             .filter(|file| file.kind == FileKind::Builder)
             .map(|file| (file.name.clone(), file.version.clone()))
             .collect();
-        let system = System::resolve(context, &suites, &bare, &prefer)?;
+        let system = System::resolve(context, &suites, &bare, &prefer, &BTreeSet::new())?;
         let mut files = system.files();
         files.retain(|file| {
             file.architecture == platform.debian() && compiles(question.python, &file.name)

@@ -97,9 +97,11 @@ pub(super) fn look_into(
     let name = format!("{} {}", file.name, file.version);
     let done = match file.kind {
         FileKind::Wheel => unpack_zip(&source, &name, &limits, &mut sink),
-        FileKind::Deb | FileKind::Builder | FileKind::DebianPatches => {
-            unpack_deb(source, &name, &limits, &mut sink)
-        }
+        FileKind::Deb
+        | FileKind::Builder
+        | FileKind::DebianPatches
+        | FileKind::Sysroot
+        | FileKind::Source => unpack_deb(source, &name, &limits, &mut sink),
     };
     done.map_err(|cause| LockError::Unpack(Box::new(cause)))?;
     Ok(Unpacked {

@@ -159,6 +159,10 @@ pub enum LockError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Unpack(Box<crate::archive::ArchiveError>),
+    /// A source package that the suite does not have.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    NoSourcePackage(Box<NoSourcePackage>),
     /// The source package of the interpreter is not in the signed index.
     #[error("{suite} has no source package {name} {version}")]
     #[diagnostic(
@@ -323,6 +327,36 @@ pub struct UnknownPackage {
     /// Where it asks.
     #[label("asked for here")]
     pub at: SourceSpan,
+}
+
+/// A source package that the suite does not have.
+#[derive(Debug, Error, Diagnostic)]
+#[error("{suite} has no source package {name}")]
+#[diagnostic(code(lock::no_source_package), help("{}", offer_source(name, builds)))]
+pub struct NoSourcePackage {
+    /// What was asked for.
+    pub name: String,
+    /// Where.
+    pub suite: String,
+    /// The source package of the binary package of that name, if there is one.
+    pub builds: Option<String>,
+    /// The recipe.
+    #[source_code]
+    pub text: NamedSource<Arc<str>>,
+    /// Where it asks.
+    #[label("asked for here")]
+    pub at: SourceSpan,
+}
+
+fn offer_source(name: &str, builds: &Option<String>) -> String {
+    match builds {
+        Some(source) => {
+            format!("{name} is a binary package; its source package is \"{source}\"")
+        }
+        None => "a source package is often called otherwise than what is built from it; \
+                 `apt-cache showsrc NAME` tells"
+            .to_owned(),
+    }
 }
 
 /// A library that no chosen package has.

@@ -182,7 +182,11 @@ impl Reader<'_> {
                         );
                     };
                     let file = self.file(node, kind, lock.platform)?;
-                    let id = format!("{kind} {}", file.name);
+                    let id = match kind {
+                        // A source may consist of several files.
+                        FileKind::Source => format!("{kind} {} {}", file.name, file.path),
+                        _ => format!("{kind} {}", file.name),
+                    };
                     lock.files.push(file);
                     id
                 }
@@ -518,8 +522,15 @@ fn wrong(file: &Locked, platform: Platform) -> Option<(bool, String)> {
     {
         return Some((true, "this is no name of an archive".into()));
     }
-    if file.kind == FileKind::Wheel {
-        return None;
+    match file.kind {
+        FileKind::Wheel => return None,
+        // Only a distribution says which version it is.
+        FileKind::Source if file.version.is_empty() && file.source.is_empty() => return None,
+        FileKind::Source if !version::is_version(&file.version) => {
+            return Some((false, "this is no version of a source package".into()));
+        }
+        FileKind::Source => return None,
+        _ => {}
     }
     if !relation::is_name(&file.name) || !version::is_version(&file.version) {
         return Some((
@@ -529,7 +540,9 @@ fn wrong(file: &Locked, platform: Platform) -> Option<(bool, String)> {
     }
     let architecture = file.architecture.escape_debug();
     match file.kind {
-        FileKind::Deb if ![platform.debian(), "all"].contains(&&*file.architecture) => {
+        FileKind::Deb | FileKind::Sysroot
+            if ![platform.debian(), "all"].contains(&&*file.architecture) =>
+        {
             let why =
                 format!("its architecture is \"{architecture}\", and this lock is for {platform}");
             Some((false, why))

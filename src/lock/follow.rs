@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::builder::{Builder, Question};
 use super::candidates::{Candidates, Unpacked};
 use super::error::{LockError, MissingLibrary};
-use super::make::settle;
+use super::make::{release, settle};
+use super::options::{Options, Upgrade};
 use super::relation;
 use super::suites::Suites;
 use super::universe::{Offer, Unmet};
@@ -45,16 +46,11 @@ pub fn follow(
             "it is a wheel: its project took it away, or the index is another one".into(),
         ));
     }
-    let Some(interpreter) = &recipe.interpreter else {
-        return Err(LockError::NoRelease);
-    };
-    let suites = Suites::load(
-        context,
-        &interpreter.value.suite,
-        lock.platform,
-        &lock.suites,
-        interpreter.value.allow_expired,
-    )?;
+    let (suite, expired) = release(recipe).ok_or(LockError::NoRelease)?;
+    if recipe.built.is_some() {
+        return anew(lock, recipe, gone, context);
+    }
+    let suites = Suites::load(context, suite, lock.platform, &lock.suites, expired)?;
     let mut moving = Moving {
         lock,
         suites: &suites,
@@ -74,9 +70,9 @@ pub fn follow(
         };
         let kept: Vec<&Locked> = lock.files.iter().filter(stays).collect();
         let question = Question {
-            suite: &interpreter.value.suite,
+            suite,
             known: &lock.suites,
-            allow_expired: interpreter.value.allow_expired,
+            allow_expired: expired,
             python: lock.python.as_deref().unwrap_or_default(),
         };
         let builder = Builder::resolve(context, recipe, platform, &kept, &files, question)?;
@@ -94,6 +90,29 @@ pub fn follow(
     Ok((settle(new, Some(lock)), moved))
 }
 
+/// What a build may link to follows from its whole sysroot, so the recipe is locked again; only the
+/// source packages of what is gone may move.
+fn anew(
+    lock: &Lock,
+    recipe: &Recipe,
+    gone: &[Locked],
+    context: &Context<'_>,
+) -> Result<(Lock, Vec<Moved>), LockError> {
+    let sources = gone.iter().map(|file| match file.source.as_str() {
+        "" => file.name.clone(),
+        source => source.to_owned(),
+    });
+    let options = Options {
+        upgrade: Upgrade::These(sources.collect()),
+        allow_expired: false,
+        platform: lock.platform,
+        builder: lock.builder().unwrap_or(lock.platform),
+    };
+    let new = super::make::lock(recipe, Some(lock), context, &options)?;
+    let moved = differences(lock, &new.files);
+    Ok((new, moved))
+}
+
 /// The version that the recipe's suite has now of each Debian package in `gone`; without those that
 /// it has no other version of.
 pub fn newest(
@@ -102,14 +121,11 @@ pub fn newest(
     gone: &[Locked],
     context: &Context<'_>,
 ) -> Result<Vec<Moved>, LockError> {
-    let Some(interpreter) = &recipe.interpreter else {
-        return Err(LockError::NoRelease);
-    };
-    let it = &interpreter.value;
-    let (suite, expired) = (&it.suite, it.allow_expired);
+    let (suite, expired) = release(recipe).ok_or(LockError::NoRelease)?;
     let mut newest = Vec::new();
     let platforms = [
         (FileKind::Deb, Some(lock.platform)),
+        (FileKind::Sysroot, Some(lock.platform)),
         (FileKind::Builder, lock.builder()),
     ];
     for (kind, platform) in platforms {
@@ -359,6 +375,8 @@ impl Moving<'_> {
                     }
                 }
                 FileKind::DebianPatches => self.patches(context, file)?,
+                // A lock that has these is made anew as a whole.
+                FileKind::Sysroot | FileKind::Source => file.clone(),
             });
         }
         for (name, reason) in &self.added {

@@ -1,6 +1,6 @@
 //! Locking against the mirrors that this machine knows; skipped, with the reason, where there are none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -66,7 +66,14 @@ fn the_python_of_a_release_and_what_it_needs_come_from_the_live_mirror() {
     let begin = std::time::Instant::now();
     let suites = Suites::load(&context, "trixie", Platform::X86_64, &[], false).unwrap();
     println!("suites {:?}", begin.elapsed());
-    let system = System::resolve(&context, &suites, &recipe(RECIPE), &BTreeMap::new()).unwrap();
+    let system = System::resolve(
+        &context,
+        &suites,
+        &recipe(RECIPE),
+        &BTreeMap::new(),
+        &BTreeSet::new(),
+    )
+    .unwrap();
     println!("system {:?}", begin.elapsed());
     let files = system.files();
     for file in &files {

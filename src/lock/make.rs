@@ -1,12 +1,14 @@
 //! [`Recipe`] → [`Lock`]: the distribution's part and the wheels, joined. Begin at [`lock`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::builder::{Builder, Question};
 use super::error::{LockError, NoWheel};
 use super::file::order;
 use super::options::Options;
+use super::sources;
 use super::suites::Suites;
+use super::sysroot::Sysroot;
 use super::system::System;
 use super::version::compare;
 use super::{Context, FileKind, Lock, Locked};
@@ -22,20 +24,12 @@ pub fn lock(
     context: &Context<'_>,
     options: &Options,
 ) -> Result<Lock, LockError> {
-    let Some(interpreter) = &recipe.interpreter else {
-        return Err(LockError::NoRelease);
-    };
+    let (suite, expired) = release(recipe).ok_or(LockError::NoRelease)?;
     let known = previous
         .map(|lock| lock.suites.as_slice())
         .unwrap_or_default();
-    let allow_expired = options.allow_expired || interpreter.value.allow_expired;
-    let suites = Suites::load(
-        context,
-        &interpreter.value.suite,
-        options.platform,
-        known,
-        allow_expired,
-    )?;
+    let allow_expired = options.allow_expired || expired;
+    let suites = Suites::load(context, suite, options.platform, known, allow_expired)?;
     let kept: Vec<&Locked> = previous
         .map(|lock| {
             lock.files
@@ -44,50 +38,67 @@ pub fn lock(
                 .collect()
         })
         .unwrap_or_default();
-    let debs = kept.iter().filter(|file| file.kind == FileKind::Deb);
-    let prefer: BTreeMap<String, String> = debs
-        .map(|file| (file.name.clone(), file.version.clone()))
-        .collect();
-    let python = &interpreter.value.version;
-    let mut system = System::resolve(context, &suites, recipe, &prefer)?;
-    let builder = if options.builder == options.platform {
-        None
-    } else {
-        let question = Question {
-            suite: &interpreter.value.suite,
-            known,
-            allow_expired,
-            python,
-        };
-        let (platform, chosen) = (options.builder, system.files());
-        let builder = Builder::resolve(context, recipe, platform, &kept, &chosen, question)?;
-        Some(builder)
+    let prefer = |kind: FileKind| -> BTreeMap<String, String> {
+        let files = kept.iter().filter(|file| file.kind == kind);
+        files
+            .map(|file| (file.name.clone(), file.version.clone()))
+            .collect()
+    };
+    let mut files = Vec::new();
+    let mut linkable = BTreeSet::new();
+    if let Some(built) = &recipe.built {
+        let sysroot = Sysroot::resolve(context, &suites, built, &prefer(FileKind::Sysroot))?;
+        files.extend(sysroot.files);
+        linkable = sysroot.linkable;
+        files.extend(sources::sources(context, &suites, built, &kept)?);
+    }
+    let debs = prefer(FileKind::Deb);
+    let mut system = System::resolve(context, &suites, recipe, &debs, &linkable)?;
+    let python = recipe.interpreter.as_ref().map(|it| &it.value.version);
+    let builder = match python {
+        Some(python) if options.builder != options.platform => {
+            let question = Question {
+                suite,
+                known,
+                allow_expired,
+                python,
+            };
+            let (platform, chosen) = (options.builder, system.files());
+            let builder = Builder::resolve(context, recipe, platform, &kept, &chosen, question)?;
+            Some(builder)
+        }
+        _ => None,
     };
     let root = builder.as_ref().map(|builder| builder.root);
     let wheels = super::pip::wheels(recipe, previous, context, options, &system, root)?;
     system.add_wheels(context, &wheels.unpacked)?;
-    let mut files = system.files();
+    files.extend(system.files());
     files.extend(builder.into_iter().flat_map(|builder| builder.files));
     files.extend(wheels.files);
     check_pth(recipe, &files)?;
-    files.extend(patches(
-        context,
-        &suites,
-        &system,
-        &interpreter.value.version,
-    )?);
+    if let Some(python) = python {
+        files.extend(patches(context, &suites, &system, python)?);
+    }
     let lock = Lock {
         serial: previous.map_or(0, |lock| lock.serial) + 1,
         recipe: recipe.lock_digest(),
         platform: options.platform,
         date: suites.date(),
-        python: Some(interpreter.value.version.clone()),
+        python: python.cloned(),
         asked: recipe.lock_facts(),
         suites: suites.suites.clone(),
         files,
     };
     context.keep_fetched()?;
     Ok(settle(lock, previous))
+}
+
+/// The release that everything of a recipe is of, and whether its index may be an old one.
+pub(super) fn release(recipe: &Recipe) -> Option<(&str, bool)> {
+    let interpreter = recipe.interpreter.as_ref().map(|it| &it.value);
+    let sysroot = recipe.built.as_ref().map(|it| &it.sysroot.value);
+    let of = interpreter.map(|it| (it.suite.as_str(), it.allow_expired));
+    of.or(sysroot.map(|it| (it.suite.as_str(), it.allow_expired)))
 }
 
 /// Start-up files can be kept of what is there only.

@@ -12,6 +12,7 @@ mod error;
 pub mod file;
 mod follow;
 pub mod index;
+mod installed;
 mod make;
 pub(crate) mod near;
 pub mod openpgp;
@@ -19,7 +20,9 @@ mod options;
 mod pip;
 pub mod relation;
 pub mod release;
+mod sources;
 mod suites;
+mod sysroot;
 mod system;
 mod universe;
 pub mod version;
@@ -39,9 +42,12 @@ pub(crate) use self::builder::compiles;
 pub use self::distribution::{Distribution, distribution};
 pub use self::error::{FileError, LockError, Refusal};
 pub use self::follow::{Moved, follow, newest};
+pub(crate) use self::installed::{entry_at, installed};
 pub use self::make::{lock, out_of_date};
 pub use self::options::{Options, Upgrade};
 pub(crate) use self::pip::{PIP, glibc, is_wheel_of_pip};
+pub use self::sources::URL_ARCHIVE;
+pub(crate) use self::sysroot::LINKABLE;
 
 /// What locking works with.
 pub struct Context<'a> {
@@ -147,7 +153,7 @@ pub struct Locked {
     pub name: String,
     /// Its version.
     pub version: String,
-    /// Debian's name of its processor (`amd64`) or `all` for debs; empty otherwise.
+    /// Debian's name of its processor (`amd64`) or `all` for Debian packages; empty otherwise.
     pub architecture: String,
     /// Source package a deb was built from (`follow` moves all of one source together); empty otherwise.
     pub source: String,
@@ -206,15 +212,22 @@ pub enum FileKind {
     /// A Debian binary package of the machine that builds, where the closure is for another: its
     /// Python makes the byte code. Nothing of it enters the closure.
     Builder,
+    /// A Debian binary package that the build sees. Its libraries may enter the closure: then it is
+    /// there as a [`FileKind::Deb`] too.
+    Sysroot,
+    /// A file of a source; its name is the recipe's for that source.
+    Source,
 }
 
 impl FileKind {
     /// All of them, in the order of a lock file.
-    pub const ALL: [FileKind; 4] = [
+    pub const ALL: [FileKind; 6] = [
         FileKind::Deb,
         FileKind::DebianPatches,
         FileKind::Wheel,
         FileKind::Builder,
+        FileKind::Sysroot,
+        FileKind::Source,
     ];
 }
 
@@ -225,6 +238,8 @@ impl fmt::Display for FileKind {
             FileKind::DebianPatches => "debian-patches",
             FileKind::Wheel => "wheel",
             FileKind::Builder => "builder",
+            FileKind::Sysroot => "sysroot",
+            FileKind::Source => "source",
         })
     }
 }

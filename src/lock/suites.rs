@@ -150,6 +150,12 @@ impl Suites {
         Ok(sources)
     }
 
+    /// The source package that the binary package of this name is built from.
+    pub(super) fn source_of(&self, package: &str) -> Option<String> {
+        let offer = self.universe.newest(package)?;
+        Some(offer.package.source.to_string())
+    }
+
     /// Packages that hold a file called `name`, by the `Contents` indexes; at most ten.
     pub(super) fn packages_with(
         &self,

@@ -12,12 +12,13 @@ use miette::NamedSource;
 use recipe_store::{Entry, TreeBuilder, TreeId};
 
 use super::candidates::{Candidates, Libraries, Unpacked};
-use super::error::{LockError, MissingLibrary, Needed, NoInterpreter, UnknownPackage};
+use super::error::{LockError, MissingLibrary, Needed, NoInterpreter};
 use super::suites::Suites;
+use super::sysroot::{LINKABLE, unknown};
 use super::universe::{Chosen, Offer, Unmet};
 use super::{Context, FileKind, Locked};
 use crate::elf::{self, Answer, Facts, Machine};
-use crate::recipe::{Recipe, Spanned};
+use crate::recipe::Recipe;
 
 /// Its loader and C library run everything else.
 const LIBC: &str = "libc6";
@@ -30,6 +31,8 @@ const BASE: [&str; 6] = [
     "ca-certificates",
     "media-types",
 ];
+/// What of that a closure has that holds no Python: the loader, the C library and its locale.
+const PLAIN: [&str; 2] = [LIBC, "libc-bin"];
 /// glibc opens it by name when a thread ends early.
 const OPENED_BY_NAME: [(&str, &str); 1] = [("libgcc_s.so.1", "libgcc-s1")];
 /// Libraries outside glibc that a manylinux wheel may expect of its host (PEP 513 and its successors).
@@ -55,15 +58,23 @@ pub(super) struct System<'s> {
 }
 
 impl<'s> System<'s> {
-    /// Chooses packages; `prefer` are versions that stay where they can.
+    /// Chooses packages; `prefer` are versions that stay where they can. Those in `linkable` are there
+    /// for what is built, which may need them.
     pub(super) fn resolve(
         context: &Context<'_>,
         suites: &'s Suites,
         recipe: &Recipe,
         prefer: &BTreeMap<String, String>,
+        linkable: &BTreeSet<String>,
     ) -> Result<System<'s>, LockError> {
         let release = suites.release();
-        let roots = roots(suites, recipe)?;
+        let mut roots = roots(suites, recipe)?;
+        let mut linked: BTreeMap<String, String> = linkable
+            .iter()
+            .map(|name| (name.clone(), LINKABLE.to_owned()))
+            .collect();
+        linked.append(&mut roots);
+        let roots = linked;
         let mut names: Vec<&str> = roots.keys().map(String::as_str).collect();
         // Candidates only: they are kept when a wheel turns out to need them.
         names.extend(
@@ -352,7 +363,11 @@ fn roots(suites: &Suites, recipe: &Recipe) -> Result<BTreeMap<String, String>, L
             .iter()
             .any(|exclude| exclude.value == name)
     };
-    for name in BASE.iter().filter(|name| exists(name) && !excluded(name)) {
+    let base: &[&str] = match recipe.interpreter {
+        Some(_) => &BASE,
+        None => &PLAIN,
+    };
+    for name in base.iter().filter(|name| exists(name) && !excluded(name)) {
         roots.insert((*name).to_owned(), "base".to_owned());
     }
     if let Some(interpreter) = &recipe.interpreter {
@@ -460,17 +475,4 @@ impl Suites {
             reason: String::new(),
         }
     }
-}
-
-fn unknown(suites: &Suites, package: &Spanned<String>) -> LockError {
-    let universe = &suites.universe;
-    let providers = universe.providers(&package.value).into_iter().take(5);
-    LockError::UnknownPackage(Box::new(UnknownPackage {
-        name: package.value.clone(),
-        suite: suites.release().to_owned(),
-        near: super::near::nearest(&package.value, universe.names()),
-        providers: providers.map(str::to_owned).collect(),
-        text: NamedSource::clone(&package.text),
-        at: package.span,
-    }))
 }

@@ -1,6 +1,6 @@
 //! Locking against a small archive on loopback; `live.rs` asks the mirrors that this machine knows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -799,7 +799,16 @@ fn a_wheel_brings_in_the_libraries_that_its_tag_may_expect_and_no_others() {
     let (net, session) = (bench.net(), bench.store.session().unwrap());
     let context = Context::without_sandbox(&net, &session, NOW);
     let suites = Suites::load(&context, "trixie", Platform::X86_64, &[], false).unwrap();
-    let system = || System::resolve(&context, &suites, &recipe(RECIPE), &BTreeMap::new()).unwrap();
+    let system = || {
+        System::resolve(
+            &context,
+            &suites,
+            &recipe(RECIPE),
+            &BTreeMap::new(),
+            &BTreeSet::new(),
+        )
+        .unwrap()
+    };
 
     let mut with = system();
     assert!(with.files().iter().all(|file| file.name != "libstdc++6"));

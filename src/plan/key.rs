@@ -13,7 +13,7 @@ use crate::platform::Platform;
 use crate::recipe::{Check, HostPolicy, Trim};
 
 /// What each kind of step does has a number, raised when the same inputs come to something else.
-pub const VERSIONS: [(&str, u32); 12] = [
+pub const VERSIONS: [(&str, u32); 18] = [
     ("fetch", 1),
     ("unpack-deb", 3),
     ("unpack-wheel", 1),
@@ -26,6 +26,12 @@ pub const VERSIONS: [(&str, u32); 12] = [
     ("manifest", 2),
     ("proof", 2),
     ("check", 1),
+    ("unpack-package", 1),
+    ("unpack-source", 1),
+    ("sysroot", 1),
+    ("build", 1),
+    ("select", 1),
+    ("lay-out", 1),
 ];
 
 /// Hears every fact of a step that can change its result.
@@ -208,6 +214,81 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
                 .iter()
                 .for_each(|path| ear.fact("fixed-path", path.as_str()));
         }
+        Step::UnpackPackage { deb, package: _ } => {
+            ear.kind("unpack-package");
+            ear.object("deb", deb);
+        }
+        Step::UnpackSource {
+            files,
+            patched,
+            patches,
+        } => {
+            ear.kind("unpack-source");
+            for file in files {
+                // The name's end tells what kind of archive it is.
+                ear.fact("name", &file.name);
+                ear.object("file", &file.file);
+            }
+            ear.fact("patched", yes(*patched));
+            for patch in patches {
+                // What a patch is called is for messages.
+                ear.fact("patch", &Digest::of(patch.text.as_bytes()).to_string());
+            }
+        }
+        Step::Sysroot { packages, uses } => {
+            ear.kind("sysroot");
+            packages.iter().for_each(|id| ear.object("package", id));
+            uses.iter().for_each(|id| ear.object("use", id));
+        }
+        Step::Build {
+            sysroot,
+            sources,
+            env,
+            runs,
+            date,
+        } => {
+            ear.kind("build");
+            ear.object("sysroot", sysroot);
+            for (name, tree) in sources {
+                ear.fact("source", name);
+                ear.object("tree", tree);
+            }
+            for (name, value) in env {
+                ear.fact("variable", name);
+                ear.fact("value", value);
+            }
+            for run in runs {
+                ear.fact("run", &run.words.len().to_string());
+                run.words.iter().for_each(|word| ear.fact("word", word));
+                run.folder.iter().for_each(|folder| ear.fact("in", folder));
+            }
+            ear.fact("date", &date.to_string());
+            ear.fact("isolation", "namespaces");
+        }
+        Step::Select {
+            tree,
+            only,
+            without,
+        } => {
+            ear.kind("select");
+            ear.object("tree", tree);
+            only.iter().for_each(|pattern| ear.fact("only", pattern));
+            without
+                .iter()
+                .for_each(|pattern| ear.fact("without", pattern));
+        }
+        Step::LayOut {
+            tree,
+            subject,
+            compiled_in,
+        } => {
+            ear.kind("lay-out");
+            ear.object("tree", tree);
+            ear.fact("subject", subject);
+            compiled_in
+                .iter()
+                .for_each(|path| ear.fact("compiled-in", path));
+        }
         Step::Proof { closure, means } => {
             ear.kind("proof");
             // Where namespaces are forbidden it runs in place; its trace says so.
@@ -270,6 +351,7 @@ fn keep_word(keep: Keep) -> &'static str {
     match keep {
         Keep::All => "all",
         Keep::LibrariesAsNeeded => "libraries-as-needed",
+        Keep::IfNeeded => "if-needed",
     }
 }
 

@@ -4,6 +4,7 @@
 //! how two recipes share work. Planning is pure: no file, no network, no clock; the same recipe and
 //! lock give the same plan on every machine of one kind ([`Host`]). Nothing runs here: see [`crate::build`].
 
+mod built;
 mod host;
 mod key;
 mod step;
@@ -15,7 +16,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 
 pub use host::{Host, Means};
 pub use key::{Listener, VERSIONS, tell};
-pub use step::{FixedPath, Keep, Layer, Resolved, Source, Step};
+pub use step::{FixedPath, Keep, Layer, PatchText, Resolved, Source, SourceFile, Step};
 
 use crate::lock::{FileKind, Lock, Locked};
 use crate::recipe::{HostPolicy, Recipe};
@@ -121,12 +122,22 @@ impl Drawing {
     }
 
     fn fetch(&mut self, file: &Locked) -> NodeIndex {
+        self.fetch_at(file, None)
+    }
+
+    /// The same for a file that the recipe itself names by its URL.
+    fn fetch_at(&mut self, file: &Locked, url: Option<String>) -> NodeIndex {
         let source = Source {
-            kind: file.kind,
+            kind: match file.kind {
+                // One file may be there for the build and for the closure: it is fetched once.
+                FileKind::Sysroot => FileKind::Deb,
+                kind => kind,
+            },
             name: file.name.clone(),
             version: file.version.clone(),
             archive: file.archive.clone(),
             path: file.path.clone(),
+            url,
             size: file.size,
             sha256: file.sha256.clone(),
         };
@@ -143,15 +154,19 @@ impl Drawing {
                 self.add(&file.name, Step::Patches { packaging })
             });
         let fixed = self.fixed_path(recipe, lock);
-        let drawn: Vec<Drawn> = lock
+        let mut drawn: Vec<Drawn> = lock
             .files
             .iter()
             .filter_map(|file| match file.kind {
                 FileKind::Deb => Some(self.deb(recipe, lock, file, patches, fixed.clone())),
                 FileKind::Wheel => Some(self.wheel(recipe, lock, file)),
-                FileKind::DebianPatches | FileKind::Builder => None,
+                FileKind::DebianPatches
+                | FileKind::Builder
+                | FileKind::Sysroot
+                | FileKind::Source => None,
             })
             .collect();
+        drawn.extend(self.built(recipe, lock));
         let mut layers: Vec<Layer<NodeIndex>> = drawn.iter().map(Drawn::layer).collect();
         if recipe.closure.byte_code {
             layers.extend(self.byte_code(recipe, lock, &drawn, patches));
@@ -243,6 +258,8 @@ impl Drawing {
         let scan = self.add(&file.name, Step::Scan { tree });
         let keep = if named || interpreter || file.name == "libc6" {
             Keep::All
+        } else if is_linkable(lock, file) {
+            Keep::IfNeeded
         } else {
             Keep::LibrariesAsNeeded
         };
@@ -393,6 +410,11 @@ fn is_interpreter(lock: &Lock, file: &Locked) -> bool {
     lock.python
         .as_deref()
         .is_some_and(|version| is_interpreter_name(version, &file.name))
+}
+
+/// Whether a package may be needed by what is built, and by nothing else that was known before.
+fn is_linkable(lock: &Lock, file: &Locked) -> bool {
+    file.reason == crate::lock::LINKABLE && lock.files.iter().any(|it| it.kind == FileKind::Sysroot)
 }
 
 /// What the closure takes of its host.

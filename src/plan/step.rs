@@ -6,7 +6,7 @@ use recipe_store::ObjectId;
 use super::host::Means;
 use crate::lock::FileKind;
 use crate::platform::Platform;
-use crate::recipe::{Check, EntryPoint, HostPolicy, Trim};
+use crate::recipe::{Check, EntryPoint, HostPolicy, Run, Trim};
 
 /// One thing a build can do. The list is closed, and short, on purpose.
 ///
@@ -108,6 +108,60 @@ pub enum Step<I> {
         /// Where its programs may be given privileges.
         fixed_path: Option<Utf8PathBuf>,
     },
+    /// Decodes a Debian package as it is, for a sysroot.
+    UnpackPackage {
+        /// The `.deb` file.
+        deb: I,
+        /// Its package's name.
+        package: String,
+    },
+    /// Puts a source's files together in one folder, and patches them.
+    UnpackSource {
+        /// Its files.
+        files: Vec<SourceFile<I>>,
+        /// Whether the distribution's patches are applied.
+        patched: bool,
+        /// The recipe's patches, in order.
+        patches: Vec<PatchText>,
+    },
+    /// Installs packages in one tree: the machine that a build sees.
+    Sysroot {
+        /// Unpacked packages, in the lock's order.
+        packages: Vec<I>,
+        /// What other recipes built, which lies in `/usr/local`.
+        uses: Vec<I>,
+    },
+    /// Runs a recipe's own programs in a sysroot, where they see its sources and nothing else.
+    Build {
+        /// The machine.
+        sysroot: I,
+        /// The sources by name, sorted.
+        sources: Vec<(String, I)>,
+        /// Variables by name, sorted.
+        env: Vec<(String, String)>,
+        /// What runs, one after the other.
+        runs: Vec<Run>,
+        /// SOURCE_DATE_EPOCH, seconds since 1970.
+        date: u64,
+    },
+    /// Part of what a build made.
+    Select {
+        /// What [`Step::Build`] made.
+        tree: I,
+        /// Patterns of what belongs to it; all where there are none.
+        only: Vec<String>,
+        /// Patterns of what does not.
+        without: Vec<String>,
+    },
+    /// Puts an output in closure layout.
+    LayOut {
+        /// The output.
+        tree: I,
+        /// Whose it is: its licence lies under that name.
+        subject: String,
+        /// Paths below the prefix that may stay in programs.
+        compiled_in: Vec<String>,
+    },
     /// Runs the closure from two places where nothing of the host exists.
     Proof {
         /// A finished closure.
@@ -126,6 +180,24 @@ pub enum Step<I> {
     },
 }
 
+/// One file of a source.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SourceFile<I> {
+    /// Its name, whose end says what it is.
+    pub name: String,
+    /// The file; a tree, where the recipe has it as a folder.
+    pub file: I,
+}
+
+/// A patch of the recipe.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PatchText {
+    /// What it is called, for messages.
+    pub name: String,
+    /// What it says.
+    pub text: String,
+}
+
 /// What [`Step::Fetch`] brings.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Source {
@@ -139,6 +211,8 @@ pub struct Source {
     pub archive: String,
     /// Path inside the archive.
     pub path: String,
+    /// Where it is, for what the recipe itself names by URL.
+    pub url: Option<String>,
     /// Bytes.
     pub size: u64,
     /// sha256, hex.
@@ -174,6 +248,8 @@ pub enum Keep {
     All,
     /// All files but libraries, and those libraries that a kept file needs.
     LibrariesAsNeeded,
+    /// Nothing, unless a kept file needs one of its libraries; then as above.
+    IfNeeded,
 }
 
 impl<I> Step<I> {
@@ -181,7 +257,14 @@ impl<I> Step<I> {
     pub fn kind(&self) -> &'static str {
         match self {
             Step::Fetch(_) => "fetch",
-            Step::UnpackDeb { .. } | Step::UnpackWheel { .. } => "unpack",
+            Step::UnpackDeb { .. }
+            | Step::UnpackWheel { .. }
+            | Step::UnpackPackage { .. }
+            | Step::UnpackSource { .. } => "unpack",
+            Step::Sysroot { .. } => "sysroot",
+            Step::Build { .. } => "build",
+            Step::Select { .. } => "select",
+            Step::LayOut { .. } => "lay-out",
             Step::Patches { .. } => "patches",
             Step::Relocate { .. } => "relocate",
             Step::Scan { .. } => "scan",
@@ -285,6 +368,60 @@ impl<I> Step<I> {
                 host: host.clone(),
                 fixed_path: fixed_path.clone(),
             },
+            Step::UnpackPackage { deb, package } => Step::UnpackPackage {
+                deb: to(deb)?,
+                package: package.clone(),
+            },
+            Step::UnpackSource {
+                files,
+                patched,
+                patches,
+            } => Step::UnpackSource {
+                files: files
+                    .iter()
+                    .map(|it| it.map(&mut to))
+                    .collect::<Result<_, _>>()?,
+                patched: *patched,
+                patches: patches.clone(),
+            },
+            Step::Sysroot { packages, uses } => Step::Sysroot {
+                packages: packages.iter().map(&mut to).collect::<Result<_, _>>()?,
+                uses: uses.iter().map(&mut to).collect::<Result<_, _>>()?,
+            },
+            Step::Build {
+                sysroot,
+                sources,
+                env,
+                runs,
+                date,
+            } => Step::Build {
+                sysroot: to(sysroot)?,
+                sources: sources
+                    .iter()
+                    .map(|(name, tree)| Ok((name.clone(), to(tree)?)))
+                    .collect::<Result<_, _>>()?,
+                env: env.clone(),
+                runs: runs.clone(),
+                date: *date,
+            },
+            Step::Select {
+                tree,
+                only,
+                without,
+            } => Step::Select {
+                tree: to(tree)?,
+                only: only.clone(),
+                without: without.clone(),
+            },
+            Step::LayOut {
+                tree,
+                subject,
+                compiled_in,
+            } => Step::LayOut {
+                tree: to(tree)?,
+                subject: subject.clone(),
+                compiled_in: compiled_in.clone(),
+            },
             Step::Proof { closure, means } => Step::Proof {
                 closure: to(closure)?,
                 means: *means,
@@ -321,6 +458,15 @@ impl<I> FixedPath<I> {
         Ok(FixedPath {
             path: self.path.clone(),
             scans: self.scans.iter().map(to).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl<I> SourceFile<I> {
+    fn map<J, E>(&self, to: &mut impl FnMut(&I) -> Result<J, E>) -> Result<SourceFile<J>, E> {
+        Ok(SourceFile {
+            name: self.name.clone(),
+            file: to(&self.file)?,
         })
     }
 }

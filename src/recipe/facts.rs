@@ -6,7 +6,7 @@
 
 use recipe_store::Digest;
 
-use super::{InterpreterSource, Recipe};
+use super::{Built, InterpreterSource, Recipe, Source, SourceOrigin};
 use crate::platform::Platform;
 
 /// Raised when the form of a fact changes: every lock is then out of date once.
@@ -45,6 +45,9 @@ impl Recipe {
         for exclusion in &self.system.exclude {
             facts.push(format!("system exclude {}", exclusion.value));
         }
+        if let Some(built) = &self.built {
+            facts.extend(source_facts(built));
+        }
         facts.sort();
         facts
     }
@@ -60,4 +63,26 @@ impl Recipe {
         }
         Digest::of(&bytes)
     }
+}
+
+/// What a build asks of a lock. A path is no such thing: what lies there is read by every build.
+fn source_facts(built: &Built) -> Vec<String> {
+    let sysroot = &built.sysroot.value;
+    let mut facts = vec![format!("sysroot debian {}", sysroot.suite)];
+    let packages = sysroot.packages.iter();
+    facts.extend(packages.map(|package| format!("sysroot package {package}")));
+    for source in &built.sources {
+        let Source { name, from } = &source.value;
+        match from {
+            SourceOrigin::Debian { package, patched } => {
+                let patches = if *patched { "" } else { " without patches" };
+                facts.push(format!("source {name} debian {package}{patches}"));
+            }
+            SourceOrigin::Url { url: _, sha256 } => {
+                facts.push(format!("source {name} sha256 {sha256}"));
+            }
+            SourceOrigin::Path(_) => {}
+        }
+    }
+    facts
 }

@@ -163,6 +163,98 @@ pub static RULES: &[Rule] = &[
         noun: "a package or a path",
         ..without("system", "without \"libudev1\"")
     },
+    Rule {
+        arguments: (1, 1),
+        noun: "a name",
+        repeats: true,
+        joins: Joins::Names,
+        ..rule(
+            "source",
+            "recipe",
+            "source \"src\" { debian-source \"zlib\" }",
+        )
+    },
+    Rule {
+        arguments: (1, 1),
+        noun: "a Debian source package",
+        properties: &[("patches", false)],
+        ..rule("debian-source", "source", "debian-source \"zlib\"")
+    },
+    Rule {
+        arguments: (1, 1),
+        noun: "a URL",
+        properties: &[("sha256", true)],
+        ..rule(
+            "url",
+            "source",
+            "url \"https://example.org/hello-1.0.tar.gz\" sha256=\"…\"",
+        )
+    },
+    Rule {
+        arguments: (1, 1),
+        noun: "a folder or an archive beside the recipe",
+        ..rule("path", "source", "path \"src\"")
+    },
+    Rule {
+        arguments: (1, 1),
+        noun: "a distribution",
+        properties: &[("suite", true), ("expired", false)],
+        joins: Joins::Block,
+        ..rule(
+            "sysroot",
+            "recipe",
+            "sysroot \"debian\" suite=\"trixie\" { package \"gcc\" }",
+        )
+    },
+    Rule {
+        arguments: (1, MANY),
+        noun: "a Debian package",
+        repeats: true,
+        joins: Joins::Words,
+        ..rule("package", "sysroot", "package \"gcc\" \"make\"")
+    },
+    Rule {
+        noun: "a package",
+        ..without("sysroot", "without \"cmake\"")
+    },
+    block("build", "recipe", "build { run \"make\" in=\"src\" }"),
+    Rule {
+        arguments: (2, 2),
+        noun: "a name and a value",
+        repeats: true,
+        joins: Joins::Names,
+        ..rule("env", "build", "env \"CFLAGS\" \"-O2\"")
+    },
+    Rule {
+        arguments: (1, MANY),
+        noun: "a patch",
+        properties: &[("in", true)],
+        repeats: true,
+        joins: Joins::Both,
+        ..rule("patch", "build", "patch \"fix.patch\" in=\"src\"")
+    },
+    Rule {
+        arguments: (1, MANY),
+        noun: "a program",
+        properties: &[("in", false)],
+        repeats: true,
+        joins: Joins::Both,
+        ..rule("run", "build", "run \"make\" \"install\" in=\"src\"")
+    },
+    Rule {
+        arguments: (2, MANY),
+        noun: "a name and the paths that belong to it",
+        repeats: true,
+        joins: Joins::Names,
+        ..rule("output", "build", "output \"dev\" \"include/**\"")
+    },
+    Rule {
+        arguments: (1, MANY),
+        noun: "a path",
+        repeats: true,
+        joins: Joins::Words,
+        ..rule("compiled-in", "build", "compiled-in \"share/locale\"")
+    },
     block("closure", "recipe", "closure { trim \"tests\" }"),
     Rule {
         arguments: (1, 1),
@@ -336,15 +428,9 @@ const fn rule(node: &'static str, inside: &'static str, example: &'static str) -
     }
 }
 
-/// What there is instead of what builds from sources.
-const TAKES: &str = "nothing is compiled: take Debian packages (`system`) and wheels (`pip`)";
-
 /// Nodes the language will have. People read about them in the design; they deserve a better
 /// answer than "unknown".
 pub(super) static PLANNED: &[(&str, &str)] = &[
-    ("source", TAKES),
-    ("sysroot", TAKES),
-    ("build", TAKES),
     ("no-binary", "delete it: only wheels are used"),
     ("override", "let the requirements agree"),
     (
@@ -354,7 +440,6 @@ pub(super) static PLANNED: &[(&str, &str)] = &[
     ("role", "delete it: a closure is one package"),
     ("service", "delete it: a closure is one package"),
     ("config", "delete it: a closure is one package"),
-    ("debian-source", TAKES),
 ];
 
 impl Rule {

@@ -14,6 +14,7 @@ use miette::{NamedSource, SourceSpan};
 
 use crate::platform::Platform;
 
+mod built;
 mod characters;
 mod decode;
 mod document;
@@ -41,6 +42,7 @@ mod values;
 mod variant;
 mod wrong;
 
+pub use built::{BuildSpec, Built, Origin as SourceOrigin, Patch, Run, Source, Sysroot};
 pub use document::document;
 pub use error::{Mistake, RecipeError};
 pub use format::formatted;
@@ -132,6 +134,8 @@ pub struct Recipe {
     pub pip: Pip,
     /// Packages of the distribution.
     pub system: System,
+    /// What is built from sources.
+    pub built: Option<Built>,
     /// How the closure is shaped.
     pub closure: ClosureSpec,
     /// What must work inside the finished closure.

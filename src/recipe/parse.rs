@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use camino::Utf8PathBuf;
 
+use super::built;
 use super::decode::{Decoder, Item, printable};
 use super::document::document;
 use super::error::RecipeError;
@@ -129,6 +130,7 @@ impl<'w> Reading<'w> {
             interpreter: None,
             pip: Pip::default(),
             system: System::default(),
+            built: None,
             closure: ClosureSpec {
                 entries: Vec::new(),
                 trim: Vec::new(),
@@ -165,6 +167,14 @@ impl<'w> Reading<'w> {
                 _ => {}
             }
         }
+        recipe.built = built::built(item, &mut self.notes);
+        if let Some(built) = &recipe.built {
+            let patches = built.build.value.patches.iter();
+            recipe.files_read.extend(patches.map(|patch| FileRead {
+                path: patch.file.clone(),
+                bytes: patch.text.as_bytes().into(),
+            }));
+        }
         self.whole(item, &mut recipe);
         recipe
     }
@@ -172,10 +182,11 @@ impl<'w> Reading<'w> {
     /// What holds between nodes.
     fn whole(&mut self, item: &Item, recipe: &mut Recipe) {
         let has = |node: &str| item.children.iter().any(|child| child.rule.node == node);
-        if !has("interpreter") && !self.notes.was_meant("interpreter") {
+        let made = has("interpreter") || has("build");
+        if !made && !self.notes.was_meant("interpreter") && !self.notes.was_meant("build") {
             let wrong = Wrong::Missing {
                 node: "recipe",
-                what: "an `interpreter`: closures without one are not in this version of recipe"
+                what: "an `interpreter`, or a `build`: something that its closure is made of"
                     .to_owned(),
                 example: "interpreter \"python\" \"3.13\" from=\"debian\" suite=\"trixie\"",
                 anchor: "interpreter",
@@ -515,7 +526,7 @@ fn first(item: &Item) -> Option<String> {
     item.words.first().map(|word| word.value.clone())
 }
 
-fn path(word: Spanned<String>) -> Spanned<Utf8PathBuf> {
+pub(super) fn path(word: Spanned<String>) -> Spanned<Utf8PathBuf> {
     word.with(word.value.clone().into())
 }
 

@@ -85,6 +85,24 @@ impl Session {
         })
     }
 
+    /// An empty folder for whoever needs files on the way to a result; gone with the session at the latest.
+    pub fn scratch(&self) -> Result<Scratch> {
+        let name = format!("t{}", self.fresh());
+        self.make_dir(&self.staging, &name)?;
+        Ok(Scratch {
+            path: self.staging.path().join(&name),
+            staging: self.staging.again()?,
+            name,
+        })
+    }
+
+    /// The tree as files that a program may write: blocks are shared where the file system can, copied
+    /// elsewhere. All of them have the same time, `seconds` since 1970. `to` is a folder that is there.
+    pub fn checkout_writable(&self, id: &TreeId, to: &Utf8Path, seconds: u64) -> Result<()> {
+        self.pin(&(*id).into())?;
+        self.fill_all(id, &Dir::open(to)?, Files::Own { seconds })
+    }
+
     /// The tree in the staging folder, under a new name.
     fn build_aside(&self, id: &TreeId) -> Result<String> {
         let name = format!("t{}", self.fresh());
@@ -93,10 +111,14 @@ impl Session {
         Ok(name)
     }
 
-    /// Builds the tree in the staging folder, level by level.
+    /// Builds the tree in the staging folder.
     fn build(&self, id: &TreeId, name: &str) -> Result<()> {
         self.make_dir(&self.staging, name)?;
-        let top = self.staging.sub(name)?;
+        self.fill_all(id, &self.staging.sub(name)?, Files::Linked)
+    }
+
+    /// Makes all that a tree has, level by level.
+    fn fill_all(&self, id: &TreeId, top: &Dir, files: Files) -> Result<()> {
         let mut level = vec![(String::from("."), *id)];
         let mut depth = 0;
         while !level.is_empty() {
@@ -109,7 +131,7 @@ impl Session {
             depth += 1;
             let below: Result<Vec<_>> = level
                 .par_iter()
-                .map(|(path, id)| self.fill(&top, path, id))
+                .map(|(path, id)| self.fill(top, path, id, files))
                 .collect();
             level = below?.into_iter().flatten().collect();
         }
@@ -117,15 +139,24 @@ impl Session {
     }
 
     /// Makes what is in one directory; tells which directories are to be filled next.
-    fn fill(&self, top: &Dir, path: &str, id: &TreeId) -> Result<Vec<(String, TreeId)>> {
+    fn fill(
+        &self,
+        top: &Dir,
+        path: &str,
+        id: &TreeId,
+        files: Files,
+    ) -> Result<Vec<(String, TreeId)>> {
         let tree = self.read_tree(id)?;
         let dir = top.sub(path)?;
         let mut below = Vec::new();
         for (name, entry) in tree.iter() {
             match entry {
-                Entry::File { blob, executable } => {
-                    self.make_file(&dir, name, blob, *executable)?
-                }
+                Entry::File { blob, executable } => match files {
+                    Files::Linked => self.make_file(&dir, name, blob, *executable)?,
+                    Files::Own { seconds } => {
+                        self.make_own(&dir, name, blob, *executable, seconds)?;
+                    }
+                },
                 Entry::Symlink { target } => dir.symlink(target, name)?,
                 Entry::Directory(id) => {
                     self.make_dir(&dir, name)?;
@@ -169,6 +200,29 @@ impl Session {
         }
     }
 
+    fn make_own(
+        &self,
+        dir: &Dir,
+        name: &str,
+        blob: &BlobId,
+        executable: bool,
+        seconds: u64,
+    ) -> Result<()> {
+        let mode = if executable { 0o755 } else { 0o644 };
+        let to = dir
+            .try_create(name, mode)
+            .map_err(|e| dir.error("create", name, e))?;
+        if self.masks(mode) {
+            dir.set_mode(name, mode)?;
+        }
+        if blob.size > 0 {
+            clone_or_copy(&self.open_blob(blob)?, &to).map_err(|e| dir.error("write", name, e))?;
+        }
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        to.set_modified(time)
+            .map_err(|e| dir.error("set the time of", name, e))
+    }
+
     fn link(&self, key: &Key, dir: &Dir, name: &str) -> Result<(), Errno> {
         if let Some(Place::Staged(number)) = self.place_of(key) {
             match self.staging.link(&staged_name(number), dir, name) {
@@ -195,6 +249,37 @@ impl Session {
         }
         let copied = clone_or_copy(&self.open_blob(blob)?, &to);
         copied.map_err(|e| dir.error("write", name, e))
+    }
+}
+
+/// Whose the files of a tree are that is being made.
+#[derive(Clone, Copy)]
+enum Files {
+    /// The store's: for reading.
+    Linked,
+    /// Whoever asks may write them; all have this time.
+    Own { seconds: u64 },
+}
+
+/// A folder that is removed when this is dropped, whatever a program has made of it.
+#[derive(Debug)]
+pub struct Scratch {
+    path: Utf8PathBuf,
+    staging: Dir,
+    name: String,
+}
+
+impl Scratch {
+    /// Where it is.
+    pub fn path(&self) -> &Utf8Path {
+        &self.path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed now goes with the session, or with the next one that clears up.
+        let _ = self.staging.remove_all(self.name.as_bytes());
     }
 }
 

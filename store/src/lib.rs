@@ -54,7 +54,7 @@ mod tree;
 mod verify;
 
 pub use builder::TreeBuilder;
-pub use checkout::Movable;
+pub use checkout::{Movable, Scratch};
 pub use commit::{Committed, Difference};
 pub use digest::{BlobId, Digest, Hex, IdError, ObjectId, StepKey, TreeId};
 pub use error::{Result, StoreError};

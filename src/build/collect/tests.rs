@@ -65,7 +65,9 @@ impl Left {
         recipe_store::walk(&self.session, tree, &mut |path, entry| {
             shown.push(match entry {
                 Entry::Directory(_) => format!("{path}/"),
-                Entry::File { executable: false, .. } => path.to_owned(),
+                Entry::File {
+                    executable: false, ..
+                } => path.to_owned(),
                 Entry::File { .. } => format!("{path}*"),
                 Entry::Symlink { target } => format!("{path} -> {target}"),
             });
@@ -111,7 +113,10 @@ fn the_same_files_are_the_same_tree_whatever_their_owner_time_and_order() {
         other.file(&format!("d{}/f{number}", number % 7), "x", 0o600);
     }
     let old = fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH);
-    fs::File::open(other.at("d0/f0")).unwrap().set_times(old).unwrap();
+    fs::File::open(other.at("d0/f0"))
+        .unwrap()
+        .set_times(old)
+        .unwrap();
     assert_eq!(one.taken(), other.taken());
 }
 
@@ -145,7 +150,10 @@ fn an_output_that_is_a_symlink_or_a_file_is_refused() {
     let refused = |left: &Left| collect(&left.session, &home.join("out"), &Rules::default());
     assert!(matches!(
         refused(&left).unwrap_err(),
-        CollectError::NotAFolder { kind: "a symlink", .. }
+        CollectError::NotAFolder {
+            kind: "a symlink",
+            ..
+        }
     ));
     fs::remove_file(home.join("out")).unwrap();
     fs::write(home.join("out"), "").unwrap();
@@ -169,7 +177,13 @@ fn what_is_neither_file_nor_folder_nor_link_is_refused() {
     );
     fs::remove_file(&pipe).unwrap();
     let _socket = std::os::unix::net::UnixListener::bind(left.at("a/socket")).unwrap();
-    assert!(matches!(left.refused(), CollectError::Kind { kind: "a socket", .. }));
+    assert!(matches!(
+        left.refused(),
+        CollectError::Kind {
+            kind: "a socket",
+            ..
+        }
+    ));
     fs::remove_file(left.at("a/socket")).unwrap();
     if !rustix::process::geteuid().is_root() {
         return;
@@ -178,7 +192,13 @@ fn what_is_neither_file_nor_folder_nor_link_is_refused() {
         let node = left.at("a/node");
         let null = rustix::fs::makedev(1, 3);
         rustix::fs::mknodat(CWD, node.as_str(), kind, Mode::RUSR, null).unwrap();
-        assert!(matches!(left.refused(), CollectError::Kind { kind: "a device node", .. }));
+        assert!(matches!(
+            left.refused(),
+            CollectError::Kind {
+                kind: "a device node",
+                ..
+            }
+        ));
         fs::remove_file(node).unwrap();
     }
 }
@@ -288,7 +308,10 @@ fn a_hard_link_is_a_second_file_and_the_first_stays_as_it_is() {
     fs::write(home.join("input"), "other").unwrap();
     left.session.commit().unwrap();
     assert!(left.session.store().verify().unwrap().findings.is_empty());
-    assert_eq!(left.session.read_blob(&BlobId::of(b"bytes")).unwrap(), b"bytes");
+    assert_eq!(
+        left.session.read_blob(&BlobId::of(b"bytes")).unwrap(),
+        b"bytes"
+    );
 }
 
 #[test]
@@ -307,7 +330,10 @@ fn what_its_owner_may_not_read_is_taken_all_the_same() {
 fn more_than_may_be_is_refused_before_it_is_read() {
     let left = Left::new();
     left.file("small", "x", 0o644).file("hole", "", 0o644);
-    let hole = fs::File::options().write(true).open(left.at("hole")).unwrap();
+    let hole = fs::File::options()
+        .write(true)
+        .open(left.at("hole"))
+        .unwrap();
     hole.set_len(1 << 42).unwrap();
     let begun = std::time::Instant::now();
     assert!(matches!(left.refused(), CollectError::TooLarge { .. }));

@@ -2,7 +2,7 @@
 //!
 //! No file is copied: the new tree names the blobs of the old ones.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 use recipe_store::{Entry, ObjectId, Session, TreeBuilder, TreeId};
@@ -11,7 +11,7 @@ use super::libraries::{self, Member};
 use super::scan::{self, Scanned};
 use super::trim::Trimmer;
 use super::{StepError, leaves, tree};
-use crate::plan::Layer;
+use crate::plan::{Keep, Layer};
 use crate::recipe::{EntryPoint, Trim};
 
 /// Joins `layers` in their order.
@@ -29,6 +29,7 @@ pub(super) fn compose(
     files
         .par_iter_mut()
         .for_each(|files| files.retain(|(path, _)| trimmer.keeps(path)));
+    give_way(layers, &mut files);
     let scans: Vec<Scanned> = layers
         .iter()
         .map(|layer| {
@@ -50,6 +51,12 @@ pub(super) fn compose(
         })
         .collect();
     let unneeded = libraries::unneeded(&members)?;
+    let idle = libraries::idle(&members, &unneeded);
+    for (files, idle) in files.iter_mut().zip(idle) {
+        if idle {
+            files.clear();
+        }
+    }
     let joined = join(layers, &files, |path| !unneeded.contains(path))?;
     let mut builder = TreeBuilder::new();
     for entry in entries {
@@ -60,6 +67,23 @@ pub(super) fn compose(
         builder.insert(path, entry)?;
     }
     Ok(builder.finish(session)?)
+}
+
+/// A library that is there only in case somebody needs one gives way to one that is there anyway: what
+/// a recipe builds takes the place of the distribution's.
+fn give_way(layers: &[Layer<ObjectId>], files: &mut [Vec<(String, Entry)>]) {
+    let is_idle = |layer: &Layer<ObjectId>| layer.keep == Keep::IfNeeded;
+    if !layers.iter().any(is_idle) {
+        return;
+    }
+    let firm = layers.iter().zip(files.iter());
+    let firm: BTreeSet<String> = firm
+        .filter(|(layer, _)| !is_idle(layer))
+        .flat_map(|(_, files)| files.iter().map(|(path, _)| path.clone()))
+        .collect();
+    for (_, files) in layers.iter().zip(files).filter(|(layer, _)| is_idle(layer)) {
+        files.retain(|(path, _)| !firm.contains(path));
+    }
 }
 
 type Joined<'a> = BTreeMap<&'a str, (Entry, &'a str)>;

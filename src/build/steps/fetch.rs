@@ -66,6 +66,14 @@ impl PythonIndexes {
 
 pub(super) fn fetch(source: &Source, bench: &Bench<'_>) -> Result<BlobId, StepError> {
     let (net, session) = (bench.shop.net, bench.session());
+    if let Some(url) = &source.url {
+        let wanted = Wanted::exact(&source.archive, &source.path, source.size, &source.sha256);
+        if let Some(blob) = net.here(&wanted, session)? {
+            return Ok(blob);
+        }
+        let urls: Vec<Url> = url.parse().into_iter().collect();
+        return Ok(net.fetch_from(&urls, &wanted, session)?);
+    }
     if source.archive != wheels::ARCHIVE {
         let wanted = Wanted::exact(&source.archive, &source.path, source.size, &source.sha256);
         return Ok(net.fetch(&wanted, session)?);

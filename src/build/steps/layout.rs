@@ -144,7 +144,7 @@ pub(crate) fn unpack_deb(
 /// A file's content as it was put into the store.
 type Stored = (BlobId, bool);
 
-struct LayoutSink<'a> {
+pub(super) struct LayoutSink<'a> {
     session: &'a Session,
     layout: &'a Layout<'a>,
     /// Closure path → entry, and where it came from.
@@ -158,7 +158,7 @@ struct LayoutSink<'a> {
 }
 
 impl<'a> LayoutSink<'a> {
-    fn new(session: &'a Session, layout: &'a Layout<'a>) -> Self {
+    pub(super) fn new(session: &'a Session, layout: &'a Layout<'a>) -> Self {
         LayoutSink {
             session,
             layout,
@@ -204,7 +204,7 @@ impl<'a> LayoutSink<'a> {
     }
 
     /// Links, joined certificates and the names of the interpreter; then the tree.
-    fn finish(mut self) -> Result<TreeId, StoreError> {
+    pub(super) fn finish(mut self) -> Result<TreeId, StoreError> {
         let aimed = self.links.iter().filter_map(|(from, (place, target))| {
             let (path, target) = self.link(from, place, target)?;
             Some((path, (Entry::Symlink { target }, from.clone())))

@@ -32,7 +32,7 @@ pub(super) fn unneeded(members: &[Member<'_>]) -> Result<BTreeSet<String>, StepE
                 continue;
             };
             files.insert(path.clone(), facts.clone());
-            let as_needed = member.keep == Keep::LibrariesAsNeeded && in_library_folder(path);
+            let as_needed = member.keep != Keep::All && in_library_folder(path);
             if as_needed && !OPENED_BY_NAME.contains(&path.as_str()) {
                 open.insert(path.clone());
             }
@@ -53,6 +53,15 @@ pub(super) fn unneeded(members: &[Member<'_>]) -> Result<BTreeSet<String>, StepE
             .map(|missing| told(missing, members))
             .collect(),
     })
+}
+
+/// For each member, whether it is there only in case it is needed and nothing of it is.
+pub(super) fn idle(members: &[Member<'_>], unneeded: &BTreeSet<String>) -> Vec<bool> {
+    let needed = |(path, _): &(String, Entry)| in_library_folder(path) && !unneeded.contains(path);
+    members
+        .iter()
+        .map(|member| member.keep == Keep::IfNeeded && !member.files.iter().any(needed))
+        .collect()
 }
 
 fn told(missing: &Missing, members: &[Member<'_>]) -> MissingLibrary {

@@ -1,5 +1,6 @@
 //! One file or folder for each kind of [`Step`]. Begin at [`run`].
 
+mod build;
 pub mod bytecode;
 mod check;
 mod compose;
@@ -8,9 +9,13 @@ mod interpreter;
 pub(super) mod layout;
 mod libraries;
 pub(crate) mod manifest;
+pub mod output;
+mod patch;
 mod proof;
 pub(super) mod relocate;
 mod scan;
+mod source;
+mod sysroot;
 mod trim;
 pub(super) mod wheel;
 
@@ -19,7 +24,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use recipe_store::{BlobId, Entry, ObjectId, Session, TreeId};
 
+pub use build::FailedRun;
 pub use fetch::PythonIndexes;
+#[cfg(test)]
+pub(crate) use patch::PatchError;
+pub use source::SourceError;
 
 use super::{Ear as _, Event, Scribe, StepError, Workshop};
 use crate::elf;
@@ -227,6 +236,54 @@ pub fn run(step: &Resolved, bench: &Bench<'_>) -> Result<Made, StepError> {
                 &about,
             )?)
         }
+        Step::UnpackPackage { deb, package } => {
+            let deb = blob(deb, "a Debian package")?;
+            ObjectId::Tree(sysroot::unpack(session, &deb, package)?)
+        }
+        Step::UnpackSource {
+            files,
+            patched,
+            patches,
+        } => ObjectId::Tree(source::unpack(session, files, *patched, patches)?),
+        Step::Sysroot { packages, uses } => {
+            ObjectId::Tree(sysroot::sysroot(session, packages, uses)?)
+        }
+        Step::Build {
+            sysroot,
+            sources,
+            env,
+            runs,
+            date,
+        } => {
+            let work = build::Work {
+                sysroot: &tree(sysroot, "a sysroot")?,
+                sources,
+                env,
+                runs,
+                date: *date,
+            };
+            return build::build(bench, &work);
+        }
+        Step::Select {
+            tree: input,
+            only,
+            without,
+        } => ObjectId::Tree(output::select(
+            session,
+            &tree(input, "what was built")?,
+            only,
+            without,
+        )?),
+        Step::LayOut {
+            tree: input,
+            subject,
+            compiled_in,
+        } => ObjectId::Tree(output::lay_out(
+            session,
+            &tree(input, "an output")?,
+            subject,
+            compiled_in,
+        )?),
         Step::Proof { closure, means } => {
             return proof::prove(bench, &tree(closure, "a closure")?, *means);
         }

@@ -246,7 +246,7 @@ pub(super) fn last_words(outcome: &Outcome) -> String {
         .to_owned()
 }
 
-fn ended(status: Status) -> String {
+pub(super) fn ended(status: Status) -> String {
     match status {
         Status::Exited(code) => format!("exit code {code}"),
         Status::Signalled(signal) => format!("killed by signal {signal}"),

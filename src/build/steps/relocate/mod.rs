@@ -31,7 +31,6 @@
 
 mod data;
 mod fixed;
-mod patch;
 mod patches;
 mod programs;
 mod python;
@@ -43,10 +42,9 @@ use miette::Diagnostic;
 use recipe_store::{BlobId, Entry, Session, StoreError, TreeBuilder, TreeId, walk};
 use thiserror::Error;
 
+use super::patch::{FilePatch, PatchError};
 use crate::recipe::HostPolicy;
 pub(crate) use fixed::FixedPlace;
-use patch::FilePatch;
-pub(crate) use patch::PatchError;
 pub(crate) use patches::library_patches;
 
 /// What relocating needs to know beside the tree.

@@ -6,9 +6,9 @@ use std::io::Read;
 
 use recipe_store::{BlobId, Session};
 
-use super::patch::{self, FilePatch};
 use super::{RelocateError, python};
 use crate::archive::{self, ArchiveError, Compression, Limits, OnlyFiles};
+use crate::build::steps::patch::{self, FilePatch};
 
 const FOLDER: &str = "debian/patches/";
 
@@ -46,7 +46,7 @@ pub(crate) fn library_patches(
             what: format!("it has no {FOLDER}series"),
         })?;
     let mut text = String::new();
-    for name in names(series) {
+    for name in patch::names(series) {
         let patch = files.get(name).ok_or_else(|| RelocateError::Packaging {
             what: format!("{FOLDER}{name} is missing"),
         })?;
@@ -74,24 +74,4 @@ pub(super) fn load(
         file: FOLDER.to_owned(),
         source,
     })
-}
-
-/// The patches of a quilt series, without comments and options.
-fn names(series: &str) -> impl Iterator<Item = &str> {
-    series
-        .lines()
-        .filter_map(|line| line.split('#').next()?.split_whitespace().next())
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    #[test]
-    fn a_series_has_comments_and_options() {
-        let series = "# first\n#off.diff\n\none.diff\ntwo.diff -p1\nthree.diff # why\n";
-        assert_eq!(
-            super::names(series).collect::<Vec<_>>(),
-            ["one.diff", "two.diff", "three.diff"]
-        );
-    }
 }

@@ -5,8 +5,8 @@
 //! what it adds to a file, not by its name, so that a renamed or split patch is found as well. Then
 //! the edits of [`EDITS`] follow. Both end with an assertion: a word that may not be left is an error.
 
-use super::patch::{self, FilePatch};
 use super::{Layer, RelocateError, sysconfig};
+use crate::build::steps::patch::{self, FilePatch};
 use crate::recipe::{HostPolicy, Matter, Order};
 
 /// What Debian adds to a file of the standard library and a closure cannot use.

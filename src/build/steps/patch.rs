@@ -1,4 +1,4 @@
-//! Unified diff → the text before it was applied. Begin at [`undo`].
+//! Unified diff → the text before it was applied, or after. Begin at [`undo`] and [`apply`].
 //!
 //! Debian ships Python's library with patches that only make sense under `/usr`. The pristine
 //! files would cost a 22 MB download; undoing the named hunks costs a few hundred kilobytes that
@@ -22,6 +22,20 @@ pub enum PatchError {
         line: usize,
         /// What stands there, shortened.
         text: String,
+    },
+    /// No place in the file reads like the hunk's old side.
+    #[error("hunk {hunk} (line {line}) does not fit the file")]
+    #[diagnostic(
+        code(build::patch_does_not_apply),
+        help(
+            "make the patch anew against this version of the source; lines may have moved, but those around a change have to be the same"
+        )
+    )]
+    DoesNotApply {
+        /// Which hunk of the file, from 1.
+        hunk: usize,
+        /// Where the hunk says it starts in the file, from 1.
+        line: usize,
     },
     /// No place in the file reads like the hunk's new side.
     #[error(
@@ -57,6 +71,8 @@ pub(super) struct FilePatch {
 pub(super) struct Hunk {
     /// First line in the patched file, from 1.
     pub start: usize,
+    /// First line in the file before, from 1.
+    pub before: usize,
     /// Context, removed and added lines, in order.
     pub lines: Vec<Line>,
 }
@@ -83,7 +99,31 @@ impl FilePatch {
     }
 }
 
+impl FilePatch {
+    /// The patch that undoes this one.
+    fn reversed(&self) -> FilePatch {
+        FilePatch {
+            old: self.new.clone(),
+            new: self.old.clone(),
+            hunks: self.hunks.iter().map(Hunk::reversed).collect(),
+        }
+    }
+}
+
 impl Hunk {
+    fn reversed(&self) -> Hunk {
+        let lines = self.lines.iter().map(|line| match line {
+            Line::Both(text) => Line::Both(text.clone()),
+            Line::Old(text) => Line::New(text.clone()),
+            Line::New(text) => Line::Old(text.clone()),
+        });
+        Hunk {
+            start: self.before,
+            before: self.start,
+            lines: lines.collect(),
+        }
+    }
+
     fn new_side(&self) -> Vec<&str> {
         let keep = |line| match line {
             &Line::Both(ref text) | &Line::New(ref text) => Some(text.as_str()),
@@ -156,6 +196,14 @@ pub(super) fn undo(text: &str, patch: &FilePatch) -> Result<String, PatchError> 
     Ok(out)
 }
 
+/// The text after `patch`: every hunk's old side is found and gives way to its new side.
+pub(super) fn apply(text: &str, patch: &FilePatch) -> Result<String, PatchError> {
+    undo(text, &patch.reversed()).map_err(|error| match error {
+        PatchError::DoesNotReverse { hunk, line } => PatchError::DoesNotApply { hunk, line },
+        error => error,
+    })
+}
+
 /// The start of `wanted` in `lines` at or after `from`, as near to `expected` as possible.
 fn nearest(lines: &[&str], wanted: &[&str], from: usize, expected: usize) -> Option<usize> {
     let last = lines.len().checked_sub(wanted.len())?;
@@ -166,6 +214,7 @@ fn nearest(lines: &[&str], wanted: &[&str], from: usize, expected: usize) -> Opt
 
 /// How many lines a hunk has on each side, and where it starts on the new one.
 struct Range {
+    old_start: usize,
     old_count: usize,
     new_start: usize,
     new_count: usize,
@@ -176,9 +225,10 @@ impl Range {
     fn read(text: &str) -> Option<Range> {
         let (range, _) = text.split_once(" @@")?;
         let (old, new) = range.split_once(' ')?;
-        let (_, old_count) = pair(old.strip_prefix('-')?)?;
+        let (old_start, old_count) = pair(old.strip_prefix('-')?)?;
         let (new_start, new_count) = pair(new.strip_prefix('+')?)?;
         Some(Range {
+            old_start,
             old_count,
             new_start,
             new_count,
@@ -230,6 +280,7 @@ fn hunk(lines: &[&str], at: &mut usize, range: &Range) -> Result<Hunk, PatchErro
     }
     Ok(Hunk {
         start: range.new_start,
+        before: range.old_start,
         lines: out,
     })
 }
@@ -257,6 +308,13 @@ fn name(header: &str) -> Option<String> {
         .unwrap_or_default()
         .trim();
     (name != "/dev/null").then(|| name.to_owned())
+}
+
+/// The patches of a quilt series, without comments and options.
+pub(super) fn names(series: &str) -> impl Iterator<Item = &str> {
+    series
+        .lines()
+        .filter_map(|line| line.split('#').next()?.split_whitespace().next())
 }
 
 fn malformed(index: usize, text: &str) -> PatchError {
@@ -297,6 +355,27 @@ Index: b/Lib/x.py
 
     fn first() -> FilePatch {
         parse(PATCH).unwrap().remove(0)
+    }
+
+    #[test]
+    fn a_series_has_comments_and_options() {
+        let series = "# first\n#off.diff\n\none.diff\ntwo.diff -p1\nthree.diff # why\n";
+        assert_eq!(
+            names(series).collect::<Vec<_>>(),
+            ["one.diff", "two.diff", "three.diff"]
+        );
+    }
+
+    #[test]
+    fn a_patch_that_was_applied_can_be_undone() {
+        let before = "one\ntwo\nthree\nmore\n\nx\ny\nz\nnine\nend\n";
+        let after = apply(before, &first()).unwrap();
+        assert_eq!(after, "one\ntwo\nTHREE\nmore\n\nx\ny\nz\nnine\nten\nend\n");
+        assert_eq!(undo(&after, &first()).unwrap(), before);
+        assert!(matches!(
+            apply("other\n", &first()),
+            Err(PatchError::DoesNotApply { hunk: 1, .. })
+        ));
     }
 
     #[test]

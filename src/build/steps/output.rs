@@ -1,0 +1,166 @@
+//! What a build made → one of its outputs, and that in closure layout. Begin at [`select`] and
+//! [`lay_out`].
+//!
+//! A build installs below [`PREFIX`], which exists nowhere else. What holds it afterwards would look for
+//! itself in the wrong place, so it is written anew where the form of a file says how (pkg-config's
+//! files, search paths of programs), and is an error everywhere else that names the file and the byte,
+//! but for paths of which the recipe says that they are compiled in and done without.
+
+use std::io::Cursor;
+
+use recipe_store::{Entry, Session, TreeBuilder, TreeId};
+
+use super::layout::glob;
+use super::layout::{Layout, LayoutSink};
+use super::{StepError, leaves};
+use crate::archive::Sink as _;
+use crate::elf;
+
+/// The prefix of every build: `$out`.
+pub const PREFIX: &str = "/out/of-this-build";
+/// Where sources lie while a build runs; nothing of it may be left in what it makes.
+pub const SOURCES: &str = "/tmp/build";
+
+/// The part of `tree` that `only` means, all of it without patterns, less what `without` means.
+pub(super) fn select(
+    session: &Session,
+    tree: &TreeId,
+    only: &[String],
+    without: &[String],
+) -> Result<TreeId, StepError> {
+    let means = |patterns: &[String], path: &str| {
+        patterns.iter().any(|pattern| glob::matches(pattern, path))
+    };
+    let mut builder = TreeBuilder::new();
+    for (path, entry) in leaves(session, tree)? {
+        if (only.is_empty() || means(only, &path)) && !means(without, &path) {
+            builder.insert(&path, entry)?;
+        }
+    }
+    Ok(builder.finish(session)?)
+}
+
+/// The output `tree` of `subject` as a closure has it. Paths in `compiled_in`, below the prefix, may stay.
+pub(super) fn lay_out(
+    session: &Session,
+    tree: &TreeId,
+    subject: &str,
+    compiled_in: &[String],
+) -> Result<TreeId, StepError> {
+    let layout = Layout {
+        package: subject,
+        named: true,
+        exclude: &[],
+    };
+    let failed = |error: crate::archive::ArchiveError| StepError::Layout(error.into());
+    let mut sink = LayoutSink::new(session, &layout);
+    let mut remains = Vec::new();
+    for (path, entry) in leaves(session, tree)? {
+        let place = placed(&path);
+        match entry {
+            Entry::File { blob, executable } => {
+                let bytes = session.read_blob(&blob)?;
+                let bytes = without_prefix(&path, bytes)?;
+                remains.extend(remain(&path, &bytes, compiled_in));
+                let size = bytes.len() as u64;
+                sink.file(&place, executable, size, &mut Cursor::new(bytes))
+                    .map_err(failed)?;
+            }
+            Entry::Symlink { target } => {
+                let target = inside(&path, &target);
+                sink.symlink(&place, &target).map_err(failed)?;
+            }
+            Entry::Directory(_) => {}
+        }
+    }
+    if !remains.is_empty() {
+        remains.truncate(MOST_TOLD);
+        return Err(StepError::Prefix { remains });
+    }
+    Ok(sink.finish()?)
+}
+
+/// Places that one message lists.
+const MOST_TOLD: usize = 10;
+
+/// Programs for administrators are programs.
+fn placed(path: &str) -> String {
+    match path.strip_prefix("sbin/") {
+        Some(program) => format!("bin/{program}"),
+        None => path.to_owned(),
+    }
+}
+
+/// A link's target, which may be written as an absolute path below the prefix.
+fn inside(path: &str, target: &str) -> String {
+    match target.strip_prefix(PREFIX) {
+        Some(rest) => super::layout::relative(path, rest.trim_start_matches('/')),
+        None => target.to_owned(),
+    }
+}
+
+/// The file with its prefix written anew, where its form says how.
+fn without_prefix(path: &str, bytes: Vec<u8>) -> Result<Vec<u8>, StepError> {
+    if memchr::memmem::find(&bytes, PREFIX.as_bytes()).is_none() {
+        return Ok(bytes);
+    }
+    let up = "../".repeat(path.matches('/').count());
+    if path.ends_with(".pc")
+        && let Ok(text) = std::str::from_utf8(&bytes)
+    {
+        let here = format!("${{pcfiledir}}/{}", up.trim_end_matches('/'));
+        return Ok(text.replace(PREFIX, &here).into_bytes());
+    }
+    if bytes.starts_with(b"\x7fELF") {
+        let mut bytes = bytes;
+        elf::move_search_path(&mut bytes, PREFIX, up.trim_end_matches('/')).map_err(|error| {
+            StepError::Elf {
+                path: path.to_owned(),
+                error,
+            }
+        })?;
+        return Ok(bytes);
+    }
+    Ok(bytes)
+}
+
+/// A place that holds a path of the build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remains {
+    /// The file, below the prefix.
+    pub path: String,
+    /// The byte at which it begins.
+    pub offset: usize,
+    /// What stands there.
+    pub text: String,
+}
+
+fn remain(path: &str, bytes: &[u8], compiled_in: &[String]) -> Vec<Remains> {
+    let mut remains = Vec::new();
+    for word in [PREFIX, SOURCES] {
+        for offset in memchr::memmem::find_iter(bytes, word.as_bytes()) {
+            let text: Vec<u8> = bytes[offset..]
+                .iter()
+                .copied()
+                .take(256)
+                .take_while(|byte| byte.is_ascii_graphic() && !b"\"'`:;,)>".contains(byte))
+                .collect();
+            let text = String::from_utf8_lossy(&text).into_owned();
+            let below = text.strip_prefix(PREFIX).unwrap_or("");
+            let below = below.trim_matches('/');
+            let known = compiled_in.iter().any(|it| glob::matches(it, below));
+            if known && word == PREFIX {
+                continue;
+            }
+            remains.push(Remains {
+                path: path.to_owned(),
+                offset,
+                text,
+            });
+            if remains.len() == MOST_TOLD {
+                return remains;
+            }
+        }
+    }
+    remains
+}
