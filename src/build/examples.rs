@@ -181,7 +181,9 @@ fn outputs() -> impl Iterator<Item = CollectError> {
             path: path(),
             source: std::io::Error::from(std::io::ErrorKind::NotFound),
         },
-        CollectError::Tree(recipe_store::TreeError::Depth { path: "a/a/a".into() }),
+        CollectError::Tree(recipe_store::TreeError::Depth {
+            path: "a/a/a".into(),
+        }),
         CollectError::Store(store()),
     ]
     .into_iter()

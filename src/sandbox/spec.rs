@@ -267,8 +267,11 @@ impl Spec {
         if name.is_empty() || name.len() > 64 || !name.iter().all(u8::is_ascii_graphic) {
             return Err(refused(format!("{:?} cannot name a host", self.hostname)));
         }
-        if self.umask > 0o777 || self.cpus == Some(0) || self.identity == Identity::Other(u32::MAX) {
-            return Err(refused("a umask, a number of processors or a user cannot be had"));
+        if self.umask > 0o777 || self.cpus == Some(0) || self.identity == Identity::Other(u32::MAX)
+        {
+            return Err(refused(
+                "a umask, a number of processors or a user cannot be had",
+            ));
         }
         if self.privileges && self.root != Root::Host {
             return Err(refused("privileges can be had in the host's root only"));

@@ -18,9 +18,9 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, Shutdown, SocketFlags, SocketType,
 };
 
+use super::disk::Disk;
 use super::inside::HELPER_ARGUMENT;
 use super::wire::Message;
-use super::disk::Disk;
 use super::{Level, Limits, Sandbox, SandboxError, Spec};
 
 /// How long a sandbox that was told to end may take before its helper is killed outright.

@@ -28,7 +28,9 @@ pub enum CollectError {
     #[error("the output has to be a directory, and {kind} is there")]
     #[diagnostic(
         code(collect::not_a_folder),
-        help("`$out` is a directory that is there when the build begins: put files into it, and leave it itself as it is")
+        help(
+            "`$out` is a directory that is there when the build begins: put files into it, and leave it itself as it is"
+        )
     )]
     NotAFolder {
         /// Where it lies.
@@ -40,7 +42,9 @@ pub enum CollectError {
     #[error("{} in the output is {kind}", shown(path))]
     #[diagnostic(
         code(collect::kind),
-        help("a store holds files, directories and symlinks: let the build delete it, or make it when the program is run")
+        help(
+            "a store holds files, directories and symlinks: let the build delete it, or make it when the program is run"
+        )
     )]
     Kind {
         /// Path inside the output.
@@ -49,10 +53,15 @@ pub enum CollectError {
         kind: &'static str,
     },
     /// It would run as somebody else.
-    #[error("{} in the output is set-user-id or set-group-id (mode {mode:04o})", shown(path))]
+    #[error(
+        "{} in the output is set-user-id or set-group-id (mode {mode:04o})",
+        shown(path)
+    )]
     #[diagnostic(
         code(collect::privileged),
-        help("no program of a store gets the rights of another user: let the build install it with mode 0755")
+        help(
+            "no program of a store gets the rights of another user: let the build install it with mode 0755"
+        )
     )]
     Privileged {
         /// Path inside the output.
@@ -64,14 +73,19 @@ pub enum CollectError {
     #[error("{path} in the output has a name that is not UTF-8")]
     #[diagnostic(
         code(collect::name),
-        help("let the build rename or delete it; a test suite's sample is the usual case, and need not be installed")
+        help(
+            "let the build rename or delete it; a test suite's sample is the usual case, and need not be installed"
+        )
     )]
     Name {
         /// Path inside the output, escaped.
         path: String,
     },
     /// A symlink whose target is no text.
-    #[error("{} in the output is a symlink to {target}, which is not UTF-8", shown(path))]
+    #[error(
+        "{} in the output is a symlink to {target}, which is not UTF-8",
+        shown(path)
+    )]
     #[diagnostic(code(collect::target), help("let the build make it anew or delete it"))]
     Target {
         /// Path inside the output.
@@ -80,10 +94,16 @@ pub enum CollectError {
         target: String,
     },
     /// A symlink that leads out.
-    #[error("{} in the output is a symlink that leads out of it, to {}", shown(path), shown(target))]
+    #[error(
+        "{} in the output is a symlink that leads out of it, to {}",
+        shown(path),
+        shown(target)
+    )]
     #[diagnostic(
         code(collect::escapes),
-        help("what it points to is not there when the output is used elsewhere: let it point inside the output, or copy the file")
+        help(
+            "what it points to is not there when the output is used elsewhere: let it point inside the output, or copy the file"
+        )
     )]
     Escapes {
         /// Path inside the output.
@@ -92,7 +112,10 @@ pub enum CollectError {
         target: String,
     },
     /// More bytes than may be.
-    #[error("the output holds more than {limit} bytes: {} was one too many", shown(path))]
+    #[error(
+        "the output holds more than {limit} bytes: {} was one too many",
+        shown(path)
+    )]
     #[diagnostic(
         code(collect::too_large),
         help("let the build install less (no tests, no static libraries, no debug symbols)")
@@ -104,7 +127,10 @@ pub enum CollectError {
         limit: u64,
     },
     /// More entries than may be.
-    #[error("the output holds more than {limit} files: {} was one too many", shown(path))]
+    #[error(
+        "the output holds more than {limit} files: {} was one too many",
+        shown(path)
+    )]
     #[diagnostic(
         code(collect::too_many),
         help("let the build install less, or keep what it has as one archive")
@@ -119,7 +145,9 @@ pub enum CollectError {
     #[error("{} in the output cannot be read", shown(path))]
     #[diagnostic(
         code(collect::read),
-        help("the build's folder has to stay as it is until the build has ended: who else works there?")
+        help(
+            "the build's folder has to stay as it is until the build has ended: who else works there?"
+        )
     )]
     Read {
         /// Path inside the output.

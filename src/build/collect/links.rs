@@ -23,7 +23,11 @@ pub(super) fn judged<'a>(
     let target = match inside(target, rules.place) {
         Some(rest) => Cow::Owned(relative(path, rest)),
         None if !target.starts_with('/') => Cow::Borrowed(target),
-        None if rules.elsewhere.iter().any(|folder| below(target, folder).is_some()) => {
+        None if rules
+            .elsewhere
+            .iter()
+            .any(|folder| below(target, folder).is_some()) =>
+        {
             return Ok(Cow::Borrowed(target));
         }
         None => return Err(refused()),

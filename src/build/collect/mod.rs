@@ -79,6 +79,8 @@ pub fn collect(
         size: 0,
         entries: 0,
     };
+    // With a slash at its end a symlink would be followed.
+    let folder = Utf8Path::new(folder.as_str().trim_end_matches('/'));
     let top = open_output(folder)?;
     let mut pending = collector.list(String::new(), top)?;
     if pending.is_empty() && collector.entries == 0 {
@@ -230,7 +232,13 @@ impl Collector<'_> {
                 Ok((file, blob))
             })
             .collect::<Result<_, CollectError>>()?;
-        for (Waiting { path, executable, .. }, blob) in read {
+        for (
+            Waiting {
+                path, executable, ..
+            },
+            blob,
+        ) in read
+        {
             self.tree.insert(&path, Entry::File { blob, executable })?;
         }
         Ok(())
@@ -240,7 +248,12 @@ impl Collector<'_> {
         self.read_waiting()?;
         for (path, target) in &self.links {
             let target = links::judged(path, target, &self.links, self.rules)?;
-            self.tree.insert(path, Entry::Symlink { target: target.into_owned() })?;
+            self.tree.insert(
+                path,
+                Entry::Symlink {
+                    target: target.into_owned(),
+                },
+            )?;
         }
         Ok(self.tree.finish(self.session)?)
     }
@@ -274,12 +287,17 @@ fn open_directory(parent: impl std::os::fd::AsFd, name: &str) -> Result<OwnedFd,
     let open = || rustix::fs::openat(&parent, name, flags, Mode::empty());
     match open() {
         // Searching it needs the bits too, which shows later than here: mode 0400 can be opened.
-        Ok(opened) if rustix::fs::accessat(
-            &opened,
-            ".",
-            rustix::fs::Access::EXEC_OK,
-            AtFlags::EACCESS,
-        ).is_ok() => Ok(opened),
+        Ok(opened)
+            if rustix::fs::accessat(
+                &opened,
+                ".",
+                rustix::fs::Access::EXEC_OK,
+                AtFlags::EACCESS,
+            )
+            .is_ok() =>
+        {
+            Ok(opened)
+        }
         Ok(_) | Err(Errno::ACCESS) => {
             rustix::fs::chmodat(&parent, name, Mode::RWXU, AtFlags::empty())?;
             open()
@@ -296,8 +314,13 @@ fn store(session: &Session, file: &Waiting, limit: u64) -> Result<BlobId, Collec
     let opened = match open() {
         Err(Errno::ACCESS) => {
             let readable = Mode::RUSR | Mode::WUSR;
-            rustix::fs::chmodat(&*file.parent, file.name.as_str(), readable, AtFlags::empty())
-                .and_then(|()| open())
+            rustix::fs::chmodat(
+                &*file.parent,
+                file.name.as_str(),
+                readable,
+                AtFlags::empty(),
+            )
+            .and_then(|()| open())
         }
         other => other,
     };

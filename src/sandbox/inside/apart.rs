@@ -28,8 +28,7 @@ pub(super) fn prepare(spec: &Spec) -> Result<Option<Sources>, Failure> {
     }
     let sources = Sources::open(spec, How::Detached)?;
     for bind in spec.binds.iter().filter(|bind| bind.writable) {
-        give(bind.host.as_str())
-            .map_err(|e| Failure::new(Stage::Source, bind.host.as_str(), e))?;
+        give(bind.host.as_str()).map_err(|e| Failure::new(Stage::Source, bind.host.as_str(), e))?;
     }
     Ok(Some(sources))
 }
@@ -137,7 +136,10 @@ fn keep_using_proc() -> Result<(), Errno> {
 
 fn map(helper: i32, inside: u32) -> Result<(), Errno> {
     for map in ["uid_map", "gid_map"] {
-        write(&format!("/proc/{helper}/{map}"), &format!("{inside} {APART} 1"))?;
+        write(
+            &format!("/proc/{helper}/{map}"),
+            &format!("{inside} {APART} 1"),
+        )?;
     }
     Ok(())
 }

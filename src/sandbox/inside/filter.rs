@@ -344,7 +344,10 @@ mod tests {
     #[test]
     fn a_program_of_another_abi_is_killed_or_finds_nothing() {
         let read = libc::SYS_read;
-        assert_eq!(verdict(0x4000_0003, read, [0; 6]), libc::SECCOMP_RET_KILL_PROCESS);
+        assert_eq!(
+            verdict(0x4000_0003, read, [0; 6]),
+            libc::SECCOMP_RET_KILL_PROCESS
+        );
         if cfg!(target_arch = "x86_64") {
             assert_eq!(call(i64::from(X32) + read, &[]), refused(libc::ENOSYS));
         }
@@ -381,10 +384,19 @@ mod tests {
         assert_eq!(call(libc::SYS_clone, &[thread as u64]), ALLOWED);
         assert_eq!(call(libc::SYS_clone, &[libc::SIGCHLD as u64]), ALLOWED);
         for namespace in [libc::CLONE_NEWUSER, libc::CLONE_NEWNET, libc::CLONE_NEWNS] {
-            assert_eq!(call(libc::SYS_clone, &[namespace as u64]), refused(libc::EPERM));
-            assert_eq!(call(libc::SYS_unshare, &[namespace as u64]), refused(libc::EPERM));
+            assert_eq!(
+                call(libc::SYS_clone, &[namespace as u64]),
+                refused(libc::EPERM)
+            );
+            assert_eq!(
+                call(libc::SYS_unshare, &[namespace as u64]),
+                refused(libc::EPERM)
+            );
         }
-        assert_eq!(call(libc::SYS_unshare, &[libc::CLONE_FILES as u64]), ALLOWED);
+        assert_eq!(
+            call(libc::SYS_unshare, &[libc::CLONE_FILES as u64]),
+            ALLOWED
+        );
         assert_eq!(call(libc::SYS_clone3, &[]), refused(libc::ENOSYS));
     }
 
@@ -398,7 +410,10 @@ mod tests {
         let (at, null) = (libc::SYS_mknodat, u64::from(libc::S_IFCHR));
         assert_eq!(call(at, &[0, 0, null | 0o644]), refused(libc::EPERM));
         assert_eq!(call(at, &[0, 0, u64::from(libc::S_IFIFO) | 0o644]), ALLOWED);
-        assert_eq!(call(libc::SYS_ioctl, &[0, libc::TIOCSTI]), refused(libc::EPERM));
+        assert_eq!(
+            call(libc::SYS_ioctl, &[0, libc::TIOCSTI]),
+            refused(libc::EPERM)
+        );
     }
 
     #[test]

@@ -134,7 +134,12 @@ pub(super) fn landlock_rules(handled: u64) -> Result<OwnedFd, Errno> {
     let size = size_of::<u64>();
     // SAFETY: the first field of the structure is all that this size tells of.
     let made = unsafe {
-        libc::syscall(libc::SYS_landlock_create_ruleset, &raw const handled, size, 0)
+        libc::syscall(
+            libc::SYS_landlock_create_ruleset,
+            &raw const handled,
+            size,
+            0,
+        )
     };
     let fd = nix::errno::Errno::result(made).map_err(from_nix)?;
     // SAFETY: the descriptor was made by this call and is nobody else's.

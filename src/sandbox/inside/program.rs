@@ -131,9 +131,7 @@ fn use_processors(count: u32) -> Result<(), Errno> {
     let ours = rustix::thread::sched_getaffinity(None)?;
     let mut chosen = CpuSet::new();
     let usable = (0..CpuSet::MAX_CPU).filter(|cpu| ours.is_set(*cpu));
-    usable
-        .take(count as usize)
-        .for_each(|cpu| chosen.set(cpu));
+    usable.take(count as usize).for_each(|cpu| chosen.set(cpu));
     rustix::thread::sched_setaffinity(None, &chosen)
 }
 

@@ -317,8 +317,8 @@ impl New {
     fn bind(&self, at: &Utf8Path, source: &Source) -> Result<(), Errno> {
         if source.how == How::Detached {
             let to = self.place(at, source.is_directory)?;
-            let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH
-                | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+            let flags =
+                MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
             return rustix::mount::move_mount(&source.file, "", &to, "", flags);
         }
         let (from, to) = (

@@ -55,10 +55,14 @@ fn allow_writing(spec: &Spec) -> Result<bool, Errno> {
     for place in places {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         let place = rustix::fs::openat(CWD, place, flags, Mode::empty())?;
-        let is_folder = FileType::from_raw_mode(rustix::fs::fstat(&place)?.st_mode)
-            == FileType::Directory;
+        let is_folder =
+            FileType::from_raw_mode(rustix::fs::fstat(&place)?.st_mode) == FileType::Directory;
         let on_files = WRITE_FILE | TRUNCATE;
-        let here = if is_folder { accesses } else { accesses & on_files };
+        let here = if is_folder {
+            accesses
+        } else {
+            accesses & on_files
+        };
         kernel::landlock_allow(rules.as_fd(), place.as_fd(), here)?;
     }
     kernel::landlock_enter(rules.as_fd())?;

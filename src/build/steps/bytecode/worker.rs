@@ -211,9 +211,7 @@ impl Worker {
             Status::Signalled(signal) => format!("it was ended by signal {signal}"),
             Status::TimedOut => "it took too long".into(),
             Status::Stopped if is_end(&error) => "it closed its output and went on".into(),
-            Status::TooMuchOutput | Status::TooMuchDisk | Status::Stopped => {
-                error.to_string()
-            }
+            Status::TooMuchOutput | Status::TooMuchDisk | Status::Stopped => error.to_string(),
         };
         let said = String::from_utf8_lossy(&outcome.stderr);
         let last = said.lines().rev().find(|line| !line.trim().is_empty());
