@@ -76,3 +76,12 @@ fn what_builds_are_made_of_works_behind_the_walls() {
     let spec = spec.output(out.path(), "/out");
     assert_eq!(ask(&spec), ["done"]);
 }
+
+#[test]
+fn the_level_is_told_with_the_outcome_and_without_a_program() {
+    let outcome = run(&hostile(&[]));
+    assert_eq!(outcome.level, sandbox().level().unwrap());
+    assert!(outcome.level >= Level::Filtered);
+    assert_eq!(Level::ALL.map(Level::word).len(), 4);
+    assert!(Level::ALL.is_sorted());
+}
