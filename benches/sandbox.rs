@@ -32,12 +32,31 @@ fn spawn(c: &mut Criterion) {
             )
         })
     });
-    let spec = spec.usual_places();
+    let usual = spec.clone().usual_places();
     group.bench_function("sandbox with proc, dev and tmp", |b| {
         b.iter(|| {
             assert!(
                 sandbox
-                    .run(&spec, Stdin::Empty)
+                    .run(&usual, Stdin::Empty)
+                    .is_ok_and(|end| end.success())
+            )
+        })
+    });
+    // Everything: both walls, a number of its own, two folders on disk with a limit.
+    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
+    let mut step = Spec::build("/bin/true");
+    step.binds = spec.binds;
+    for (folder, place) in folders.iter().zip(["/build", "/out"]) {
+        let path = folder.path().to_str().expect("a path in UTF-8");
+        step = step.output(path, place);
+    }
+    step.limits.disk = Some(1 << 30);
+    step.limits.processes = Some(1000);
+    group.bench_function("a step of a build", |b| {
+        b.iter(|| {
+            assert!(
+                sandbox
+                    .run(&step, Stdin::Empty)
                     .is_ok_and(|end| end.success())
             )
         })

@@ -22,7 +22,7 @@ use super::render::{bytes, plural, printable};
 use crate::net::{Machine, Net, NetError, Settings, Silence, shown};
 use crate::platform::Platform;
 use crate::recipe::Recipe;
-use crate::sandbox::{Spec, Stdin};
+use crate::sandbox::Level;
 
 /// What `recipe doctor` takes.
 #[derive(Debug, clap::Args)]
@@ -175,7 +175,7 @@ fn kernel() -> Check {
     )
 }
 
-/// Starts a program that is not there: that it is missed means that all before it worked.
+/// How far programs are shut in here.
 fn sandbox(app: &App) -> Check {
     let sandbox = match app.sandbox() {
         Ok(sandbox) => sandbox,
@@ -183,13 +183,24 @@ fn sandbox(app: &App) -> Check {
             return Check::with("sandbox", State::Bad, failed.message(), advice(&failed));
         }
     };
-    let mut spec = Spec::new("/nothing");
-    (spec.proc, spec.dev, spec.tmp) = (true, true, true);
-    match sandbox.run(&spec, Stdin::Empty) {
-        Ok(_) => Check::good("sandbox", "programs run in namespaces of their own"),
-        Err(error) if error.is_programs() => {
-            Check::good("sandbox", "programs run in namespaces of their own")
-        }
+    let namespaces = "programs run in namespaces of their own";
+    match sandbox.level() {
+        Ok(Level::Landlocked) => Check::good(
+            "sandbox",
+            format!("{namespaces}, behind a filter of system calls and Landlock"),
+        ),
+        Ok(Level::Filtered) => Check::with(
+            "sandbox",
+            State::Limited,
+            format!("{namespaces}, behind a filter of system calls; there is no Landlock"),
+            "as root: add `landlock` to the kernel's parameter `lsm=`; Linux 5.19 or later has it",
+        ),
+        Ok(Level::Namespaces | Level::None) => Check::with(
+            "sandbox",
+            State::Limited,
+            format!("{namespaces}; system calls are not filtered"),
+            "use a kernel with CONFIG_SECCOMP_FILTER, as every distribution's has it",
+        ),
         Err(error) => {
             let source = std::error::Error::source(&error);
             let why = source.map_or_else(String::new, |source| format!(": {source}"));

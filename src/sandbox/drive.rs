@@ -10,9 +10,9 @@ use rustix::fs::OFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::disk::Watch;
-use super::start::{Ends, Packet, Started, receive, retry, start};
+use super::start::{Ends, Packet, Started, reached, receive, retry, start};
 use super::wire::Message;
-use super::{Channel, Outcome, Sandbox, SandboxError, Spec, Status, Stdin};
+use super::{Channel, Level, Outcome, Sandbox, SandboxError, Spec, Status, Stdin};
 
 /// As much as a user may ask of one pipe by default. Fewer wake-ups on both sides.
 const PIPE_SIZE: usize = 1 << 20;
@@ -56,6 +56,24 @@ pub(super) fn run(
         },
     )?;
     drive(started, pipes, ear)
+}
+
+/// The level that programs reach on this machine, told without starting one.
+pub(super) fn level(sandbox: &Sandbox) -> Result<Level, SandboxError> {
+    // Everything before it has to work, and nothing is there to be run.
+    let spec = Spec::build("/nothing");
+    let failed = |e| SandboxError::system(&spec.program, "opening /dev/null", e);
+    let ends = Ends {
+        stdin: nothing().map_err(failed)?,
+        stdout: unread().map_err(failed)?,
+        stderr: unread().map_err(failed)?,
+    };
+    reached(sandbox, &spec, ends)
+}
+
+/// What a program whose words nobody wants writes to.
+fn unread() -> std::io::Result<OwnedFd> {
+    Ok(File::options().write(true).open("/dev/null")?.into())
 }
 
 /// A pipe whose ends no other program inherits.

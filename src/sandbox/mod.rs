@@ -2,7 +2,8 @@
 //!
 //! A program sees what its [`Spec`] declares and nothing else: own user, mount, process, network,
 //! IPC and UTS namespaces, a root made from nothing, three descriptors, exactly the given
-//! environment. Whatever way it ends, everything it started is dead before we return.
+//! environment. Whatever way it ends, everything it started is dead before we return. Behind the
+//! namespaces stand two more walls: a list of system calls that are refused, and Landlock.
 //!
 //! How it works: our own executable is started again as a small single-threaded *helper*
 //! (`inside/`), so that no page table of a large parent is copied and nothing is allocated between
@@ -183,6 +184,14 @@ impl Sandbox {
         ear: &mut dyn FnMut(Channel, &[u8]),
     ) -> Result<Outcome, SandboxError> {
         drive::run(self, spec, stdin, ear)
+    }
+
+    /// How far this machine lets programs of a build be shut in, told without running one.
+    ///
+    /// # Errors
+    /// As [`Sandbox::run`], where nothing could be run at all.
+    pub fn level(&self) -> Result<Level, SandboxError> {
+        drive::level(self)
     }
 
     /// Starts a program and returns once it runs, with the other ends of its descriptors 0 and 1.

@@ -61,6 +61,21 @@ pub(super) enum Packet {
 
 /// Starts the program of `spec` and returns once it runs.
 pub(super) fn start(sandbox: &Sandbox, spec: &Spec, ends: Ends) -> Result<Started, SandboxError> {
+    let mut started = begin(sandbox, spec, ends)?;
+    started.wait_until_running()?;
+    Ok(started)
+}
+
+/// The level that a program of `spec` reaches, be it there or not.
+pub(super) fn reached(sandbox: &Sandbox, spec: &Spec, ends: Ends) -> Result<Level, SandboxError> {
+    let mut started = begin(sandbox, spec, ends)?;
+    match started.wait_until_running() {
+        Err(error) if !error.is_programs() => Err(error),
+        _ => Ok(started.level),
+    }
+}
+
+fn begin(sandbox: &Sandbox, spec: &Spec, ends: Ends) -> Result<Started, SandboxError> {
     spec.check()?;
     let since = Instant::now();
     let failed = |what: &str, errno: Errno| SandboxError::system(&spec.program, what, errno);
@@ -76,7 +91,7 @@ pub(super) fn start(sandbox: &Sandbox, spec: &Spec, ends: Ends) -> Result<Starte
     let orders = orders(spec)
         .map_err(|e| SandboxError::system(&spec.program, "writing down what to do", e))?;
     let helper = start_helper(sandbox, theirs)?;
-    let mut started = Started {
+    let started = Started {
         helper_path: sandbox.helper.clone(),
         program: spec.program.clone(),
         limits: spec.limits.clone(),
@@ -94,7 +109,6 @@ pub(super) fn start(sandbox: &Sandbox, spec: &Spec, ends: Ends) -> Result<Starte
         Ok(()) | Err(Errno::PIPE | Errno::CONNRESET) => drop(ends),
         Err(e) => return Err(failed("giving the helper its orders", e)),
     }
-    started.wait_until_running()?;
     Ok(started)
 }
 

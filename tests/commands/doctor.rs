@@ -37,3 +37,13 @@ fn a_store_that_cannot_be_used_is_told_with_the_way_out() {
         ran.out
     );
 }
+
+#[test]
+fn how_far_programs_are_shut_in_is_told() {
+    let ran = Scratch::new().run(["doctor", "--offline"]);
+    assert!(
+        ran.out.contains("behind a filter of system calls"),
+        "{}",
+        ran.out
+    );
+}

@@ -2,9 +2,11 @@
    statically, so that it runs where nothing else is. tests/sandbox.rs compiles it. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <net/if.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
@@ -17,6 +19,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -86,12 +89,55 @@ static long longest(char kind) {
     return n;
 }
 
+static void file(const char *path) {
+    static char line[10000];
+    FILE *f = fopen(path, "r");
+    while (f && fgets(line, sizeof line, f)) printf("%s: %s", path, line);
+    if (f) fclose(f); else printf("%s: %s\n", path, strerror(errno));
+}
+
+/* All that differs from one machine to the next, if it can be seen at all. */
+static void view(char **argv) {
+    struct utsname u;
+    uname(&u);
+    printf("system %s\nmachine %s\nrelease %s\nversion %s\n", u.sysname, u.machine, u.release, u.version);
+    who(argv);
+    gid_t groups[100];
+    printf("groups %d\npid %d of %d\n", getgroups(100, groups), getpid(), getppid());
+    cpu_set_t set;
+    sched_getaffinity(0, sizeof set, &set);
+    printf("processors %ld, may use %d\n", sysconf(_SC_NPROCESSORS_ONLN), CPU_COUNT(&set));
+    for (int f = 0; f < 5000; f++) {
+        char path[40], to[1000];
+        snprintf(path, 40, "/proc/self/fd/%d", f);
+        ssize_t n = readlink(path, to, 999);
+        if (n > 0) printf("fd %d %.*s\n", f, (int)n, to);
+    }
+    static const struct { const char *name; int number; } limits[] = {{"memory", RLIMIT_AS}, {"processes", RLIMIT_NPROC},
+        {"files", RLIMIT_NOFILE}, {"file", RLIMIT_FSIZE}, {"core", RLIMIT_CORE}};
+    for (int i = 0; i < 5; i++) {
+        struct rlimit l;
+        getrlimit(limits[i].number, &l);
+        printf("limit %s %lld %lld\n", limits[i].name, (long long)l.rlim_cur, (long long)l.rlim_max);
+    }
+    struct if_nameindex *all = if_nameindex();
+    for (struct if_nameindex *i = all; i && i->if_name; i++) printf("interface %s\n", i->if_name);
+    DIR *proc = opendir("/proc");
+    for (struct dirent *e; proc && (e = readdir(proc));) printf("in /proc %s\n", e->d_name);
+    nftw("/", entry, 50, FTW_PHYS);
+    static const char *files[] = {"/proc/self/mountinfo", "/proc/self/status", "/proc/self/cgroup", "/proc/cpuinfo", "/proc/meminfo",
+        "/proc/version", "/proc/stat", "/proc/uptime", "/proc/loadavg", "/proc/cmdline", "/proc/sys/kernel/random/boot_id",
+        "/proc/sys/kernel/hostname", "/proc/self/net/dev", "/proc/self/uid_map", "/sys/devices/system/cpu/online", "/etc/hostname", "/etc/machine-id"};
+    for (int i = 0; i < 17; i++) file(files[i]);
+}
+
 int main(int argc, char **argv) {
     setvbuf(stdout, NULL, _IOLBF, 0);
     for (int i = 1; i < argc; i++) {
         char *word = argv[i];
         if (!strcmp(word, "tree")) nftw("/", entry, 50, FTW_PHYS);
         if (!strcmp(word, "who")) who(argv);
+        if (!strcmp(word, "view")) view(argv);
         if (!strcmp(word, "fds")) for (int f = 0; f < 5000; f++) if (fcntl(f, F_GETFD) >= 0) printf("fd %d\n", f);
         if (!strcmp(word, "reach")) { reach(atoi(argv[i + 1]), argv[i + 2]); i += 2; }
         if (!strcmp(word, "write")) { i++; int f = open(argv[i], O_WRONLY | O_CREAT, 0644); printf("%s: %s\n", argv[i], f >= 0 && write(f, "x", 1) == 1 ? "yes" : strerror(errno)); }

@@ -79,6 +79,8 @@ pub fn collect(
         size: 0,
         entries: 0,
     };
+    // With a slash at its end a symlink would be followed.
+    let folder = Utf8Path::new(folder.as_str().trim_end_matches('/'));
     let top = open_output(folder)?;
     let mut pending = collector.list(String::new(), top)?;
     if pending.is_empty() && collector.entries == 0 {

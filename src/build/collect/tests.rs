@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use recipe_store::{Objects as _, Store};
+use recipe_store::Store;
 use rustix::fs::{CWD, FileType, Mode};
 
 use super::*;
@@ -24,9 +24,12 @@ impl Left {
         Left { folder, session }
     }
 
+    fn home(&self) -> Utf8PathBuf {
+        Utf8Path::from_path(self.folder.path()).unwrap().to_owned()
+    }
+
     fn at(&self, path: &str) -> Utf8PathBuf {
-        let home = Utf8Path::from_path(self.folder.path()).unwrap();
-        home.join("out").join(path)
+        self.home().join("out").join(path)
     }
 
     fn file(&self, path: &str, content: &str, mode: u32) -> &Left {
@@ -142,12 +145,12 @@ fn no_output_is_an_error_be_the_folder_empty_or_gone() {
 fn an_output_that_is_a_symlink_or_a_file_is_refused() {
     let left = Left::new();
     fs::remove_dir(left.at("")).unwrap();
-    let home = left.at("");
-    let home = home.parent().unwrap().parent().unwrap();
+    let home = left.home();
     fs::create_dir(home.join("secret")).unwrap();
     fs::write(home.join("secret/file"), "secret").unwrap();
     symlink("secret", home.join("out")).unwrap();
-    let refused = |left: &Left| collect(&left.session, &home.join("out"), &Rules::default());
+    // Named with a slash at its end, a symlink would be followed.
+    let refused = |left: &Left| collect(&left.session, &home.join("out/"), &Rules::default());
     assert!(matches!(
         refused(&left).unwrap_err(),
         CollectError::NotAFolder {
@@ -300,7 +303,7 @@ fn a_hard_link_is_a_second_file_and_the_first_stays_as_it_is() {
     left.file("one", "bytes", 0o644);
     fs::hard_link(left.at("one"), left.at("two")).unwrap();
     // One whose other name lies elsewhere is copied as well: nobody can reach the store through it.
-    let home = left.at("").parent().unwrap().parent().unwrap().to_owned();
+    let home = left.home();
     fs::write(home.join("input"), "bytes").unwrap();
     fs::hard_link(home.join("input"), left.at("three")).unwrap();
     let tree = left.taken();

@@ -358,7 +358,7 @@ mod tests {
     fn set_id_bits_are_refused_where_a_mode_is_meant_only() {
         let never = refused(libc::EPERM);
         for (number, mode) in MODES {
-            let mut arguments = [u64::MAX & !0o6000 & !u64::from(libc::S_IFMT); 6];
+            let mut arguments = [!0o6000 & !u64::from(libc::S_IFMT); 6];
             assert_eq!(verdict(ARCHITECTURE, *number, arguments), ALLOWED);
             for bits in [0o4755, 0o2755, 0o6000] {
                 arguments[*mode as usize] = bits;

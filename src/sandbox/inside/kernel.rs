@@ -122,7 +122,7 @@ pub(super) fn filter_calls(program: &mut [libc::sock_filter]) -> Result<(), Errn
     Err(Errno::INVAL)
 }
 
-/// A set of Landlock rules: the file system accesses it handles, the kernel's version of it.
+/// The version of Landlock that the kernel has.
 pub(super) fn landlock_version() -> Result<i64, Errno> {
     // SAFETY: with this flag (1) the kernel wants no structure.
     let version = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, 0, 0, 1) };
