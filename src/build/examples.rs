@@ -2,11 +2,12 @@
 
 use super::StepError;
 use super::collect::CollectError;
-use super::steps::PatchError;
 use super::steps::bytecode::BytecodeError;
 use super::steps::layout::{Collision, LayoutError};
+use super::steps::output::{PREFIX, Remains};
 use super::steps::relocate::{Layer, RelocateError};
 use super::steps::wheel::WheelError;
+use super::steps::{FailedRun, PatchError, SourceError};
 use crate::archive::ArchiveError;
 use crate::elf::ElfError;
 use crate::platform::Platform;
@@ -20,6 +21,8 @@ pub(crate) fn steps() -> Vec<StepError> {
     all.extend(relocations().map(StepError::from));
     all.extend(byte_codes().map(StepError::from));
     all.extend(outputs().map(StepError::from));
+    all.extend(sources().map(StepError::from));
+    all.extend(builds());
     let long = "x".repeat(300);
     let blob = recipe_store::Entry::File {
         blob: recipe_store::BlobId::of(b""),
@@ -123,6 +126,55 @@ fn relocations() -> impl Iterator<Item = RelocateError> {
             file: "lib/python-wheels/pip.whl".into(),
         },
         RelocateError::Store(store()),
+    ]
+    .into_iter()
+}
+
+fn sources() -> impl Iterator<Item = SourceError> {
+    let patch = || "fix.patch".to_owned();
+    [
+        SourceError::Patch {
+            patch: patch(),
+            file: "configure.ac".into(),
+            source: PatchError::DoesNotApply { hunk: 2, line: 41 },
+        },
+        SourceError::PatchedFile {
+            patch: patch(),
+            file: "src/main.c".into(),
+            what: "is not there",
+        },
+        SourceError::Series {
+            name: "01-prefix.patch".into(),
+        },
+        SourceError::Store(store()),
+    ]
+    .into_iter()
+}
+
+fn builds() -> impl Iterator<Item = StepError> {
+    let remains = |text: &str| StepError::Prefix {
+        remains: vec![Remains {
+            path: "bin/hello".into(),
+            offset: 8452,
+            text: format!("{PREFIX}/{text}"),
+        }],
+    };
+    [
+        StepError::Build(Box::new(FailedRun {
+            index: 1,
+            words: "make -j2".into(),
+            how: "exit code 2".into(),
+            said: "main.c:3:10: fatal error: zlib.h: No such file or directory".into(),
+        })),
+        StepError::NoProgram {
+            program: "cmake".into(),
+        },
+        remains("share/locale"),
+        remains(""),
+        StepError::Folder {
+            path: "/home/me/store/tmp/x/out".into(),
+            error: std::io::Error::from(std::io::ErrorKind::StorageFull),
+        },
     ]
     .into_iter()
 }

@@ -19,7 +19,7 @@ use crate::build::{BuildError, Built, Durations, Workshop, build};
 use crate::closure::Closure;
 use crate::lock::{self, Lock, Locked};
 use crate::net::NetError;
-use crate::plan::{Plan, Source, Step};
+use crate::plan::{Besides, Plan, Source, Step};
 use crate::recipe::{LockPolicy, Recipe};
 
 /// What `recipe build` takes.
@@ -202,7 +202,16 @@ pub(super) fn make(
     let recipe = found.recipe()?;
     let session = store.session()?;
     let lock = app.lock_for(&recipe, &found, &session, options.locked)?;
-    let (built, date) = build_following(&recipe, lock, &found, &session, app, options)?;
+    let gathered = app.besides(&recipe, &session, options.locked)?;
+    let scene = Scene {
+        recipe: &recipe,
+        besides: &gathered.besides,
+        found: &found,
+        session: &session,
+        app,
+        options,
+    };
+    let (built, date) = scene.build_following(lock)?;
     session.checkout(&built.closure)?;
     let closure = Closure::of(built.closure, &session)?;
     let memo = Memo {
@@ -224,6 +233,7 @@ pub(super) fn make(
             .iter()
             .map(|file| (file.path.clone(), Digest::of(&file.bytes)))
             .chain([lock_used(&found)?])
+            .chain(gathered.locks)
             .collect(),
         looked_up: recipe.looked_up().to_vec(),
         about: about(&closure) + &app.running(recipe.platform).told(recipe.checks.len()),
@@ -231,7 +241,9 @@ pub(super) fn make(
     keep_durations(&store, &recipe.title(), &built.durations)?;
     // The lock as it lies there now: it may have been written anew.
     let now = app.find(name, forms)?;
-    memo.keep(&store, &memo::key(&found.text, &now.lock_text, &now.form()))?;
+    if !gathered.local {
+        memo.keep(&store, &memo::key(&found.text, &now.lock_text, &now.form()))?;
+    }
     Ok(Made {
         memo,
         work: Work {
@@ -344,50 +356,104 @@ fn relied_by(roots: &[(Root, bool)], closure: &TreeId) -> Vec<StepKey> {
         .collect()
 }
 
-/// Builds; where a locked file is gone from every mirror and the recipe says `lock "follow"`, moves
-/// the lock to what the suite has now, writes it, and builds again. Gives the date of the lock too.
-fn build_following(
-    recipe: &Recipe,
-    lock: Lock,
-    found: &Found,
-    session: &Session,
-    app: &App,
-    options: &Options,
-) -> Result<(Built, u64), Failed> {
-    let failure = match build_once(recipe, &lock, found, session, app, options) {
-        Ok(built) => return Ok((built, lock.date)),
-        Err(failure) => failure,
-    };
-    let gone = gone(&failure, &lock);
-    if gone.is_empty() {
-        return Err(failure);
-    }
-    if recipe.lock != LockPolicy::Follow || options.locked {
-        tell_newest(recipe, &lock, &gone, session, app)?;
-        return Err(failure);
-    }
-    app.tell(&format!(
-        "{} locked {} gone from every mirror: following the suite, as the recipe says",
-        gone.len(),
-        if gone.len() == 1 {
-            "file is"
-        } else {
-            "files are"
+/// What one build is about.
+#[derive(Clone, Copy)]
+struct Scene<'a> {
+    recipe: &'a Recipe,
+    besides: &'a Besides,
+    found: &'a Found,
+    session: &'a Session,
+    app: &'a App,
+    options: &'a Options,
+}
+
+impl Scene<'_> {
+    /// Builds; where a locked file is gone from every mirror and the recipe says `lock "follow"`, moves
+    /// the lock to what the suite has now, writes it, and builds again. Gives the date of the lock too.
+    fn build_following(&self, lock: Lock) -> Result<(Built, u64), Failed> {
+        let Scene {
+            recipe,
+            found,
+            session,
+            app,
+            options,
+            ..
+        } = *self;
+        let failure = match self.build_once(&lock) {
+            Ok(built) => return Ok((built, lock.date)),
+            Err(failure) => failure,
+        };
+        let gone = gone(&failure, &lock);
+        if gone.is_empty() {
+            return Err(failure);
         }
-    ));
-    let progress = app.progress();
-    let (net, sandbox) = (app.net(progress.clone())?, app.sandbox()?);
-    let context = lock::Context::new(&net, session, &sandbox, now());
-    let (lock, moved) = lock::follow(&lock, recipe, &gone, &context)?;
-    progress.finish();
-    for change in moved {
-        let from = change.from.as_deref().unwrap_or("(new)");
-        app.tell(&format!("  {} {} -> {}", change.name, from, change.to));
+        if recipe.lock != LockPolicy::Follow || options.locked {
+            tell_newest(recipe, &lock, &gone, session, app)?;
+            return Err(failure);
+        }
+        app.tell(&format!(
+            "{} locked {} gone from every mirror: following the suite, as the recipe says",
+            gone.len(),
+            if gone.len() == 1 {
+                "file is"
+            } else {
+                "files are"
+            }
+        ));
+        let progress = app.progress();
+        let (net, sandbox) = (app.net(progress.clone())?, app.sandbox()?);
+        let context = lock::Context::new(&net, session, &sandbox, now());
+        let (lock, moved) = lock::follow(&lock, recipe, &gone, &context)?;
+        progress.finish();
+        for change in moved {
+            let from = change.from.as_deref().unwrap_or("(new)");
+            app.tell(&format!("  {} {} -> {}", change.name, from, change.to));
+        }
+        write_lock(&found.lock_path, &lock)?;
+        app.tell(&format!("Wrote {}", found.lock_path));
+        let built = self.build_once(&lock)?;
+        Ok((built, lock.date))
     }
-    write_lock(&found.lock_path, &lock)?;
-    app.tell(&format!("Wrote {}", found.lock_path));
-    let built = build_once(recipe, &lock, found, session, app, options)?;
-    Ok((built, lock.date))
+
+    fn build_once(&self, lock: &Lock) -> Result<Built, Failed> {
+        let Scene {
+            recipe,
+            besides,
+            found,
+            session,
+            app,
+            options,
+        } = *self;
+        let running = app.running(lock.platform);
+        let plan = Plan::with(recipe, lock, besides, running.host);
+        let progress = app.progress();
+        let (net, sandbox) = (app.net(progress.clone())?, app.sandbox()?);
+        let durations = durations(session, &recipe.title())?;
+        let shop = Workshop {
+            session,
+            net: &net,
+            sandbox: &sandbox,
+            emulator: running.emulator(),
+            jobs: app.config.jobs,
+            keep_going: options.keep_going || recipe.lock == LockPolicy::Follow,
+            durations: &durations,
+            indexes: PythonIndexes::new(pip_source(&plan)),
+            compilers: Compilers::default(),
+        };
+        let built = build(&plan, &shop, &*progress);
+        progress.finish();
+        let record = Record {
+            lock: found.lock_path.clone(),
+            ended: now().saturating_mul(1000),
+            planned: plan.len(),
+            lines: progress.ended(),
+        };
+        // Where the store itself failed, that is what has to be told.
+        let kept = record.keep(session.store(), &found.lock_path, &recipe.title());
+        let built = built.map_err(|error| error.in_recipe(recipe))?;
+        kept?;
+        Ok(built)
+    }
 }
 
 /// Says which versions the suite has instead of those that are gone, as far as it can be asked.
@@ -412,45 +478,6 @@ fn tell_newest(
         ));
     }
     Ok(())
-}
-
-fn build_once(
-    recipe: &Recipe,
-    lock: &Lock,
-    found: &Found,
-    session: &Session,
-    app: &App,
-    options: &Options,
-) -> Result<Built, Failed> {
-    let running = app.running(lock.platform);
-    let plan = Plan::of(recipe, lock, running.host);
-    let progress = app.progress();
-    let (net, sandbox) = (app.net(progress.clone())?, app.sandbox()?);
-    let durations = durations(session, &recipe.title())?;
-    let shop = Workshop {
-        session,
-        net: &net,
-        sandbox: &sandbox,
-        emulator: running.emulator(),
-        jobs: app.config.jobs,
-        keep_going: options.keep_going || recipe.lock == LockPolicy::Follow,
-        durations: &durations,
-        indexes: PythonIndexes::new(pip_source(&plan)),
-        compilers: Compilers::default(),
-    };
-    let built = build(&plan, &shop, &*progress);
-    progress.finish();
-    let record = Record {
-        lock: found.lock_path.clone(),
-        ended: now().saturating_mul(1000),
-        planned: plan.len(),
-        lines: progress.ended(),
-    };
-    // Where the store itself failed, that is what has to be told.
-    let kept = record.keep(session.store(), &found.lock_path, &recipe.title());
-    let built = built.map_err(|error| error.in_recipe(recipe))?;
-    kept?;
-    Ok(built)
 }
 
 /// The locked package whose wheel of pip knows where pip looks for packages.

@@ -23,6 +23,16 @@ pub(super) struct Forms {
     set: Vec<(String, String)>,
 }
 
+impl Forms {
+    /// A recipe as it is written, for this processor.
+    pub(super) fn of(arch: Platform) -> Forms {
+        Forms {
+            arch: Some(arch).filter(|arch| *arch != Platform::default()),
+            set: Vec::new(),
+        }
+    }
+}
+
 fn platform(name: &str) -> Result<Platform, String> {
     let known = Platform::ALL.map(Platform::processor).join(" or ");
     Platform::of_processor(name).ok_or_else(|| format!("wanted {known}"))

@@ -6,6 +6,7 @@
 mod advice;
 mod answer;
 mod app;
+mod besides;
 mod build;
 mod changes;
 pub mod config;

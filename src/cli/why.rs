@@ -51,7 +51,8 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     let store = app.store()?;
     let session = store.session()?;
     let lock = app.lock_for(&recipe, &found, &session, true)?;
-    let plan = Plan::of(&recipe, &lock, app.running(lock.platform).host);
+    let besides = app.besides(&recipe, &session, true)?.besides;
+    let plan = Plan::with(&recipe, &lock, &besides, app.running(lock.platform).host);
     let scene = Scene {
         found: &found,
         session: &session,

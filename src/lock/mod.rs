@@ -40,7 +40,7 @@ use crate::sandbox::Sandbox;
 
 pub(crate) use self::builder::compiles;
 pub use self::distribution::{Distribution, distribution};
-pub use self::error::{FileError, LockError, Refusal};
+pub use self::error::{FileError, LockError, NoSourcePackage, Refusal};
 pub use self::follow::{Moved, follow, newest};
 pub(crate) use self::installed::{entry_at, installed};
 pub use self::make::{lock, out_of_date};

@@ -13,7 +13,7 @@ use crate::platform::Platform;
 use crate::recipe::{Check, HostPolicy, Trim};
 
 /// What each kind of step does has a number, raised when the same inputs come to something else.
-pub const VERSIONS: [(&str, u32); 18] = [
+pub const VERSIONS: [(&str, u32); 19] = [
     ("fetch", 1),
     ("unpack-deb", 3),
     ("unpack-wheel", 1),
@@ -32,6 +32,7 @@ pub const VERSIONS: [(&str, u32); 18] = [
     ("build", 1),
     ("select", 1),
     ("lay-out", 1),
+    ("local", 1),
 ];
 
 /// Hears every fact of a step that can change its result.
@@ -100,6 +101,10 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
             // What the bytes are called, and where they come from, cannot change them.
             ear.kind("fetch");
             ear.fact("sha256", &source.sha256);
+        }
+        Step::Local { object } => {
+            ear.kind("local");
+            ear.object("object", object);
         }
         Step::UnpackDeb {
             deb,

@@ -10,6 +10,8 @@ mod key;
 mod step;
 pub mod why;
 
+pub use built::{Besides, Used};
+
 use std::collections::HashMap;
 
 use petgraph::graph::{DiGraph, NodeIndex};
@@ -48,12 +50,17 @@ impl Plan {
     /// For a closure of another platform than the host's, the host's own packages in the lock make
     /// the byte code, and checks are part of the plan only where an emulator runs them.
     pub fn of(recipe: &Recipe, lock: &Lock, host: Host) -> Plan {
+        Plan::with(recipe, lock, &Besides::default(), host)
+    }
+
+    /// The same for a recipe that builds from its own folder, or uses what others build.
+    pub fn with(recipe: &Recipe, lock: &Lock, besides: &Besides, host: Host) -> Plan {
         let mut drawing = Drawing {
             graph: DiGraph::new(),
             known: HashMap::new(),
             host,
         };
-        let closure = drawing.closure(recipe, lock);
+        let closure = drawing.closure(recipe, lock, besides);
         let guards = drawing.guards(recipe, closure, host.means(lock.platform));
         Plan {
             graph: drawing.graph,
@@ -144,7 +151,7 @@ impl Drawing {
         self.add(&file.subject(), Step::Fetch(source))
     }
 
-    fn closure(&mut self, recipe: &Recipe, lock: &Lock) -> NodeIndex {
+    fn closure(&mut self, recipe: &Recipe, lock: &Lock, besides: &Besides) -> NodeIndex {
         let patches = lock
             .files
             .iter()
@@ -166,7 +173,7 @@ impl Drawing {
                 | FileKind::Source => None,
             })
             .collect();
-        drawn.extend(self.built(recipe, lock));
+        drawn.extend(self.built(recipe, lock, besides));
         let mut layers: Vec<Layer<NodeIndex>> = drawn.iter().map(Drawn::layer).collect();
         if recipe.closure.byte_code {
             layers.extend(self.byte_code(recipe, lock, &drawn, patches));

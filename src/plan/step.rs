@@ -15,6 +15,11 @@ use crate::recipe::{Check, EntryPoint, HostPolicy, Run, Trim};
 pub enum Step<I> {
     /// Brings known bytes: the only step with a network, hence the only one with a checksum.
     Fetch(Source),
+    /// What lies in the recipe's folder, as it was found there.
+    Local {
+        /// It.
+        object: ObjectId,
+    },
     /// Decodes a Debian package straight into closure layout.
     UnpackDeb {
         /// The `.deb` file.
@@ -257,6 +262,7 @@ impl<I> Step<I> {
     pub fn kind(&self) -> &'static str {
         match self {
             Step::Fetch(_) => "fetch",
+            Step::Local { .. } => "local",
             Step::UnpackDeb { .. }
             | Step::UnpackWheel { .. }
             | Step::UnpackPackage { .. }
@@ -281,6 +287,7 @@ impl<I> Step<I> {
     pub fn map<J, E>(&self, mut to: impl FnMut(&I) -> Result<J, E>) -> Result<Step<J>, E> {
         Ok(match self {
             Step::Fetch(source) => Step::Fetch(source.clone()),
+            Step::Local { object } => Step::Local { object: *object },
             Step::UnpackDeb {
                 deb,
                 package,

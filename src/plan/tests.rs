@@ -184,6 +184,7 @@ fn samples() -> Vec<Resolved> {
 /// The same of what builds from sources.
 fn built_samples() -> Vec<Resolved> {
     vec![
+        Step::Local { object: tree("a") },
         Step::UnpackPackage {
             deb: tree("a"),
             package: "p".into(),

@@ -63,7 +63,7 @@ pub enum Origin {
         /// What it is: sha256, lower-case hex.
         sha256: String,
     },
-    /// A folder or an archive, relative to the recipe's folder.
+    /// A folder or an archive in the folder of the file that names it.
     Path(Utf8PathBuf),
 }
 
@@ -231,7 +231,10 @@ fn source(item: &Item, notes: &mut Notes) -> Option<Spanned<Source>> {
                 .checked(place.property("sha256"), SHA256, is_sha256)?
                 .value,
         },
-        _ => Origin::Path(notes.checked(word, FILE, is_inside)?.value.into()),
+        _ => {
+            let path = notes.checked(word, FILE, is_inside)?.value;
+            Origin::Path(place.file.folder.join(path))
+        }
     };
     Some(name.with(Source {
         name: name.value.clone(),

@@ -35,6 +35,8 @@ pub(super) struct Library<'w> {
     search: &'w [Utf8PathBuf],
     pub files: Vec<FileRead>,
     pub looked_up: Vec<LookedUp>,
+    /// Recipes that are used and build something: each is built for itself.
+    pub builds: Vec<Spanned<Utf8PathBuf>>,
     /// What is left out of what was read.
     pub left_out: Vec<LeftOut>,
     bytes: usize,
@@ -50,6 +52,7 @@ impl<'w> Library<'w> {
             search,
             files: Vec::new(),
             looked_up: Vec::new(),
+            builds: Vec::new(),
             left_out: Vec::new(),
             bytes: 0,
             open: Vec::new(),
@@ -113,9 +116,18 @@ impl<'w> Library<'w> {
             if notes.is_full() {
                 break;
             }
+            let before = self.builds.len();
             let Some((file, mut used)) = self.recipe(word, root, notes) else {
                 continue;
             };
+            if used.iter().any(|item| item.rule.node == "build") {
+                // What it uses itself is its own business.
+                self.builds.truncate(before);
+                if self.used.insert(file.clone()) {
+                    self.builds.push(word.with(file));
+                }
+                continue;
+            }
             if self.used.insert(file) {
                 let mut parameters = Parameters::take(&mut used, notes);
                 parameters.all_set(true, notes);

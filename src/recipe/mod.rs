@@ -136,6 +136,8 @@ pub struct Recipe {
     pub system: System,
     /// What is built from sources.
     pub built: Option<Built>,
+    /// Files of recipes whose builds this one uses.
+    pub uses: Vec<Spanned<Utf8PathBuf>>,
     /// How the closure is shaped.
     pub closure: ClosureSpec,
     /// What must work inside the finished closure.

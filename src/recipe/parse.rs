@@ -131,6 +131,7 @@ impl<'w> Reading<'w> {
             pip: Pip::default(),
             system: System::default(),
             built: None,
+            uses: std::mem::take(&mut self.library.builds),
             closure: ClosureSpec {
                 entries: Vec::new(),
                 trim: Vec::new(),

@@ -49,6 +49,23 @@ recipe "scylla-python" version="3.13" {
 }
 "#;
 
+/// What builds from sources.
+const BUILT: &str = r#"    source "zlib" { debian-source "zlib" patches="none"; }
+    source "hello" {
+        url "https://example.org/hello.tar.gz" sha256="8d99142afd92576f30b0cd7cb42a8dc6809998bc5d607d88761f512e26c7db20"
+    }
+    source "mine" { path "src"; }
+    sysroot "debian" suite="trixie" {
+        package "gcc" "make"
+    }
+    build {
+        env "CFLAGS" "-O2"
+        run "make" "install" in="zlib/contrib"
+        output "dev" "include/**"
+        compiled-in "share/locale"
+    }
+"#;
+
 /// What can stand after it.
 const VARIANTS: &str = r#"
 variant "scylla-python" {
@@ -71,7 +88,8 @@ fn whole_in_forms() -> String {
     let host = format!("byte-code #false\n        {HOST}");
     let whole = WHOLE.replacen("    license", param, 1);
     let fixed = format!("fixed-path \"/opt/scylla-python\"\n        {host}");
-    whole.replacen("byte-code #false", &fixed, 1) + VARIANTS
+    let whole = whole.replacen("byte-code #false", &fixed, 1);
+    whole.replacen("    closure {", &format!("{BUILT}    closure {{"), 1) + VARIANTS
 }
 
 fn read(text: &str) -> Result<Recipe, RecipeError> {
@@ -381,7 +399,7 @@ fn the_whole_recipe_uses_every_node_of_the_grammar() {
             found
                 || matches!(
                     rule.node,
-                    "requirements" | "include" | "extends" | "use" | "without"
+                    "requirements" | "include" | "extends" | "use" | "without" | "patch"
                 )
                 || (rule.node, rule.inside) == ("suite", "variant"),
             "{} in {:?}",

@@ -35,6 +35,8 @@ pub struct Rules<'a> {
     /// Where the output lay while it was built: an absolute symlink to something below becomes a
     /// relative one. What is built for `/usr` and put into `/out/usr` has none.
     pub place: Option<&'a str>,
+    /// Names at the top that stay out: what a folder of the user's has besides its sources.
+    pub skip: &'a [&'a str],
     /// Below which folders an absolute symlink may point elsewhere; it is kept as it is.
     pub elsewhere: &'a [&'a str],
     /// Bytes of all files together, holes counted.
@@ -47,6 +49,7 @@ impl Default for Rules<'_> {
     fn default() -> Self {
         Rules {
             place: Some("/out"),
+            skip: &[],
             elsewhere: &[],
             size: 64 << 30,
             entries: 5_000_000,
@@ -142,6 +145,9 @@ impl Collector<'_> {
                     path: join(&path, &name.escape_ascii().to_string()),
                 })?,
             };
+            if path.is_empty() && self.rules.skip.contains(&name) {
+                continue;
+            }
             let at = join(&path, name);
             self.count(&at)?;
             let stat = rustix::fs::statat(&*folder, name, AtFlags::SYMLINK_NOFOLLOW)

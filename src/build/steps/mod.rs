@@ -107,6 +107,7 @@ pub fn run(step: &Resolved, bench: &Bench<'_>) -> Result<Made, StepError> {
     let session = bench.session();
     let output = match step {
         Step::Fetch(source) => ObjectId::Blob(fetch::fetch(source, bench)?),
+        Step::Local { object } => *object,
         Step::UnpackDeb {
             deb,
             package,

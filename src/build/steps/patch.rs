@@ -369,11 +369,19 @@ Index: b/Lib/x.py
     #[test]
     fn a_patch_that_was_applied_can_be_undone() {
         let before = "one\ntwo\nthree\nmore\n\nx\ny\nz\nnine\nend\n";
-        let after = apply(before, &first()).unwrap();
-        assert_eq!(after, "one\ntwo\nTHREE\nmore\n\nx\ny\nz\nnine\nten\nend\n");
-        assert_eq!(undo(&after, &first()).unwrap(), before);
+        let patch = "--- a/f\n+++ b/f\n@@ -2,3 +2,3 @@\n two\n-three\n+THREE\n more\n\
+                     @@ -9 +9,2 @@\n nine\n+ten\n";
+        let patch = parse(patch).unwrap().remove(0);
+        let after = apply(before, &patch).unwrap();
+        assert_eq!(
+            after,
+            before
+                .replace("three", "THREE")
+                .replace("nine\n", "nine\nten\n")
+        );
+        assert_eq!(undo(&after, &patch).unwrap(), before);
         assert!(matches!(
-            apply("other\n", &first()),
+            apply("other\n", &patch),
             Err(PatchError::DoesNotApply { hunk: 1, .. })
         ));
     }

@@ -1,11 +1,13 @@
 //! Messages about what comes from elsewhere: archives, programs, wheels, indexes, folders.
 
+use std::sync::Arc;
+
 use super::denied;
 use crate::archive::{ArchiveError, Fault};
 use crate::conformance::ConformanceError;
 use crate::elf::ElfError;
-use crate::lock::LockError;
 use crate::lock::wheels::WheelsError;
+use crate::lock::{LockError, NoSourcePackage};
 use crate::net::NetError;
 use crate::platform::Platform;
 use crate::python::{PythonError, Target};
@@ -202,6 +204,8 @@ pub(super) fn locks() -> Vec<LockError> {
             version: "3.13.5-2".into(),
             suite: suite(),
         },
+        LockError::NoSourcePackage(Box::new(no_source_package(None))),
+        LockError::NoSourcePackage(Box::new(no_source_package(Some("zlib".into())))),
         LockError::CannotFollow {
             name: "zlib1g".into(),
             version: "1.3".into(),
@@ -212,6 +216,17 @@ pub(super) fn locks() -> Vec<LockError> {
             what: "looking into packages".into(),
         },
     ]
+}
+
+fn no_source_package(builds: Option<String>) -> NoSourcePackage {
+    let text = Arc::<str>::from("source src { debian-source zlib1g; }");
+    NoSourcePackage {
+        name: "zlib1g".into(),
+        suite: "trixie".into(),
+        builds,
+        text: miette::NamedSource::new("recipes/zlib.kdl", text),
+        at: (0, 10).into(),
+    }
 }
 
 pub(super) fn recipes() -> Vec<RecipeError> {

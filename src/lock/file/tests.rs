@@ -154,7 +154,7 @@ prop_compose! {
     fn any_file()(kind in prop::sample::select(FileKind::ALL.to_vec()), name in "[a-z0-9][a-z0-9+.-]{1,12}",
         version in "[0-9][0-9a-z.+~]{0,8}", reason in any::<String>(), source in "[a-z0-9+.-]{0,8}", path in "[a-zA-Z0-9%+~ ]{1,9}(/[a-z]{1,4}){0,3}",
         size in any::<u64>(), hash in "[0-9a-f]{64}") -> Locked {
-        let architecture = match kind { FileKind::Deb => "all", FileKind::Builder => "arm64", _ => "" }.into();
+        let architecture = match kind { FileKind::Deb | FileKind::Sysroot => "all", FileKind::Builder => "arm64", _ => "" }.into();
         let archive = if kind == FileKind::Wheel { "python".into() } else { "debian".into() };
         Locked { kind, name, version, architecture, source, archive, path, size, sha256: hash, reason }
     }

@@ -45,6 +45,7 @@ fn every_example_of_the_documentation_is_a_good_recipe() {
     }"#;
     for (name, text) in [
         ("requirements.txt", "click\n"),
+        ("fix.patch", "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"),
         ("common.kdl", "lock \"follow\"\n"),
         ("python.kdl", base),
         (
