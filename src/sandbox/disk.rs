@@ -21,6 +21,8 @@ use super::{SandboxError, Spec};
 
 /// Between two looks at least.
 const PAUSE: Duration = Duration::from_millis(200);
+/// And at most, however long a look takes.
+const LONGEST: Duration = Duration::from_secs(2);
 /// A look takes at most one in so many parts of the time.
 const SHARE: u32 = 8;
 /// What an entry costs a disk beside its content.
@@ -93,7 +95,7 @@ impl Watch {
                     let _ = rustix::net::shutdown(&*control, Shutdown::Write);
                     return;
                 }
-                pause = PAUSE.max(begun.elapsed() * SHARE);
+                pause = (begun.elapsed() * SHARE).clamp(PAUSE, LONGEST);
             }
         };
         let thread = std::thread::Builder::new()

@@ -48,8 +48,9 @@ pub struct Spec {
     /// Who the program thinks it is.
     pub identity: Identity,
     /// Whether it runs under a number of its own ([`APART`]) where the caller is root, so that what the
-    /// kernel counts for each user is counted. What it may write is given to that number, with all
-    /// below it; its inputs have to be readable for everybody. No difference for an ordinary user.
+    /// kernel counts for each user is counted. Root's files are shown as that number's; where the file
+    /// system cannot do that, what may be written is given to it, with all below, and inputs have to be
+    /// readable for everybody. No difference for an ordinary user.
     pub apart: bool,
     /// Whether there are walls behind the first one: system calls that no build needs are refused, and
     /// set-user-id bits with them, and Landlock forbids to write anywhere else.

@@ -97,6 +97,7 @@ int main(int argc, char **argv) {
         if (!strcmp(word, "socket")) { struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = "/out/socket"}; say("socket", bind(socket(AF_UNIX, SOCK_STREAM, 0), (void *)&a, sizeof a)); }
         if (!strcmp(word, "pipe")) say("pipe", mkfifo("/out/pipe", 0600));
         if (!strcmp(word, "file")) { int f = creat(next, 0644); say(next, f); if (f >= 0) close(f); i++; }
+        if (!strcmp(word, "reads")) { int f = open(next, O_RDONLY); say(next, f); if (f >= 0) close(f); i++; }
         if (!strcmp(word, "hides")) { mkdir("/out/hidden", 0700); close(creat("/out/hidden/file", 0)); say("hidden", chmod("/out/hidden", 0)); }
         if (!strcmp(word, "nested")) { chdir("/out"); for (int n = 0; n < 500; n++) { if (mkdir("d", 0755) < 0 || chdir("d") < 0) break; } }
     }

@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{DumpableBehavior, WaitOptions, getpid, waitpid};
+use rustix::process::{DumpableBehavior, Pid, WaitOptions, getpid, waitpid};
 use rustix::thread::UnshareFlags;
 
 use super::root::{How, Sources};
@@ -20,17 +20,63 @@ use super::{kernel, write};
 use crate::sandbox::spec::{APART, Spec};
 use crate::sandbox::wire::{Failure, Stage};
 
-/// Opens all that is to be shown, and gives what may be written to [`APART`]. `None` where that number
+/// Opens all that is to be shown. What root owns is shown as owned by [`APART`], so that the view is
+/// an ordinary user's; where the file system cannot do that, what may be written is given to it, and
+/// inputs have to be readable for everybody. `None` where that number
 /// does not exist, as in a container that has but a few: then all is as for any caller.
 pub(super) fn prepare(spec: &Spec) -> Result<Option<Sources>, Failure> {
     if !exists("/proc/self/uid_map") || !exists("/proc/self/gid_map") {
         return Ok(None);
     }
     let sources = Sources::open(spec, How::Detached)?;
-    for bind in spec.binds.iter().filter(|bind| bind.writable) {
+    let mapped = match owners() {
+        Ok(users) => sources.map_owners(users.as_fd()),
+        Err(_) => vec![false; spec.binds.len()],
+    };
+    let binds = spec.binds.iter().zip(mapped);
+    for (bind, _) in binds.filter(|(bind, mapped)| bind.writable && !mapped) {
         give(bind.host.as_str()).map_err(|e| Failure::new(Stage::Source, bind.host.as_str(), e))?;
     }
     Ok(Some(sources))
+}
+
+/// A user namespace in which root's number is [`APART`] outside: for a mount, whose files are shown so.
+fn owners() -> Result<OwnedFd, Errno> {
+    let (ready, made) = pipe_with(PipeFlags::CLOEXEC)?;
+    let (until, stay) = pipe_with(PipeFlags::CLOEXEC)?;
+    let Some(holder) = kernel::fork()? else {
+        drop((ready, stay));
+        let unshared = kernel::unshare(UnshareFlags::NEWUSER);
+        if unshared.is_ok() {
+            let _ = rustix::io::write(&made, &[1]);
+        }
+        drop(made);
+        // Until we are not needed any more.
+        let _ = rustix::io::read(until.as_fd(), &mut [0]);
+        std::process::exit(0)
+    };
+    drop((made, until));
+    let id = holder.as_raw_nonzero().get();
+    let opened = match rustix::io::read(ready.as_fd(), &mut [0]) {
+        Ok(1) => map(id, 0).and_then(|()| {
+            let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+            rustix::fs::openat(CWD, format!("/proc/{id}/ns/user"), flags, Mode::empty())
+        }),
+        _ => Err(Errno::PERM),
+    };
+    drop(stay);
+    end_of(holder)?;
+    opened
+}
+
+/// Waits for the end of a child.
+fn end_of(child: Pid) -> Result<Option<i32>, Errno> {
+    loop {
+        match waitpid(Some(child), WaitOptions::empty()) {
+            Err(Errno::INTR) => {}
+            other => return Ok(other?.and_then(|(_, status)| status.exit_status())),
+        }
+    }
 }
 
 /// Whether [`APART`] is a number of this user namespace.
@@ -109,14 +155,9 @@ pub(super) fn unshare(flags: UnshareFlags, inside: u32) -> Result<(), Errno> {
         rustix::io::write(&said, &[1])?;
     }
     drop(said);
-    let status = loop {
-        match waitpid(Some(mapper), WaitOptions::empty()) {
-            Err(Errno::INTR) => {}
-            other => break other?,
-        }
-    };
+    let status = end_of(mapper)?;
     unshared?;
-    match status.and_then(|(_, status)| status.exit_status()) {
+    match status {
         Some(0) => {}
         Some(errno) => return Err(Errno::from_raw_os_error(errno)),
         None => return Err(Errno::CHILD),
@@ -134,10 +175,11 @@ fn keep_using_proc() -> Result<(), Errno> {
     rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)
 }
 
-fn map(helper: i32, inside: u32) -> Result<(), Errno> {
+/// Writes the numbers of another process's user namespace.
+fn map(process: i32, inside: u32) -> Result<(), Errno> {
     for map in ["uid_map", "gid_map"] {
         write(
-            &format!("/proc/{helper}/{map}"),
+            &format!("/proc/{process}/{map}"),
             &format!("{inside} {APART} 1"),
         )?;
     }

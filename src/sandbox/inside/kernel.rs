@@ -51,11 +51,21 @@ pub(super) fn close_all_but_stdio() {
 /// Adds `MOUNT_ATTR_*` to the mount at `at`, and with `below` to all that lie below it. What is
 /// already forbidden there stays so.
 pub(super) fn restrict(at: BorrowedFd<'_>, attributes: u64, below: bool) -> Result<(), Errno> {
+    set(at, attributes, 0, below)
+}
+
+/// Shows the owners of a mount that lies nowhere yet, and of all below it, as `users` maps them.
+pub(super) fn map_owners(at: BorrowedFd<'_>, users: BorrowedFd<'_>) -> Result<(), Errno> {
+    let users = users.as_raw_fd() as u64;
+    set(at, libc::MOUNT_ATTR_IDMAP, users, true)
+}
+
+fn set(at: BorrowedFd<'_>, attributes: u64, users: u64, below: bool) -> Result<(), Errno> {
     let change = libc::mount_attr {
         attr_set: attributes,
         attr_clr: 0,
         propagation: 0,
-        userns_fd: 0,
+        userns_fd: users,
     };
     let flags = libc::AT_EMPTY_PATH | if below { libc::AT_RECURSIVE } else { 0 };
     // SAFETY: the path is a C string, the structure has the size that is told, both outlive the call.

@@ -6,7 +6,7 @@
 
 use std::ffi::CString;
 use std::io::Write;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use camino::Utf8Path;
 use nix::libc;
@@ -120,6 +120,23 @@ impl Sources {
     }
 }
 
+impl Sources {
+    /// Shows what root owns as owned by whom `users` maps it to, where the file system can; tells
+    /// for which of the declared binds that is so.
+    pub(super) fn map_owners(&self, users: BorrowedFd<'_>) -> Vec<bool> {
+        let mapped = |source: &Source| kernel::map_owners(source.file.as_fd(), users).is_ok();
+        for (_, entry) in &self.entries {
+            if let Entry::Bind(source) = entry {
+                mapped(source);
+            }
+        }
+        let binds = self.binds.iter();
+        binds
+            .map(|source| (!source.writable || source.is_roots()) && mapped(source))
+            .collect()
+    }
+}
+
 fn source_failure(path: &Utf8Path, errno: Errno) -> Failure {
     Failure::new(Stage::Source, path.as_str(), errno)
 }
@@ -148,6 +165,10 @@ impl Source {
 }
 
 impl Source {
+    fn is_roots(&self) -> bool {
+        rustix::fs::fstat(&self.file).is_ok_and(|stat| stat.st_uid == 0 && stat.st_gid == 0)
+    }
+
     fn held(self, how: How) -> Result<Source, Errno> {
         if how == How::InPlace {
             return Ok(self);

@@ -83,8 +83,9 @@ fn a_build_that_fills_the_disk_is_stopped_in_time() {
     for words in [["fills", "/out"], ["grows", "/out/one"], ["crowds", "/out"]] {
         let build = Build::of(&words, |spec| spec.limits.disk = Some(8 << 20));
         assert_eq!(build.outcome.status, Status::TooMuchDisk, "{words:?}");
+        // Well below the wall time of an hour, on a machine that does much else.
         assert!(
-            build.outcome.duration < Duration::from_secs(10),
+            build.outcome.duration < Duration::from_secs(120),
             "{words:?}"
         );
     }
@@ -183,8 +184,9 @@ fn what_a_build_made_is_collected_whoever_owns_it() {
     let owner = std::fs::metadata(build.out.path().join("seen"))
         .unwrap()
         .uid();
+    // Where the file system can show root's files as those of another, they stay root's.
     match rustix::process::geteuid().as_raw() {
-        0 => assert_eq!(owner, APART),
+        0 => assert!([0, APART].contains(&owner), "{owner}"),
         user => assert_eq!(owner, user),
     }
     build.collected().unwrap();
@@ -222,4 +224,20 @@ fn what_lies_in_a_build_folder_can_be_changed_and_inputs_below_a_closed_folder_c
     assert_eq!(std::fs::metadata("/etc/passwd").unwrap().uid(), before);
     let linked = std::fs::metadata(closed.path().join("tree/file")).unwrap();
     assert_eq!(linked.uid(), rustix::process::geteuid().as_raw());
+}
+
+#[test]
+fn an_input_that_only_its_owner_can_read_can_be_read_and_not_be_changed() {
+    let input = Scratch::new();
+    std::fs::write(input.path().join("file"), "").unwrap();
+    let owners = std::fs::Permissions::from_mode(0o400);
+    std::fs::set_permissions(input.path().join("file"), owners).unwrap();
+    let build = Build::of(&["reads", "/in/file", "file", "/in/file"], |spec| {
+        *spec = spec.clone().input(input.path(), "/in");
+    });
+    let said = build.said();
+    if said.contains("Permission denied") && rustix::process::geteuid().is_root() {
+        return crate::support::skip("this file system cannot show root's files as another's");
+    }
+    assert_eq!(said, "/in/file: yes\n/in/file: Read-only file system\n");
 }
