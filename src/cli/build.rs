@@ -448,7 +448,7 @@ fn build_once(
     };
     // Where the store itself failed, that is what has to be told.
     let kept = record.keep(session.store(), &found.lock_path, &recipe.title());
-    let built = built.map_err(|error| error.in_recipe(recipe))?;
+    let built = built.map_err(|error| error.in_recipe(recipe, &found.typed()))?;
     kept?;
     Ok(built)
 }

@@ -238,6 +238,7 @@ pub static RULES: &[Rule] = &[
     Rule {
         arguments: (1, 1),
         noun: "the code",
+        properties: &[("timeout", false)],
         repeats: true,
         joins: Joins::Both,
         ..rule("python", "check", "python \"import requests\"")
@@ -245,6 +246,7 @@ pub static RULES: &[Rule] = &[
     Rule {
         arguments: (1, MANY),
         noun: "a program",
+        properties: &[("timeout", false)],
         repeats: true,
         joins: Joins::Both,
         ..rule("run", "check", "run \"bin/python3\" \"--version\"")
