@@ -242,7 +242,11 @@ fn suites_there(suite: &str, archive: &str) -> String {
     let release = suite.trim_end_matches("-updates");
     let release = release.trim_end_matches("-security");
     let there = RELEASES.join(", ");
-    match nearest(release, RELEASES.into_iter()).first() {
+    // Names of releases are short, and rarely begin alike: `trixy` is none.
+    let begins = |it: &&str| release.get(..4).is_some_and(|begin| it.starts_with(begin));
+    let near = nearest(release, RELEASES.into_iter()).into_iter().next();
+    let near = near.or_else(|| RELEASES.into_iter().find(begins).map(str::to_owned));
+    match near {
         Some(near) if near != release => {
             format!("did you mean `{near}`? The releases that mirrors have are {there}")
         }
