@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use miette::{Diagnostic, LabeledSpan, SourceCode, SourceSpan};
 
+use super::error::MissingLibrary;
+use super::steps::layout::glob;
 use super::{BuildError, Failure, StepError};
 use crate::net::NetError;
 use crate::recipe::{Recipe, Spanned, Text};
@@ -60,16 +62,16 @@ impl Places {
 }
 
 impl BuildError {
-    /// The same, with the name of `recipe`, and its places that the failures are about.
+    /// The same, with what to type for `recipe`, and its places that the failures are about.
     #[must_use]
-    pub fn in_recipe(mut self, recipe: &Recipe) -> BuildError {
+    pub fn in_recipe(mut self, recipe: &Recipe, typed: &str) -> BuildError {
         if let BuildError::Failed {
             failures,
-            recipe: title,
+            recipe: named,
             ..
         } = &mut self
         {
-            *title = recipe.title();
+            *named = typed.to_owned();
             for failure in failures {
                 failure.places = Places::by_file(places(recipe, failure));
             }
@@ -100,6 +102,10 @@ fn places(recipe: &Recipe, failure: &Failure) -> Vec<Place> {
             first.into_iter().chain(second).collect()
         }
         StepError::MissingLibraries { missing } => {
+            let left_out = left_out(recipe, missing);
+            if !left_out.is_empty() {
+                return left_out;
+            }
             let mut places = Vec::new();
             let mut told: Vec<&str> = Vec::new();
             for missing in missing {
@@ -117,6 +123,30 @@ fn places(recipe: &Recipe, failure: &Failure) -> Vec<Place> {
             .into_iter()
             .collect(),
     }
+}
+
+/// Where the recipe leaves out what is missing: by a path that fits a library, else by the packages
+/// that it excludes, any of which may have had it.
+fn left_out(recipe: &Recipe, missing: &[MissingLibrary]) -> Vec<Place> {
+    let fits = |pattern: &str| {
+        let mut paths = missing.iter().map(|it| format!("lib/{}", it.soname));
+        pattern.contains(['/', '*']) && paths.any(|path| glob::matches(pattern, &path))
+    };
+    let all = &recipe.system.exclude;
+    let by_path: Vec<Place> = all
+        .iter()
+        .filter(|exclude| fits(&exclude.value))
+        .map(|exclude| Place::of(exclude, "left out here"))
+        .collect();
+    if !by_path.is_empty() {
+        return by_path;
+    }
+    let packages = all
+        .iter()
+        .filter(|exclude| !exclude.value.contains(['/', '*']));
+    packages
+        .map(|exclude| Place::of(exclude, "if this has it, it is left out here"))
+        .collect()
 }
 
 /// Where the recipe asks for a package or project by its name, or for the interpreter that it is

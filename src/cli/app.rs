@@ -118,10 +118,7 @@ impl App {
         if locked {
             return Err(Failed::Stale(super::advice::report(
                 format!("{}: {why}", recipe.title()),
-                format!(
-                    "run `recipe lock {}` and review the change",
-                    found.typed(recipe)
-                ),
+                format!("run `recipe lock {}` and review the change", found.typed()),
             )));
         }
         self.tell(&format!("Locking {}: {why}", recipe.title()));

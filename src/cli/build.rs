@@ -450,7 +450,7 @@ impl Scene<'_> {
         };
         // Where the store itself failed, that is what has to be told.
         let kept = record.keep(session.store(), &found.lock_path, &recipe.title());
-        let built = built.map_err(|error| error.in_recipe(recipe))?;
+        let built = built.map_err(|error| error.in_recipe(recipe, &found.typed()))?;
         kept?;
         Ok(built)
     }

@@ -48,6 +48,8 @@ fn setting(text: &str) -> Result<(String, String), String> {
 
 /// A recipe that was found, not yet parsed.
 pub(super) struct Found {
+    /// The recipe as it was typed, without its variant.
+    word: String,
     pub(super) path: Utf8PathBuf,
     /// The lock of the form that was typed. A variant that is the recipe as it is written has the
     /// recipe's own lock, which is known once the recipe is parsed: see [`Found::recipe`].
@@ -84,6 +86,7 @@ impl App {
             _ => own,
         };
         Ok(Found {
+            word: name.to_owned(),
             lock_text: lock_text(&lock_path)?,
             path,
             lock_path,
@@ -171,13 +174,13 @@ impl Found {
             .collect()
     }
 
-    /// What to type for this form.
-    pub(super) fn typed(&self, recipe: &Recipe) -> String {
+    /// What to type for this form: a path where it was given by path.
+    pub(super) fn typed(&self) -> String {
         let variant = self.wanted.variant.as_ref();
         let variant = variant.map(|variant| format!("@{variant}"));
         format!(
             "{}{}{}",
-            recipe.name,
+            self.word,
             variant.unwrap_or_default(),
             self.flags()
         )

@@ -30,6 +30,9 @@ pub(super) struct Args {
 /// The answer.
 #[derive(Serialize)]
 struct Log {
+    /// What to type for the recipe.
+    #[serde(skip)]
+    typed: String,
     name: String,
     /// The lock that was built.
     lock: String,
@@ -65,7 +68,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     let Some(record) = Record::find(&store, &found.lock_path, &recipe.title())? else {
         return Err(Failed::Usage(report(
             format!("nothing is known of a build of {}", args.name),
-            format!("`recipe build {}` makes one", args.name),
+            format!("`recipe build {}` makes one", found.typed()),
         )));
     };
     let last = || {
@@ -80,7 +83,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     if steps.is_empty() && !args.step.is_empty() {
         return Err(Failed::Usage(report(
             format!("the last build had no step `{}`", args.step.join(" ")),
-            format!("`recipe log {}` lists its steps", args.name),
+            format!("`recipe log {}` lists its steps", found.typed()),
         )));
     }
     if record.is_from_elsewhere(&found.lock_path) {
@@ -91,6 +94,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     }
     let log = Log {
         name: args.name.clone(),
+        typed: found.typed(),
         lock: record.lock.to_string(),
         ended: record.ended,
         planned: record.planned,
@@ -175,7 +179,7 @@ impl Log {
                 text.push_str(&format!(
                     "    … {} more: recipe log {} {} {}\n",
                     plural(lines.len() - shown, "line"),
-                    self.name,
+                    self.typed,
                     step.kind,
                     step.subject
                 ));

@@ -4,7 +4,7 @@
 
 use camino::Utf8PathBuf;
 use clap::builder::PossibleValuesParser;
-use clap::{Command, CommandFactory as _};
+use clap::{Arg, ArgAction, Command, CommandFactory as _};
 use clap_complete::Shell;
 use serde::Serialize;
 
@@ -81,10 +81,84 @@ fn pages() -> Vec<(String, std::io::Result<Vec<u8>>)> {
     for (words, command) in commands() {
         let mut page = Vec::new();
         let name = words.join("-");
+        let synopsis = synopsis(&words, &command);
         let written = clap_mangen::Man::new(command).render(&mut page);
-        pages.push((format!("{name}.1"), written.map(|()| page)));
+        let page = written.map(|()| with_synopsis(&page, &synopsis));
+        pages.push((format!("{name}.1"), page));
     }
     pages
+}
+
+/// The page with this line below SYNOPSIS instead of its own, which leaves out what values are called.
+fn with_synopsis(page: &[u8], synopsis: &str) -> Vec<u8> {
+    let page = String::from_utf8_lossy(page);
+    let mut lines: Vec<&str> = page.lines().collect();
+    let heading = lines.iter().position(|line| *line == ".SH SYNOPSIS");
+    if let Some(line) = heading.and_then(|heading| lines.get_mut(heading + 1)) {
+        *line = synopsis;
+    }
+    (lines.join("\n") + "\n").into_bytes()
+}
+
+/// How a command is typed, in the language of manual pages: its own options, then the settings of
+/// every command, then its arguments.
+fn synopsis(words: &[String], command: &Command) -> String {
+    let mut parts = vec![format!("\\fB{}\\fR", escaped(&words.join(" ")))];
+    let shown = || command.get_arguments().filter(|arg| !arg.is_hide_set());
+    let options = |global| {
+        let of_kind = move |arg: &&Arg| !arg.is_positional() && arg.is_global_set() == global;
+        shown().filter(of_kind)
+    };
+    parts.extend(options(false).chain(options(true)).map(|arg| {
+        let short = arg.get_short().map(|short| format!("-{short}"));
+        let long = arg.get_long().map(|long| format!("--{long}"));
+        let names: Vec<String> = short.into_iter().chain(long).collect();
+        let names: Vec<String> = names.iter().map(|name| bold(name)).collect();
+        let takes = arg.get_action().takes_values();
+        let value = takes.then(|| format!(" {}", value_of(arg)));
+        let typed = names.join("|") + &value.unwrap_or_default();
+        optional(arg, &typed)
+    }));
+    let arguments = shown().filter(|arg| arg.is_positional());
+    parts.extend(arguments.map(|arg| optional(arg, &value_of(arg))));
+    if command.has_subcommands() {
+        parts.push("\\fICOMMAND\\fR".to_owned());
+    }
+    parts.join(" ")
+}
+
+fn bold(word: &str) -> String {
+    format!("\\fB{}\\fR", escaped(word))
+}
+
+/// What the value of an argument is called.
+fn value_of(arg: &Arg) -> String {
+    let id = arg.get_id().as_str().to_uppercase();
+    let names = arg.get_value_names().unwrap_or_default();
+    let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+    let name = if names.is_empty() {
+        id
+    } else {
+        names.join(" ")
+    };
+    format!("\\fI{}\\fR", escaped(&name))
+}
+
+/// In brackets unless it has to be there, with dots where there can be several.
+fn optional(arg: &Arg, typed: &str) -> String {
+    let many = arg
+        .get_num_args()
+        .is_some_and(|count| count.max_values() > 1);
+    let many = many || matches!(arg.get_action(), ArgAction::Append);
+    let dots = if many { "..." } else { "" };
+    match arg.is_required_set() {
+        true => format!("{typed}{dots}"),
+        false => format!("[{typed}]{dots}"),
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\(rs").replace('-', "\\-")
 }
 
 /// Every command with the words that name it, the program itself first.

@@ -37,7 +37,7 @@ struct Answer<'a> {
 #[derive(Serialize)]
 struct OneProblem<'a> {
     path: &'a str,
-    /// `missing`, `extra`, `changed`, `mode`, `kind`.
+    /// `missing`, `extra`, `changed`, `mode`, `kind`, `set-id`, `writable`.
     problem: &'static str,
 }
 
@@ -67,15 +67,31 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     if answer.sound {
         return Ok(());
     }
-    Err(Failed::Damaged(report(
-        format!(
-            "{} is not as it was built: {} of its {} files and links differ",
-            args.folder,
-            answer.problems.len(),
-            answer.entries
-        ),
-        "copy the closure again from where it was built or exported".into(),
-    )))
+    let only_bits = found
+        .problems
+        .iter()
+        .all(|(_, problem)| problem.is_of_bits());
+    Err(Failed::Damaged(if only_bits {
+        report(
+            format!(
+                "{} has its bytes as they were built, and {} of its files and folders have \
+                 permissions that let others change it or gain by it",
+                args.folder,
+                answer.problems.len()
+            ),
+            format!("take them away: chmod -R o-w,ug-s {}", args.folder),
+        )
+    } else {
+        report(
+            format!(
+                "{} is not as it was built: {} of its {} files and links differ",
+                args.folder,
+                answer.problems.len(),
+                answer.entries
+            ),
+            "copy the closure again from where it was built or exported".into(),
+        )
+    }))
 }
 
 fn no_folder(path: &Utf8Path) -> Failed {

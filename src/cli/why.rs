@@ -80,7 +80,10 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
         let words = args.what.join(" ");
         return Err(Failed::Usage(report(
             format!("{} has no step `{words}`", args.name),
-            format!("`recipe plan {} --verbose` lists its steps", args.name),
+            format!(
+                "`recipe plan {} --verbose` lists its steps",
+                scene.found.typed()
+            ),
         )));
     }
     let answer = steps::why(&scene, &nodes, args.what.is_empty())?;

@@ -35,9 +35,18 @@ pub enum Problem {
     Mode,
     /// It is of another kind: a directory, a link, a device.
     Kind,
+    /// It runs with its owner's rights or its group's: no closure does, but in its fixed path.
+    Privileged,
+    /// Everybody may write to it. That its group may is what some set up for their files.
+    Writable,
 }
 
 impl Problem {
+    /// Whether only the permissions are not as they should be: the bytes are.
+    pub fn is_of_bits(self) -> bool {
+        matches!(self, Problem::Privileged | Problem::Writable)
+    }
+
     /// One word for reports.
     pub fn word(self) -> &'static str {
         match self {
@@ -46,6 +55,8 @@ impl Problem {
             Problem::Changed => "changed",
             Problem::Mode => "mode",
             Problem::Kind => "kind",
+            Problem::Privileged => "set-id",
+            Problem::Writable => "writable",
         }
     }
 }
@@ -65,7 +76,7 @@ pub fn verify(root: &Utf8Path) -> Result<Report, ClosureError> {
         place: root.to_string(),
         line,
     })?;
-    let found = walk(root)?;
+    let (found, folders) = walk(root)?;
     let listed: BTreeMap<&str, &Listed> = manifest
         .entries
         .iter()
@@ -82,12 +93,14 @@ pub fn verify(root: &Utf8Path) -> Result<Report, ClosureError> {
         .map(|(path, kind)| {
             let problem = match expected(&listed, path, kind) {
                 None => Some(Problem::Extra),
-                Some(listed) => differs(&root.join(path), kind, listed)?,
+                Some(listed) => differs(&root.join(path), kind, listed, &manifest)?,
             };
             Ok(problem.map(|problem| (path.clone(), problem)))
         })
         .collect::<Result<_, ClosureError>>()?;
     problems.extend(checked.into_iter().flatten());
+    let opened = folders.into_iter().map(|path| (path, Problem::Writable));
+    problems.extend(opened);
     problems.sort_by(|one, other| one.0.cmp(&other.0));
     let bytes = listed
         .values()
@@ -163,12 +176,23 @@ fn unreadable(path: &Utf8Path, error: std::io::Error) -> ClosureError {
     }
 }
 
-/// Everything below `root` but directories. No recursion: a hostile tree may be deep.
-fn walk(root: &Utf8Path) -> Result<BTreeMap<String, fs::FileType>, ClosureError> {
+/// Everything below `root` but directories, and those directories that everybody may write to. No
+/// recursion: a hostile tree may be deep.
+fn walk(root: &Utf8Path) -> Result<(BTreeMap<String, fs::FileType>, Vec<String>), ClosureError> {
     let mut found = BTreeMap::new();
+    let mut opened = Vec::new();
     let mut open = vec![Utf8PathBuf::new()];
     while let Some(folder) = open.pop() {
         let place = root.join(&folder);
+        let facts = fs::metadata(&place).map_err(|error| unreadable(&place, error))?;
+        if facts.permissions().mode() & ALL_WRITE != 0 {
+            let shown = if folder.as_str().is_empty() {
+                "."
+            } else {
+                folder.as_str()
+            };
+            opened.push(shown.to_owned());
+        }
         let entries = fs::read_dir(&place).map_err(|error| unreadable(&place, error))?;
         for entry in entries {
             let entry = entry.map_err(|error| unreadable(&place, error))?;
@@ -183,13 +207,19 @@ fn walk(root: &Utf8Path) -> Result<BTreeMap<String, fs::FileType>, ClosureError>
             }
         }
     }
-    Ok(found)
+    Ok((found, opened))
 }
+
+/// The bit by which everybody may write.
+const ALL_WRITE: u32 = 0o002;
+/// The set-user-ID and set-group-ID bits.
+const SET_ID: u32 = 0o6000;
 
 fn differs(
     path: &Utf8Path,
     kind: &fs::FileType,
     listed: &Listed,
+    manifest: &Manifest,
 ) -> Result<Option<Problem>, ClosureError> {
     match listed {
         Listed::Link(target) if kind.is_symlink() => {
@@ -200,7 +230,11 @@ fn differs(
             digest,
             size,
             executable,
-        } if kind.is_file() => file_differs(path, digest, *size, *executable),
+        } if kind.is_file() => {
+            let may_gain = manifest.fixed_path.is_some();
+            let found = file_differs(path, digest, *size, *executable)?;
+            Ok(found.filter(|found| !(may_gain && *found == Problem::Privileged)))
+        }
         Listed::Link(_) | Listed::File { .. } => Ok(Some(Problem::Kind)),
     }
 }
@@ -231,8 +265,14 @@ fn file_differs(
         if hasher.finalize().as_bytes() != digest.as_bytes() {
             return Ok(Some(Problem::Changed));
         }
-        let mode = facts.permissions().mode() & 0o111 != 0;
-        Ok((mode != executable).then_some(Problem::Mode))
+        let mode = facts.permissions().mode();
+        let wrong = [
+            ((mode & 0o111 != 0) != executable, Problem::Mode),
+            (mode & ALL_WRITE != 0, Problem::Writable),
+            (mode & SET_ID != 0, Problem::Privileged),
+        ];
+        let wrong = wrong.into_iter().find(|(is, _)| *is);
+        Ok(wrong.map(|(_, problem)| problem))
     };
     read().map_err(|error| unreadable(path, error))
 }

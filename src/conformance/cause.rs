@@ -10,7 +10,7 @@ use super::Check;
 use crate::elf;
 
 /// Words that a loader or Python says, and what they mean whatever was being checked.
-const SIGNS: [(&str, &str); 7] = [
+const SIGNS: [(&str, &str); 9] = [
     (
         "version `GLIBC_",
         "a C library is used that is older than what was linked: that of the host or of the caller, not its own",
@@ -28,6 +28,14 @@ const SIGNS: [(&str, &str); 7] = [
         "a module of the standard library was left out",
     ),
     ("No module named pip", "pip was left out"),
+    (
+        "invalid command 'bdist_wheel'",
+        "the package `wheel` was left out, which this setuptools needs",
+    ),
+    (
+        "its base is /",
+        "a venv made with it is of a Python outside of the tree: it is itself a venv, or finds its prefix elsewhere",
+    ),
     ("/bin/sh: ", "a shell is needed"),
     ("Read-only file system", "it writes into the tree"),
 ];

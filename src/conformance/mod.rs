@@ -2,7 +2,7 @@
 //! Begin at [`test()`].
 //!
 //! Any tool's output can be asked: nothing is known of the folder but the program that starts its
-//! Python. Most checks run inside that Python (`probe/`), once in every root that this machine can
+//! Python, and what it says of itself where it carries a closure's manifest (`said.rs`). Most checks run inside that Python (`probe/`), once in every root that this machine can
 //! make; a short one runs at every odd place (`places.rs`); a few read files only (`tree.rs`).
 //! `checks.rs` is the list of all, with what is expected.
 
@@ -13,6 +13,7 @@ mod places;
 mod report;
 mod roots;
 mod runner;
+mod said;
 mod tree;
 
 #[cfg(test)]

@@ -11,14 +11,17 @@ use serde_json::Value;
 
 use super::cause::Causes;
 use super::places::{self, Place};
-use super::report::{Answer, Report};
+use super::report::{Answer, Found, Report};
 use super::roots::{self, Ground, LINKS, PROBE, TREE};
-use super::tree::Tree;
+use super::said::Said;
+use super::tree::{FILES, PATHS, Tree};
 use super::{CHECKS, Check, ConformanceError, Distribution, How, Options};
+use crate::elf;
+use crate::platform::Platform;
 use crate::sandbox::{Outcome, Root, Sandbox, SandboxError, Spec, Status, Stdin};
 
 /// The probe's files, by their path below [`PROBE`].
-const FILES: [(&str, &str); 12] = [
+const PROBE_FILES: [(&str, &str); 12] = [
     ("probe.py", include_str!("probe/probe.py")),
     ("start.py", include_str!("probe/start.py")),
     (
@@ -51,6 +54,9 @@ const FILES: [(&str, &str); 12] = [
 /// What the tree's Python is given, and must neither lose nor add to.
 const ENVIRONMENT: [(&str, &str); 2] = [("PATH", "/usr/bin:/bin"), ("HOME", "/tmp")];
 
+/// Why what would run in Python is not asked.
+const NO_START: &str = "it does not start";
+
 /// How the place is called in which nothing is shut in.
 const IN_PLACE: &str = "this machine, in place";
 
@@ -63,6 +69,8 @@ pub(super) struct Runner<'a> {
     tree: Tree,
     /// What tells why.
     causes: Causes,
+    /// What the folder says of itself.
+    said: Said,
     folder: Folder,
 }
 
@@ -88,6 +96,7 @@ impl<'a> Runner<'a> {
         let folder = Folder::fill(&options.temporary, &options.program)?;
         ear("files");
         let tree = Tree::read(&real)?;
+        let said = Said::of(&real);
         let causes = Causes {
             names: tree.names(),
             tree: real,
@@ -99,12 +108,13 @@ impl<'a> Runner<'a> {
             ear,
             tree,
             causes,
+            said,
             folder,
         })
     }
 
     pub(super) fn run(&self) -> Result<Report, ConformanceError> {
-        let mut answers = self.tree.answers(&self.causes, &self.needles());
+        let mut answers = self.of_files();
         for Distribution { name, root } in &self.options.distributions {
             if let Err(why) = root {
                 answers.push(Answer::skipped("starts", name, why));
@@ -112,6 +122,14 @@ impl<'a> Runner<'a> {
         }
         let grounds = roots::all(self.options)?;
         let (first, rest) = (self.probe(&grounds[0])?, &grounds[1..]);
+        if let Some(answer) = first.as_ref().ok().and_then(|found| self.foreign(found)) {
+            let asked = |how| !matches!(how, How::Starts | How::Tree | How::Undecidable(_));
+            let rest = CHECKS.iter().filter(|check| asked(check.how));
+            answers.extend(rest.map(|check| Answer::skipped(check.name, &answer.place, NO_START)));
+            let places = vec![answer.place.clone()];
+            answers.push(answer);
+            return Ok(self.report(places, answers));
+        }
         let rest: Vec<_> = rest.par_iter().map(|ground| self.probe(ground)).collect();
         let mut made = Vec::new();
         let mut refused = None;
@@ -135,7 +153,15 @@ impl<'a> Runner<'a> {
             answers.extend(self.in_place(false)?);
         }
         answers.extend(self.in_place(true)?);
-        Ok(Report::new(
+        answers.extend(CHECKS.iter().filter_map(|check| {
+            let why = self.said.spares(check)?;
+            Some(Answer::skipped(check.name, "anywhere", why))
+        }));
+        Ok(self.report(places, answers))
+    }
+
+    fn report(&self, places: Vec<String>, answers: Vec<Answer>) -> Report {
+        Report::new(
             self.options.tree.as_str(),
             self.options.program.as_str(),
             places,
@@ -145,14 +171,46 @@ impl<'a> Runner<'a> {
                 .filter(|check| self.options.wants(check))
                 .collect(),
             answers,
-        ))
+        )
     }
 
-    /// What no file may hold.
-    fn needles(&self) -> Vec<String> {
-        let mut needles = vec![self.causes.tree.to_string()];
-        needles.extend(self.options.forbid.iter().cloned());
-        needles
+    /// That the program can start nowhere on this machine, where it did not in the first root: one
+    /// failure, since every other would be the same.
+    fn foreign(&self, found: &[Answer]) -> Option<Answer> {
+        let fails = |answer: &&Answer| matches!(answer.found, Found::Fails { .. });
+        let start = found
+            .iter()
+            .filter(fails)
+            .find(|answer| answer.check == "starts")?;
+        let bytes = fs::read(self.causes.tree.join(&self.options.program)).ok()?;
+        let machine = elf::read(&bytes).ok().flatten()?.machine;
+        let here = Platform::here()?;
+        if machine == here.machine() {
+            return None;
+        }
+        let found = format!("{} is for {machine}", self.options.program);
+        let cause = format!(
+            "it is for another processor than this machine's ({}): test it on one that it is for",
+            here.processor()
+        );
+        Some(Answer::fails(start.check, &start.place, found, cause))
+    }
+
+    /// What reading files tells. A tree that stands where its programs may be given privileges names
+    /// that path on purpose.
+    fn of_files(&self) -> Vec<Answer> {
+        let mut needles = self.options.forbid.clone();
+        let fixed = self.said.stands_fixed(&self.causes.tree);
+        if !fixed {
+            needles.insert(0, self.causes.tree.to_string());
+        }
+        let mut answers = self.tree.answers(&self.causes, &needles);
+        if fixed && needles.is_empty() {
+            answers.retain(|answer| answer.check != PATHS);
+            let why = "it stands in the fixed-path of its manifest, which its programs name: ask a copy elsewhere";
+            answers.push(Answer::skipped(PATHS, FILES, why));
+        }
+        answers
     }
 
     /// The whole probe in one root. The inner error says why there is no such root.
@@ -303,12 +361,14 @@ impl<'a> Runner<'a> {
         let given: Vec<OsString> = spec.env.iter().map(|(name, _)| name.clone()).collect();
         spec = spec.args([script.as_str(), "--tree", tree.as_str()]);
         spec = spec.args(["--started", started.as_str()]);
+        spec = spec.args(self.said.words());
         for name in &given {
             spec = spec.args([OsStr::new("--given"), name]);
         }
         // Without any name all would be asked.
         spec = spec.args(["--only=-"]);
-        for check in CHECKS.iter().filter(|check| want(check)) {
+        let want = |check: &&Check| want(check) && self.said.spares(check).is_none();
+        for check in CHECKS.iter().filter(want) {
             spec = spec.args(["--only", check.name]);
         }
         spec.limits.wall = Some(Duration::from_secs(900));
@@ -333,7 +393,7 @@ impl<'a> Runner<'a> {
             let words = outcome.map_or_else(str::to_owned, last_words);
             let cause = self.causes.of_start(start, &words);
             let failed = Answer::fails(start.name, place, words, cause);
-            let rest = wanted.map(|check| Answer::skipped(check.name, place, "it does not start"));
+            let rest = wanted.map(|check| Answer::skipped(check.name, place, NO_START));
             return std::iter::once(failed).chain(rest).collect();
         }
         let mut answers = vec![Answer::holds(start.name, place)];
@@ -375,7 +435,7 @@ impl<'a> Runner<'a> {
 }
 
 /// The entry of a check that is known to be in the list.
-fn named(name: &str) -> &'static Check {
+pub(super) fn named(name: &str) -> &'static Check {
     let found = CHECKS.iter().find(|check| check.name == name);
     found.unwrap_or(&CHECKS[0])
 }
@@ -460,7 +520,7 @@ impl Folder {
 
     fn write(&self, program: &Utf8Path) -> std::io::Result<()> {
         fs::create_dir_all(self.probe().join("checks"))?;
-        for (name, text) in FILES {
+        for (name, text) in PROBE_FILES {
             fs::write(self.probe().join(name), text)?;
         }
         fs::create_dir(self.temporary())?;

@@ -13,7 +13,10 @@ use super::{CHECKS, Check, ConformanceError, How};
 use crate::elf::{self, Facts};
 
 /// How the report calls where files were read.
-const FILES: &str = "files";
+pub(super) const FILES: &str = "files";
+
+/// The check whose needle may be named on purpose.
+pub(super) const PATHS: &str = "paths_of_the_build";
 
 /// How many faults of one kind are told.
 const TOLD: usize = 6;
@@ -146,7 +149,7 @@ fn look(top: &Utf8Path, path: &str, mode: u32, needles: &[String]) -> Look {
     };
     for needle in needles {
         if memchr::memmem::find(&bytes, needle.as_bytes()).is_some() {
-            faults.push(("paths_of_the_build", format!("{path} holds {needle}")));
+            faults.push((PATHS, format!("{path} holds {needle}")));
         }
     }
     faults.extend(text_faults(path, &bytes));

@@ -6,6 +6,7 @@ use miette::{Diagnostic, NamedSource, SourceSpan};
 use thiserror::Error;
 
 use super::index::IndexError;
+use super::near::nearest;
 use super::openpgp::SignatureError;
 use super::release::Stale;
 use super::universe::Unmet;
@@ -35,13 +36,8 @@ pub enum LockError {
         refusals: Vec<(String, Refusal)>,
     },
     /// No mirror has the suite.
-    #[error("no mirror has the suite {suite} of the {archive} archive\n{cause}")]
-    #[diagnostic(
-        code(lock::no_suite),
-        help(
-            "old releases move to an archive of their own: name a mirror of it with `--{archive}-mirror URL`, or lock against a newer suite"
-        )
-    )]
+    #[error("no mirror has a suite {suite} in the {archive} archive\n{cause}")]
+    #[diagnostic(code(lock::no_suite), help("{}", suites_there(suite, archive)))]
     NoSuite {
         /// The suite.
         suite: String,
@@ -244,6 +240,29 @@ impl LockError {
         }
     }
 }
+
+/// What to write instead of a suite that no mirror has, or where it may be.
+fn suites_there(suite: &str, archive: &str) -> String {
+    let release = suite.trim_end_matches("-updates");
+    let release = release.trim_end_matches("-security");
+    let there = RELEASES.join(", ");
+    // Names of releases are short, and rarely begin alike: `trixy` is none.
+    let begins = |it: &&str| release.get(..4).is_some_and(|begin| it.starts_with(begin));
+    let near = nearest(release, RELEASES.into_iter()).into_iter().next();
+    let near = near.or_else(|| RELEASES.into_iter().find(begins).map(str::to_owned));
+    match near {
+        Some(near) if near != release => {
+            format!("did you mean `{near}`? The releases that mirrors have are {there}")
+        }
+        _ => format!(
+            "the releases that mirrors have are {there}; old ones move to an archive of their own: \
+             name a mirror of it with `--{archive}-mirror URL`, or lock against a newer suite"
+        ),
+    }
+}
+
+/// The releases of Debian that its mirrors have and that a recipe can name.
+const RELEASES: [&str; 5] = ["bullseye", "bookworm", "trixie", "forky", "sid"];
 
 /// A package that has to stay.
 #[derive(Debug, Error, Diagnostic)]

@@ -446,9 +446,22 @@ impl Reader<'_> {
 }
 
 /// What to type for the recipe of the lock file `name`: `hello@3.11`.
-fn recipe_of(name: &str) -> &str {
-    let file = name.rsplit('/').next().unwrap_or(name);
-    file.strip_suffix(".lock.kdl").unwrap_or("RECIPE")
+/// Outside of the folder in which names are looked up it is the recipe's path.
+fn recipe_of(name: &str) -> String {
+    let Some(whole) = name.strip_suffix(".lock.kdl") else {
+        return "RECIPE".to_owned();
+    };
+    let (folder, file) = whole.rsplit_once('/').unwrap_or(("", whole));
+    if folder.split('/').next() == Some("recipes") {
+        return file.to_owned();
+    }
+    match file.split_once('@') {
+        None => format!("{whole}.kdl"),
+        Some((_, variant)) => {
+            let recipe = whole.strip_suffix(&format!("@{variant}")).unwrap_or(whole);
+            format!("{recipe}.kdl@{variant}")
+        }
+    }
 }
 
 /// Where the name of a node stands.

@@ -285,12 +285,11 @@ impl Loader<'_> {
                     urls.clear();
                     continue;
                 }
-                Err(error @ NetError::Gone { .. }) => {
-                    let cause = error.to_string();
+                Err(NetError::Gone { tries, .. }) => {
                     return Err(LockError::NoSuite {
                         suite: name.to_owned(),
                         archive: archive.to_owned(),
-                        cause,
+                        cause: tries.to_string(),
                     });
                 }
                 Err(error) => return Err(error.into()),

@@ -493,6 +493,7 @@ fn what_a_recipe_asks_in_vain_is_shown_in_the_recipe() {
         fail(&RECIPE.replace("\"python\" \"3.13\"", "\"python\" \"3.12\""))
     );
     insta::assert_snapshot!("no_suite", fail(&RECIPE.replace("trixie", "buster")));
+    insta::assert_snapshot!("no_such_suite", fail(&RECIPE.replace("trixie", "trixy")));
     insta::assert_snapshot!(
         "no_mirror",
         shown(

@@ -10,7 +10,7 @@ use recipe_store::{Digest, ObjectId, StepKey};
 use super::host::Means;
 use super::step::{Keep, Resolved, Step};
 use crate::platform::Platform;
-use crate::recipe::{Check, HostPolicy, Trim};
+use crate::recipe::{Ask, Check, HostPolicy, Trim};
 
 /// What each kind of step does has a number, raised when the same inputs come to something else.
 pub const VERSIONS: [(&str, u32); 19] = [
@@ -332,12 +332,16 @@ fn tell_means(means: Means, ear: &mut impl Listener) {
 }
 
 fn tell_check(check: &Check, ear: &mut impl Listener) {
-    match check {
-        Check::Python(code) => ear.fact("python", code),
-        Check::Run(words) => {
+    match &check.ask {
+        Ask::Python(code) => ear.fact("python", code),
+        Ask::Run(words) => {
             ear.fact("run", &words.len().to_string());
             words.iter().for_each(|word| ear.fact("word", word));
         }
+    }
+    // Keys are older than limits: one that is not said is no fact.
+    if let Some(limit) = check.limit {
+        ear.fact("limit", &limit.to_string());
     }
 }
 

@@ -330,6 +330,7 @@ pub static RULES: &[Rule] = &[
     Rule {
         arguments: (1, 1),
         noun: "the code",
+        properties: &[("timeout", false)],
         repeats: true,
         joins: Joins::Both,
         ..rule("python", "check", "python \"import requests\"")
@@ -337,6 +338,7 @@ pub static RULES: &[Rule] = &[
     Rule {
         arguments: (1, MANY),
         noun: "a program",
+        properties: &[("timeout", false)],
         repeats: true,
         joins: Joins::Both,
         ..rule("run", "check", "run \"bin/python3\" \"--version\"")

@@ -107,6 +107,54 @@ impl Wanted {
     }
 }
 
+impl Wanted {
+    /// The same for a recipe with variants of these names, where what was typed is what the link of a
+    /// form is called: a variant, a processor and settings, in this order, as `3.11-aarch64,flavour=small`.
+    fn of_link(&self, is_variant: impl Fn(&str) -> bool) -> Result<Wanted, RecipeError> {
+        let mut wanted = self.clone();
+        let Some(typed) = self.variant.as_deref().filter(|typed| !is_variant(typed)) else {
+            return Ok(wanted);
+        };
+        let words = typed.split(',');
+        let (settings, names): (Vec<&str>, Vec<&str>) = words.partition(|word| word.contains('='));
+        for (name, value) in settings.iter().filter_map(|word| word.split_once('=')) {
+            wanted
+                .set
+                .entry(name.to_owned())
+                .or_insert(value.to_owned());
+        }
+        let name = names.join(",");
+        wanted.variant = (!name.is_empty()).then(|| name.clone());
+        if is_variant(&name) {
+            return Ok(wanted);
+        }
+        let split = |arch: &Platform| {
+            let rest = name.strip_suffix(arch.processor())?;
+            let rest = if rest.is_empty() {
+                rest
+            } else {
+                rest.strip_suffix('-')?
+            };
+            (rest.is_empty() || is_variant(rest)).then(|| (rest.to_owned(), *arch))
+        };
+        let Some((rest, has)) = Platform::ALL.iter().find_map(split) else {
+            return Ok(wanted);
+        };
+        if let Some(wants) = self.arch.filter(|wants| *wants != has) {
+            let (has, wants) = (has.processor(), wants.processor());
+            let variant = name;
+            return Err(RecipeError::OtherProcessor {
+                variant,
+                has,
+                wants,
+            });
+        }
+        wanted.arch = Some(has);
+        wanted.variant = (!rest.is_empty()).then_some(rest);
+        Ok(wanted)
+    }
+}
+
 /// `3.11-aarch64` of `3.11`, `aarch64` of nothing.
 fn with_processor(variant: &str, platform: Platform) -> String {
     let processor = platform.processor();
@@ -337,7 +385,16 @@ pub enum Trim {
 
 /// The `check` node: each must succeed inside the finished closure.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Check {
+pub struct Check {
+    /// What is run.
+    pub ask: Ask,
+    /// `timeout="20m"`: when it is stopped, in seconds, where the recipe says it.
+    pub limit: Option<u32>,
+}
+
+/// What a check runs.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Ask {
     /// `python "CODE"`
     Python(String),
     /// `run "bin/python3" "-m" "venv" "/tmp/v"`: a program of the closure and its arguments.

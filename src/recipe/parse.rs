@@ -22,14 +22,16 @@ use super::notes::Notes;
 use super::requirement::{self, Origin, Requirement};
 use super::values::{
     ENTRY_NAME, FILE, FOLDER, FORMATS, INSIDE, MINOR_VERSION, PACKAGE_NAME, PLANNED_FORMATS,
-    POLICIES, PROJECT_NAME, RECIPE_NAME, Rule, SUITE, TRIMS, VERSION, is_entry_name, is_inside,
-    is_minor_version, is_package_name, is_prefix, is_recipe_name, is_suite, is_version, name_of,
+    POLICIES, PROJECT_NAME, RECIPE_NAME, Rule, SUITE, TIME, TRIMS, VERSION, is_entry_name,
+    is_inside, is_minor_version, is_package_name, is_prefix, is_recipe_name, is_suite, is_version,
+    name_of, time,
 };
 use super::variant;
 use super::wrong::Wrong;
 use super::{
-    Check, ClosureSpec, EntryPoint, File, FileRead, HostPolicy, Interpreter, InterpreterSource,
-    LockPolicy, LookedUp, MATTERS, PackageSpec, Pip, Recipe, Spanned, System, Wanted,
+    Ask, Check, ClosureSpec, EntryPoint, File, FileRead, HostPolicy, Interpreter,
+    InterpreterSource, LockPolicy, LookedUp, MATTERS, PackageSpec, Pip, Recipe, Spanned, System,
+    Wanted,
 };
 
 /// Reads one recipe file in the form that is wanted, and the files that it names.
@@ -109,6 +111,8 @@ impl<'w> Reading<'w> {
         let name = notes.checked(item.words.first(), RECIPE_NAME, is_recipe_name);
         let name = name.map(|name| name.value).unwrap_or_default();
         let rows = variant::rows(items, &name, notes);
+        let known = |word: &str| rows.iter().any(|row| row.name == word || row.whole == word);
+        let wanted = &wanted.of_link(known)?;
         let row = form::row(rows, &name, wanted)?;
         let mut whole = item.clone();
         let nodes = std::mem::take(&mut whole.children);
@@ -458,13 +462,18 @@ impl<'w> Reading<'w> {
                 continue;
             };
             let value = match child.rule.node {
-                "python" => Check::Python(word.value.clone()),
+                "python" => Ask::Python(word.value.clone()),
                 _ => match self.notes.checked(Some(word), INSIDE, is_inside) {
-                    Some(_) => Check::Run(child.words.iter().map(|w| w.value.clone()).collect()),
+                    Some(_) => Ask::Run(child.words.iter().map(|w| w.value.clone()).collect()),
                     None => continue,
                 },
             };
-            checks.push(child.name.with(value));
+            let limit = child.property("timeout");
+            let limit = self.notes.checked(limit, TIME, |text| time(text).is_some());
+            checks.push(child.name.with(Check {
+                ask: value,
+                limit: limit.and_then(|limit| time(&limit.value)),
+            }));
         }
         checks
     }

@@ -171,11 +171,11 @@ fn every_node_is_understood() {
     assert_eq!(recipe.closure.trim.len(), 5);
     assert!(!recipe.closure.byte_code);
     assert_eq!(
-        recipe.checks[1].value,
-        Check::Python("import sys\nassert {1} and sys".to_owned())
+        recipe.checks[1].value.ask,
+        Ask::Python("import sys\nassert {1} and sys".to_owned())
     );
     let venv = ["bin/python3", "-m", "venv", "/tmp/v"].map(str::to_owned);
-    assert_eq!(recipe.checks[2].value, Check::Run(venv.to_vec()));
+    assert_eq!(recipe.checks[2].value.ask, Ask::Run(venv.to_vec()));
     assert_eq!(
         values(&recipe.package.formats),
         [PackageFormat::TarZst, PackageFormat::TarGz]

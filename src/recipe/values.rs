@@ -54,6 +54,10 @@ pub(super) const MINOR_VERSION: Rule = Rule(
     "a version of an interpreter",
     "write the major and the minor number, such as 3.13: the suite decides the rest",
 );
+pub(super) const TIME: Rule = Rule(
+    "a time",
+    "seconds or minutes, such as 90s or 20m, at most 1440m",
+);
 pub(super) const SUITE: Rule = Rule("the name of a suite", "such as trixie or bookworm");
 
 /// The names of `arch`.
@@ -101,6 +105,17 @@ pub(super) fn is_recipe_name(name: &str) -> bool {
     is_word(name, 64, |c| {
         c.is_ascii_lowercase() || c.is_ascii_digit() || "+._-".contains(c)
     })
+}
+
+/// Seconds in `90s` or `20m`: at most a day.
+pub(super) fn time(text: &str) -> Option<u32> {
+    let (number, unit) = match text.strip_suffix('m') {
+        Some(number) => (number, 60),
+        None => (text.strip_suffix('s')?, 1),
+    };
+    let digits = (1..=5).contains(&number.len()) && number.bytes().all(|it| it.is_ascii_digit());
+    let seconds: u32 = digits.then(|| number.parse().ok())??;
+    Some(seconds * unit).filter(|seconds| (1..=86_400).contains(seconds))
 }
 
 pub(super) fn is_version(version: &str) -> bool {

@@ -282,3 +282,40 @@ fn an_entry_that_runs_nothing_shows_its_line_in_the_recipe_and_what_was_meant() 
     assert!(ran.err.contains(&shown), "{shown} is not in\n{}", ran.err);
     assert!(ran.err.contains("did you mean bin/python3"), "{}", ran.err);
 }
+
+#[test]
+fn a_check_that_takes_longer_than_it_may_is_stopped_and_says_how_it_gets_longer() {
+    let Some(sources) = sources() else { return };
+    let scratch = Scratch::new().local(sources);
+    let sleeps = "        python \"import time; time.sleep(600)\" timeout=\"1s\"\n";
+    let path = failing(&scratch, "", sleeps);
+    let ran = scratch.run(["build", "failing", "--locked"]).fails_with(1);
+    let told = ran.err.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        told.contains("it was stopped after 1 s: `timeout=\"2m\"`"),
+        "{told}"
+    );
+    let text = fs::read_to_string(&path).expect("a recipe");
+    for bad in ["1h", "0s", "1441m", "m"] {
+        let text = text.replace("timeout=\"1s\"", &format!("timeout=\"{bad}\""));
+        fs::write(&path, text).expect("written");
+        let ran = scratch.run(["build", "failing", "--locked"]).fails_with(3);
+        assert!(ran.err.contains("90s or 20m"), "{bad}: {}", ran.err);
+    }
+}
+
+#[test]
+fn a_library_that_the_recipe_leaves_out_is_shown_where_it_does() {
+    let Some(sources) = sources() else { return };
+    let scratch = Scratch::new().local(sources);
+    let path = failing(&scratch, "", "");
+    let text = fs::read_to_string(&path).expect("a recipe");
+    let text = text.replace("system {", "system {\n        exclude \"lib/libexpat.so*\"");
+    fs::write(&path, &text).expect("written");
+    let (line, column) = place(&text, "\"lib/libexpat");
+    let ran = scratch.run(["build", "failing", "--locked"]).fails_with(1);
+    let shown = format!("failing.kdl:{line}:{column}");
+    assert!(ran.err.contains(&shown), "{shown} is not in\n{}", ran.err);
+    assert!(ran.err.contains("left out here"), "{}", ran.err);
+    assert!(!ran.err.contains("interpreter"), "{}", ran.err);
+}

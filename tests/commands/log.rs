@@ -91,3 +91,40 @@ fn a_step_whose_log_is_lost_is_not_run_again() {
         .ok();
     assert!(!said(&scratch).contains("check run bin/python3"));
 }
+
+#[test]
+fn a_recipe_that_was_given_by_path_is_named_by_it_in_what_to_type_next() {
+    let Some(sources) = sources() else { return };
+    let scratch = Scratch::new().local(sources);
+    let from = scratch.work().join("recipes/python");
+    let text = fs::read_to_string(from.join("python.kdl")).unwrap();
+    let bad = text.replacen(
+        "check {\n",
+        "check {\n        python \"raise SystemExit(3)\"\n",
+        1,
+    );
+    scratch.write("there.kdl", &bad);
+    fs::copy(
+        from.join("python.lock.kdl"),
+        scratch.work().join("there.lock.kdl"),
+    )
+    .unwrap();
+    let ran = scratch.run(["log", "there.kdl"]).fails_with(2);
+    assert!(ran.err.contains("`recipe build there.kdl`"), "{}", ran.err);
+    let ran = scratch
+        .run(["build", "there.kdl", "--locked"])
+        .fails_with(1);
+    assert!(ran.err.contains("`recipe log there.kdl`"), "{}", ran.err);
+    scratch.run(["log", "there.kdl"]).ok();
+    let ran = scratch
+        .run(["lock", "there.kdl@3.11", "--locked"])
+        .fails_with(3);
+    let told = ran.err.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("`recipe lock there.kdl@3.11`"), "{told}");
+    scratch.write("there.lock.kdl", "lock 99\n");
+    let ran = scratch
+        .run(["build", "there.kdl", "--locked"])
+        .fails_with(3);
+    let told = ran.err.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("`recipe lock there.kdl`"), "{told}");
+}

@@ -27,6 +27,22 @@ fn man_renders_the_pages_without_a_warning() {
     scratch.run(["man", folder.as_str()]).ok();
     let page = folder.join("recipe-store-verify.1");
     assert!(fs::read_to_string(&page).unwrap().contains("recipe"));
+    let build = fs::read_to_string(folder.join("recipe-build.1")).unwrap();
+    let synopsis = build.split(".SH SYNOPSIS\n").nth(1).unwrap();
+    let synopsis = synopsis.lines().next().unwrap().replace("\\-", "-");
+    let synopsis = synopsis
+        .replace("\\fB", "")
+        .replace("\\fI", "")
+        .replace("\\fR", "");
+    for typed in [
+        "[--arch ARCH]",
+        "[--set NAME=VALUE]...",
+        "[-o|--out-link LINK]",
+        "[--locked]",
+        " NAME...",
+    ] {
+        assert!(synopsis.contains(typed), "{typed}: {synopsis}");
+    }
     let Ok(output) = Command::new("groff")
         .args(["-man", "-Tutf8", "-ww", page.as_str()])
         .output()

@@ -8,7 +8,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use camino::Utf8PathBuf;
 use serde_json::Value;
 
-use crate::support::{Ran, Scratch, closure, copy, skip};
+use crate::support::{Ran, Scratch, closure, copy, skip, sources};
 
 /// A copy of the closure that may be spoiled; the store's files are read-only.
 fn spoilt(scratch: &Scratch) -> Option<Utf8PathBuf> {
@@ -565,5 +565,126 @@ fn what_is_no_python_is_a_mistake_of_usage() {
         ran.err.contains("there is no check named no_such_check"),
         "{}",
         ran.err
+    );
+}
+
+/// The word of a report's row that was skipped.
+#[track_caller]
+fn why_skipped(report: &Value, check: &str) -> String {
+    let skipped = results(report, check, "skipped");
+    let why = skipped.first().and_then(|result| result["why"].as_str());
+    why.unwrap_or_else(|| panic!("{check} was not skipped: {report}"))
+        .to_owned()
+}
+
+#[test]
+fn a_closure_that_does_what_its_manifest_says_fails_nowhere() {
+    let Some(sources) = sources() else { return };
+    let scratch = Scratch::new().local(sources);
+    let fixed = scratch.path().join("fixed");
+    let recipe = scratch.work().join("recipes/python/python.kdl");
+    let text = fs::read_to_string(&recipe).expect("a recipe");
+    let says = format!(
+        "closure {{
+        fixed-path {:?}
+        host {{
+            locales \"closure-only\"; time-zones \"closure-first\"; terminals \"closure-only\"
+            preloads \"host-first\"; name-service \"host-first\"
+        }}",
+        fixed.as_str()
+    );
+    fs::write(&recipe, text.replace("closure {", &says)).expect("written");
+    scratch.run(["build", "python", "--locked"]).ok();
+    copy(&scratch.work().join("result/python/."), &fixed);
+
+    let checks = [
+        "environment",
+        "environment_of_children",
+        "libraries_of_the_host",
+        "preload_file_of_the_host",
+        "mapped_files",
+        "locale_of_the_host",
+        "load_by_name",
+        "paths_of_the_build",
+    ];
+    let ran = test(&scratch, fixed.as_str(), &checks, &[]).ok();
+    let report: Value = serde_json::from_str(&ran.out).expect("JSON");
+    for check in &checks[..2] {
+        assert!(!results(&report, check, "holds").is_empty(), "{check}");
+    }
+    for (check, why) in [
+        ("libraries_of_the_host", "preloads host-first"),
+        ("preload_file_of_the_host", "preloads host-first"),
+        ("locale_of_the_host", "locales closure-only"),
+        ("paths_of_the_build", "fixed-path"),
+    ] {
+        let told = why_skipped(&report, check);
+        assert!(told.contains(why), "{check}: {told}");
+    }
+
+    // Elsewhere the path is no excuse, and a variable that no matter is about is none anywhere.
+    let tree = fixed.as_str();
+    let forbid = ["--forbid", "recipe-manifest 1"];
+    let failed = failures(
+        test(&scratch, tree, &["paths_of_the_build"], &forbid),
+        "paths_of_the_build",
+    );
+    assert!(failed[0][1].starts_with(".recipe-manifest"), "{failed:?}");
+    let manifest = fixed.join(".recipe-manifest");
+    let text = fs::read_to_string(&manifest).expect("text");
+    fs::remove_file(&manifest).expect("removed");
+    fs::write(&manifest, text.replace("host locales closure-only\n", "")).expect("written");
+    let failed = failures(test(&scratch, tree, &["environment"], &[]), "environment");
+    assert!(failed[0][1].starts_with("added: RCPLOCP="), "{failed:?}");
+}
+
+#[test]
+fn programs_for_another_processor_are_one_failure_with_one_cause() {
+    let scratch = Scratch::new();
+    let Some(tree) = spoilt(&scratch) else { return };
+    let program = tree.join("bin/python3.13");
+    let mut bytes = fs::read(&program).expect("a program");
+    // e_machine: something that no machine of ours is.
+    bytes[18..20].copy_from_slice(&243_u16.to_le_bytes());
+    fs::remove_file(&program).expect("removed");
+    fs::write(&program, bytes).expect("written");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("executable");
+    let ran = test(&scratch, tree.as_str(), &[], &[]);
+    let report: Value = serde_json::from_str(&ran.out).expect("JSON");
+    assert_eq!(report["fails"], 1, "{}", ran.out);
+    let failed = failures(ran, "starts");
+    assert!(failed[0][2].contains("another processor"), "{failed:?}");
+}
+
+#[test]
+fn a_source_distribution_is_not_built_where_the_tree_lacks_what_that_takes() {
+    let scratch = Scratch::new();
+    let Some(tree) = spoilt(&scratch) else { return };
+    if !Utf8PathBuf::from("/usr/bin/gcc").exists() {
+        return skip("gcc is wanted");
+    }
+    let include = tree.join("include/python3.13");
+    fs::create_dir_all(&include).expect("created");
+    fs::write(include.join("Python.h"), "").expect("written");
+    let setuptools = |library: Utf8PathBuf| {
+        let about = library.join("setuptools-65.5.0.dist-info");
+        fs::create_dir_all(&about).expect("created");
+        fs::create_dir_all(library.join("setuptools")).expect("created");
+        fs::write(library.join("setuptools/__init__.py"), "").expect("written");
+        let metadata = "Metadata-Version: 2.1\nName: setuptools\nVersion: 65.5.0\n";
+        fs::write(about.join("METADATA"), metadata).expect("written");
+    };
+    let why = |tree: &str| {
+        let ran = test(&scratch, tree, &["source_distribution"], &[]).ok();
+        why_skipped(
+            &serde_json::from_str(&ran.out).expect("JSON"),
+            "source_distribution",
+        )
+    };
+    setuptools(tree.join("lib/python3.13/site-packages"));
+    let told = why(tree.as_str());
+    assert!(
+        told.starts_with("no wheel in the tree, which its setuptools 65.5.0 needs"),
+        "{told}"
     );
 }

@@ -86,6 +86,14 @@ fn arch_with_all_variants_is_each_variant_for_that_processor() {
         let manifest = fs::read_to_string(manifest).expect("a manifest");
         assert!(manifest.contains("\nmachine aarch64\n"), "{link}");
     }
+    // Either is built by what its link is called.
+    for form in ["hello@aarch64", "hello@servus-aarch64"] {
+        let ran = scratch.run(["build", form, "--locked"]).ok();
+        assert!(ran.out.contains(&format!("result/{form}\n")), "{}", ran.out);
+    }
+    let words = ["build", "hello@aarch64", "--arch", "x86_64"];
+    let ran = scratch.run(words).fails_with(3);
+    assert!(ran.err.contains("x86_64"), "{}", ran.err);
     // Those of this machine were not asked for.
     for link in ["result/hello", "result/hello@servus"] {
         assert!(!scratch.work().join(link).exists(), "{link}");

@@ -1,4 +1,5 @@
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use camino::Utf8PathBuf;
@@ -52,6 +53,32 @@ fn a_changed_a_missing_and_an_extra_file_are_told_apart() {
         ran.out
     );
     assert_eq!(ran.out.lines().count(), 3);
+}
+
+#[test]
+fn bits_that_give_others_rights_are_found_and_a_group_that_may_write_is_none() {
+    let Some(sources) = sources() else { return };
+    let scratch = Scratch::new().local(sources);
+    let copy = copied(&scratch, "-a");
+    let set = |path: &str, mode: u32| {
+        let mode = fs::Permissions::from_mode(mode);
+        fs::set_permissions(copy.join(path), mode).expect("mine");
+    };
+    // As a copy has it that was made under umask 002; files that were linked to the store's stay alone.
+    let chmod = Command::new("chmod")
+        .args(["-R", "g+w", copy.as_str()])
+        .status();
+    assert!(chmod.expect("chmod starts").success());
+    scratch.run(["verify", copy.as_str()]).ok();
+    set("bin/python3.13", 0o4755);
+    set("lib/python3.13/json/tool.py", 0o666);
+    set("lib/python3.13/json", 0o777);
+    let ran = scratch.run(["verify", copy.as_str()]).fails_with(5);
+    let expected = "set-id   bin/python3.13\n\
+                    writable lib/python3.13/json\n\
+                    writable lib/python3.13/json/tool.py\n";
+    assert_eq!(ran.out, expected);
+    assert!(ran.err.contains("chmod -R o-w,ug-s"), "{}", ran.err);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The recipe's own checks, run inside the closure: no network, nothing of the host.
 
+use std::time::Duration;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use rayon::prelude::*;
 use recipe_store::TreeId;
@@ -8,11 +10,14 @@ use super::proof::last_words;
 use super::{Bench, Made, StepError};
 use crate::build::FailedCheck;
 use crate::plan::Means;
-use crate::recipe::Check;
-use crate::sandbox::{Identity, Spec, Stdin};
+use crate::recipe::{Ask, Check};
+use crate::sandbox::{Identity, Spec, Status, Stdin};
 
 /// Where the closure lies while it is checked.
 const PLACE: &str = "/in/closure";
+
+/// Seconds after which a check is stopped whose recipe says nothing.
+const LIMIT: u32 = 600;
 
 pub(super) fn check(
     bench: &Bench<'_>,
@@ -58,6 +63,8 @@ fn one(
         .env("TMPDIR", "/tmp");
     spec.cwd = "/tmp".into();
     spec.identity = Identity::User;
+    let limit = Duration::from_secs(check.limit.unwrap_or(LIMIT).into());
+    spec.limits.wall = Some(limit);
     let spec = spec.emulated(bench.emulator(means));
     // The place inside means nothing to a person: the same file can be looked at in the store.
     let known = |text: &str| text.replace(PLACE, host.as_str());
@@ -66,7 +73,7 @@ fn one(
         check: words(check),
         said: known(&said),
     };
-    if let Check::Run(words) = check
+    if let Ask::Run(words) = &check.ask
         && let Some(program) = words.first()
         && !program.starts_with('/')
         && host.join(program).symlink_metadata().is_err()
@@ -84,6 +91,13 @@ fn one(
             bench.keep(format!("check {} ({took} ms)\n{printed}", words(check)).as_bytes());
             Ok(if outcome.success() {
                 Ok(())
+            } else if outcome.status == Status::TimedOut {
+                let most = limit.as_secs();
+                Err(failed(format!(
+                    "{}\nit was stopped after {most} s: `timeout=\"{}m\"` beside it in the recipe gives it longer",
+                    last_words(&outcome),
+                    (most / 60 + 1) * 2
+                )))
             } else {
                 Err(failed(last_words(&outcome)))
             })
@@ -94,9 +108,9 @@ fn one(
 }
 
 fn spec(check: &Check) -> Spec {
-    match check {
-        Check::Python(code) => Spec::new(format!("{PLACE}/bin/python3")).args(["-c", code]),
-        Check::Run(words) => {
+    match &check.ask {
+        Ask::Python(code) => Spec::new(format!("{PLACE}/bin/python3")).args(["-c", code]),
+        Ask::Run(words) => {
             let program = words.first().map_or("", String::as_str);
             let path = if program.starts_with('/') {
                 Utf8PathBuf::from(program)
@@ -109,8 +123,8 @@ fn spec(check: &Check) -> Spec {
 }
 
 fn words(check: &Check) -> String {
-    match check {
-        Check::Python(code) => format!("python {code:?}"),
-        Check::Run(words) => format!("run {}", words.join(" ")),
+    match &check.ask {
+        Ask::Python(code) => format!("python {code:?}"),
+        Ask::Run(words) => format!("run {}", words.join(" ")),
     }
 }

@@ -93,7 +93,7 @@ pub(super) fn path(scene: &Scene<'_>, word: &str) -> Result<Path, Failed> {
                 scene.recipe.name
             ),
             match inside {
-                None => format!("it is not built as it is now: `recipe build {}` first", scene.recipe.name),
+                None => format!("it is not built as it is now: `recipe build {}` first", scene.found.typed()),
                 Some(_) => "paths are those in the closure, such as bin/python3; the lock file lists the packages".into(),
             },
         )));

@@ -4,8 +4,9 @@
 
 `ok` is true, false, or null where the place it runs in cannot say (no /proc, no /etc/passwd, ...);
 then `found` gives the reason. Knows host, musl, and empty roots by what it finds. Writes only below
-a temporary folder. `--given` names a variable that it was started with; `--strict` exits 1 when a
-check is false. The last line says that it came to its end.
+a temporary folder. `--given` names a variable that it was started with; `--may-add` one that the
+tree may add, and `--host-code` lets it have libraries of the host that it lacks; `--strict` exits 1
+when a check is false. The last line says that it came to its end.
 """
 
 import argparse
@@ -29,6 +30,8 @@ def main():
     parser.add_argument("--tree", default=sys.base_prefix)
     parser.add_argument("--started", default=sys.executable)
     parser.add_argument("--given", action="append")
+    parser.add_argument("--may-add", action="append", default=[])
+    parser.add_argument("--host-code", action="store_true")
     # `-` is the name of no check.
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--skip", action="append", default=[])
@@ -37,6 +40,7 @@ def main():
     ground.TREE = os.path.realpath(options.tree)
     ground.STARTED = options.started
     ground.GIVEN = options.given
+    ground.MAY_ADD, ground.HOST_CODE = frozenset(options.may_add), options.host_code
     # A check that wrote byte code into the tree would change what the next one looks at.
     os.environ["PYTHONPYCACHEPREFIX"] = ground.CACHE
     failed = False

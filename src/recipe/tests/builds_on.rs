@@ -43,9 +43,9 @@ fn asked(recipe: &Recipe) -> Vec<&str> {
 
 fn codes(recipe: &Recipe) -> Vec<String> {
     let all = recipe.checks.iter();
-    all.map(|check| match &check.value {
-        Check::Python(code) => code.clone(),
-        Check::Run(words) => words.join(" "),
+    all.map(|check| match &check.value.ask {
+        Ask::Python(code) => code.clone(),
+        Ask::Run(words) => words.join(" "),
     })
     .collect()
 }

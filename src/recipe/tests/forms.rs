@@ -57,7 +57,7 @@ fn parameters_fill_every_string() {
     assert_eq!(values(&recipe.system.packages), ["libsmall"]);
     assert_eq!(values(&recipe.system.exclude), ["share/trixie/x86_64/**"]);
     let code = "flavour = 'small'; literal = '${x} $HOME'";
-    assert_eq!(recipe.checks[0].value, Check::Python(code.to_owned()));
+    assert_eq!(recipe.checks[0].value.ask, Ask::Python(code.to_owned()));
     assert_eq!(recipe.variant, None);
 }
 
@@ -374,4 +374,32 @@ fn a_processor_can_be_asked_for_with_and_without_variants() {
     }
     let error = read(&settled(), Some(there), Platform::X86_64).expect_err("of another processor");
     assert!(error.to_string().contains("is for aarch64"), "{error}");
+}
+
+#[test]
+fn a_form_is_found_by_what_its_link_is_called() {
+    let text = RECIPE.split("variant").next().unwrap();
+    for link in ["aarch64,extra=x", "aarch64,extra=x,flavour=full", "extra=y"] {
+        let recipe =
+            form(text, Some(link), &[]).unwrap_or_else(|error| panic!("{}", message(&error)));
+        assert_eq!(recipe.variant.as_deref(), Some(link));
+    }
+    let arch = |link: &str, row: &str| {
+        let text = format!("{text}variant \"hello\" {{ {row} }}\n");
+        let recipe = form(&text, Some(link), &[("extra", "x")]);
+        let recipe = recipe.unwrap_or_else(|error| panic!("{}", message(&error)));
+        (
+            recipe.platform.processor(),
+            recipe.variant.unwrap_or_default(),
+        )
+    };
+    let row = "python \"3.11\" suite=\"bookworm\"";
+    let named = ("aarch64", "3.11-aarch64,extra=x".to_owned());
+    assert_eq!(arch("3.11-aarch64", row), named);
+    assert_eq!(
+        arch("aarch64", row),
+        ("aarch64", "aarch64,extra=x".to_owned())
+    );
+    let error = form(text, Some("3.12-aarch64"), &[("extra", "x")]).unwrap_err();
+    assert!(matches!(error, RecipeError::NoVariant { .. }), "{error:?}");
 }

@@ -9,10 +9,10 @@ from .ground import PRIVATE, check, child, few, host_program, need, need_proc, p
 
 
 def allowed():
-    """Names that no program of a host reads, each where the host lacks the data that it is for."""
+    """Names that no program of a host reads, each where the host lacks the data that it is for or is not asked for them."""
     places = {"RCPLOCP": ("/usr/lib/locale",), "RTZDR": ("/usr/share/zoneinfo",),
               "RCPTRMNFO_DRS": ("/etc/terminfo", "/lib/terminfo", "/usr/share/terminfo")}
-    return {name for name in PRIVATE if not any(map(os.path.isdir, places[name]))}
+    return ground.MAY_ADD | {name for name in PRIVATE if not any(map(os.path.isdir, places[name]))}
 
 
 @check

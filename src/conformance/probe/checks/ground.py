@@ -12,6 +12,10 @@ STARTED = sys.executable
 GIVEN = None
 # What a closure of `recipe` may add to the environment on a bare host.
 PRIVATE = ("RCPLOCP", "RTZDR", "RCPTRMNFO_DRS")
+# Set by `probe.py`: what this tree may add to the environment anywhere, and whether it may have code of the host for
+# what it lacks itself, because it says so.
+MAY_ADD = frozenset()
+HOST_CODE = False
 HOST_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
                 "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem")
 
@@ -136,9 +140,16 @@ def foreign_code(maps):
             continue
         path = words[5]
         is_code = "x" in words[1] or ".so" in os.path.basename(path)
-        if is_code and not path.startswith(root() + "/"):
+        if is_code and not path.startswith(root() + "/") and not is_lent(path):
             bad.add(path)
     return sorted(bad)
+
+
+def is_lent(path):
+    """Whether this tree may have the host's library at `path`: it says that it may, and has none of that name."""
+    def stem(name):
+        return name.split(".so")[0]
+    return HOST_CODE and ".so" in path and stem(os.path.basename(path)) not in map(stem, libraries())
 
 
 def few(items, count=8):

@@ -5,7 +5,7 @@ import sys
 import tempfile
 
 from . import ground
-from .ground import check, child, ended, few, host_program, in_fork, inside, library, need, need_proc, python, root, tree_library
+from .ground import check, child, ended, few, host_program, in_fork, inside, is_lent, library, need, need_proc, python, root, tree_library
 
 HOME = "import sys; print(sys.base_prefix)"
 
@@ -82,13 +82,22 @@ SDIST = {
 }
 
 
+def in_tree(package):
+    import importlib.util
+    found = importlib.util.find_spec(package)
+    return found and inside(found.origin)
+
+
 @check
 def source_distribution():
-    import importlib.util
+    import importlib.metadata
     import sysconfig
     headers = os.path.join(sysconfig.get_path("include"), "Python.h")
-    need(os.path.exists(headers), "no Python.h in the tree")
-    need(importlib.util.find_spec("setuptools"), "no setuptools in the tree, and nothing is fetched here")
+    need(os.path.exists(headers) and inside(headers), "no Python.h in the tree")
+    need(in_tree("setuptools"), "no setuptools in the tree, and nothing is fetched here")
+    version = importlib.metadata.version("setuptools")
+    need(in_tree("wheel") or tuple(map(int, version.split(".")[:2])) >= (70, 1),
+         f"no wheel in the tree, which its setuptools {version} needs, and nothing is fetched here")
     need_pip()
     host_program("/usr/bin/gcc")
     with tempfile.TemporaryDirectory() as folder:
@@ -132,7 +141,7 @@ def shared_libraries(gdb, *words):
 
 
 def all_of_the_tree(paths):
-    bad = [path for path in paths if not inside(path)]
+    bad = [path for path in paths if not inside(path) and not is_lent(path)]
     assert not bad, f"not of the tree: {few(bad)}"
     return len(paths)
 
