@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::builder::{Builder, Question};
 use super::candidates::{Candidates, Unpacked};
 use super::error::{LockError, MissingLibrary};
-use super::make::settle;
+use super::make::{self, settle};
+use super::patches::Asked;
 use super::relation;
 use super::suites::Suites;
 use super::universe::{Offer, Unmet};
@@ -61,13 +62,44 @@ pub fn follow(
         sources: BTreeSet::new(),
         added: BTreeMap::new(),
     };
-    // Those of the machine that builds follow afterwards, all together.
-    for file in gone.iter().filter(|file| file.kind != FileKind::Builder) {
+    let patches = Asked {
+        interpreter,
+        suites: &suites,
+        known: &lock.suites,
+        allow_expired: false,
+    };
+    // Those of the machine that builds follow afterwards, all together; patches that stand for the
+    // interpreter's move with none of its packages.
+    let alone = |file: &Locked| match file.kind {
+        FileKind::Builder => true,
+        FileKind::DebianPatches => patches.instead().is_some(),
+        FileKind::Deb | FileKind::Wheel => false,
+    };
+    for file in gone.iter().filter(|file| !alone(file)) {
         moving.move_source(file)?;
     }
     moving.settle_dependencies()?;
     moving.settle_libraries(context)?;
-    let mut files = moving.files(context)?;
+    let (mut files, mut believed) = (Vec::new(), suites.suites.clone());
+    for file in &lock.files {
+        let moves = match alone(file) {
+            true => gone.contains(file),
+            false => moving.moves(file),
+        };
+        match file.kind {
+            FileKind::DebianPatches if moves => {
+                let own = moving.source_of_interpreter(file)?;
+                let found = patches.resolve(context, (&own.0, &own.1), &[])?;
+                make::add_suites(&mut believed, &found.suites);
+                files.push(found.file);
+            }
+            FileKind::DebianPatches => files.push(file.clone()),
+            FileKind::Deb | FileKind::Wheel | FileKind::Builder => {}
+        }
+    }
+    files.extend(moving.files()?);
+    // The indexes that named what stays.
+    make::add_suites(&mut believed, &lock.suites);
     if let Some(platform) = lock.builder() {
         let stays = |file: &&Locked| {
             file.kind == FileKind::Builder && !moving.moves(file) && !gone.contains(file)
@@ -85,8 +117,8 @@ pub fn follow(
     let moved = differences(lock, &files);
     let new = Lock {
         serial: lock.serial + 1,
-        date: suites.date(),
-        suites: suites.suites.clone(),
+        date: make::newest(&believed),
+        suites: believed,
         files,
         ..lock.clone()
     };
@@ -342,13 +374,14 @@ impl Moving<'_> {
         }
     }
 
-    fn files(&self, context: &Context<'_>) -> Result<Vec<Locked>, LockError> {
+    /// The debs and wheels.
+    fn files(&self) -> Result<Vec<Locked>, LockError> {
         let mut files = Vec::new();
         for file in &self.lock.files {
             files.push(match file.kind {
                 FileKind::Wheel => file.clone(),
-                FileKind::Builder => continue,
-                _ if !self.moves(file) => file.clone(),
+                FileKind::Builder | FileKind::DebianPatches => continue,
+                FileKind::Deb if !self.moves(file) => file.clone(),
                 FileKind::Deb => {
                     let offer = self.suites.universe.newest(&file.name);
                     let offer =
@@ -358,7 +391,6 @@ impl Moving<'_> {
                         ..self.suites.locked(offer)
                     }
                 }
-                FileKind::DebianPatches => self.patches(context, file)?,
             });
         }
         for (name, reason) in &self.added {
@@ -372,14 +404,18 @@ impl Moving<'_> {
         Ok(files)
     }
 
-    /// The patches of the version that its binaries moved to.
-    fn patches(&self, context: &Context<'_>, file: &Locked) -> Result<Locked, LockError> {
-        let binary = self.debs().find(|deb| deb.source == file.source);
-        let offer = binary.and_then(|deb| self.suites.universe.newest(&deb.name));
-        let offer =
-            offer.ok_or_else(|| cannot(file, "no binary package of it is locked".into()))?;
-        let version = &*offer.package.source_version;
-        super::make::patches_of(context, self.suites, &file.name, version, &file.reason)
+    /// The interpreter's source package, in the version that its binaries move to or stay at.
+    fn source_of_interpreter(&self, patches: &Locked) -> Result<(String, String), LockError> {
+        let none = || cannot(patches, "no binary package of it is locked".into());
+        let python = self.lock.python.as_deref().unwrap_or_default();
+        let name = format!("python{python}");
+        let binary = self.debs().find(|deb| deb.name == name).ok_or_else(none)?;
+        let offer = self.suites.universe.newest(&binary.name);
+        let package = &offer.ok_or_else(none)?.package;
+        Ok((
+            package.source.to_string(),
+            package.source_version.to_string(),
+        ))
     }
 }
 

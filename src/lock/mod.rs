@@ -16,6 +16,7 @@ mod make;
 pub(crate) mod near;
 pub mod openpgp;
 mod options;
+mod patches;
 mod pip;
 pub mod relation;
 pub mod release;
@@ -37,7 +38,7 @@ use crate::sandbox::Sandbox;
 
 pub(crate) use self::builder::compiles;
 pub use self::distribution::{Distribution, distribution};
-pub use self::error::{FileError, LockError, Refusal};
+pub use self::error::{FileError, LockError, NoPackaging, Refusal, UnknownSource};
 pub use self::follow::{Moved, follow, newest};
 pub use self::make::{lock, out_of_date};
 pub use self::options::{Options, Upgrade};

@@ -244,6 +244,23 @@ const EDITS: &[(&str, &[Edit])] = &[
             },
         ],
     ),
+    // Since 3.14 the prompt reads terminfo itself, without libtinfo.
+    (
+        "_pyrepl/terminfo.py",
+        &[
+            Edit::Swap {
+                find: "import os\nfrom pathlib import Path\nimport re\n",
+                with: "import os\nfrom pathlib import Path\nimport re\nimport sys\n",
+                needed: true,
+            },
+            Edit::Swap {
+                find: "            \"/usr/local/share/terminfo\",\n",
+                with: "            \"/usr/local/share/terminfo\",\n            \
+                       os.path.join(sys.base_prefix, \"share\", \"terminfo\"),\n",
+                needed: true,
+            },
+        ],
+    ),
     // Debian's `install_lib` asks `install` for a name that the patch above takes away.
     (
         "distutils/command/install.py",
@@ -328,6 +345,19 @@ fn policy_edits(path: &str, host: &HostPolicy) -> &'static [Edit] {
             Order::ClosureOnly => &[Edit::Swap {
                 find: "TZPATH += (os.path",
                 with: "TZPATH = (os.path",
+                needed: true,
+            }],
+        },
+        "_pyrepl/terminfo.py" => match host.of(Matter::Terminals) {
+            Order::HostFirst => &[],
+            Order::ClosureFirst => &[Edit::Before {
+                line: "    dirs.extend(",
+                text: "    dirs.append(os.path.join(sys.base_prefix, \"share\", \"terminfo\"))\n",
+            }],
+            Order::ClosureOnly => &[Edit::Swap {
+                find: "    dirs.extend(\n        [\n",
+                with: "    dirs.append(os.path.join(sys.base_prefix, \"share\", \"terminfo\"))\n    \
+                       of_the_host = (\n        [\n",
                 needed: true,
             }],
         },
