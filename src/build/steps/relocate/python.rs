@@ -172,11 +172,19 @@ const EDITS: &[(&str, &[Edit])] = &[
     ),
     (
         "mimetypes.py",
-        &[Edit::Swap {
-            find: "knownfiles = [\n",
-            with: "knownfiles = [\n    os.path.join(sys.base_prefix, \"etc/mime.types\"),\n",
-            needed: true,
-        }],
+        &[
+            Edit::Swap {
+                find: "knownfiles = [\n",
+                with: "knownfiles = [\n    os.path.join(sys.base_prefix, \"etc/mime.types\"),\n",
+                needed: true,
+            },
+            // Since 3.14 the list stands in a branch, and the module has no `os` at that point.
+            Edit::Swap {
+                find: "    knownfiles = [\n    os.path.join(sys.base_prefix, \"etc/mime.types\"),\n",
+                with: "    knownfiles = [\n        f\"{sys.base_prefix}/etc/mime.types\",\n",
+                needed: false,
+            },
+        ],
     ),
     (
         "venv/__init__.py",
