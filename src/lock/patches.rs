@@ -137,7 +137,9 @@ impl<'a> Asked<'a> {
     ) -> Result<Locked, LockError> {
         let none = LockError::NoSource {
             name: name.to_owned(),
-            version: sources.first().map_or_else(String::new, |(it, _)| it.version.clone()),
+            version: sources
+                .first()
+                .map_or_else(String::new, |(it, _)| it.version.clone()),
             suite: suite.to_owned(),
         };
         let mut gone: Option<(String, NetError)> = None;

@@ -396,7 +396,8 @@ Index: b/Lib/x.py
 
     #[test]
     fn what_only_takes_away_is_not_looked_for_on_one_side() {
-        let patch = &parse("--- a/f\n+++ b/f\n@@ -1,3 +1,2 @@\n above\n-gone\n below\n").unwrap()[0];
+        let patch =
+            &parse("--- a/f\n+++ b/f\n@@ -1,3 +1,2 @@\n above\n-gone\n below\n").unwrap()[0];
         assert_eq!(
             undo("above\nother\n", patch),
             Err(PatchError::DoesNotReverse { hunk: 1, line: 1 })
