@@ -80,24 +80,20 @@ pub fn follow(
     }
     moving.settle_dependencies()?;
     moving.settle_libraries(context)?;
-    let (mut files, mut believed) = (Vec::new(), suites.suites.clone());
-    for file in &lock.files {
+    let mut believed = suites.suites.clone();
+    let mut files = moving.files(|file| {
         let moves = match alone(file) {
             true => gone.contains(file),
             false => moving.moves(file),
         };
-        match file.kind {
-            FileKind::DebianPatches if moves => {
-                let own = moving.source_of_interpreter(file)?;
-                let found = patches.resolve(context, (&own.0, &own.1), &[])?;
-                make::add_suites(&mut believed, &found.suites);
-                files.push(found.file);
-            }
-            FileKind::DebianPatches => files.push(file.clone()),
-            FileKind::Deb | FileKind::Wheel | FileKind::Builder => {}
+        if !moves {
+            return Ok(file.clone());
         }
-    }
-    files.extend(moving.files()?);
+        let own = moving.source_of_interpreter(file)?;
+        let found = patches.resolve(context, (&own.0, &own.1), &[])?;
+        make::add_suites(&mut believed, &found.suites);
+        Ok(found.file)
+    })?;
     // The indexes that named what stays.
     make::add_suites(&mut believed, &lock.suites);
     if let Some(platform) = lock.builder() {
@@ -374,13 +370,17 @@ impl Moving<'_> {
         }
     }
 
-    /// The debs and wheels.
-    fn files(&self) -> Result<Vec<Locked>, LockError> {
+    /// All but those of the machine that builds; `patches` tells what becomes of these.
+    fn files(
+        &self,
+        mut patches: impl FnMut(&Locked) -> Result<Locked, LockError>,
+    ) -> Result<Vec<Locked>, LockError> {
         let mut files = Vec::new();
         for file in &self.lock.files {
             files.push(match file.kind {
                 FileKind::Wheel => file.clone(),
-                FileKind::Builder | FileKind::DebianPatches => continue,
+                FileKind::Builder => continue,
+                FileKind::DebianPatches => patches(file)?,
                 FileKind::Deb if !self.moves(file) => file.clone(),
                 FileKind::Deb => {
                     let offer = self.suites.universe.newest(&file.name);
