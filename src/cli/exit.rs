@@ -193,6 +193,7 @@ fn step_code(error: &StepError) -> u8 {
 fn lock_code(error: &LockError) -> u8 {
     match error {
         LockError::Net(error) => net_code(error),
+        LockError::NoPackaging(error) => net_code(&error.cause),
         LockError::Store(_) => STORE,
         error if error.is_integrity() => INTEGRITY,
         _ => RECIPE,

@@ -173,6 +173,10 @@ pub enum LockError {
         /// Where.
         suite: String,
     },
+    /// The index names the packaging of the interpreter, and no mirror has it.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    NoPackaging(Box<NoPackaging>),
     /// A locked file is gone and nothing takes its place.
     #[error("{name} {version} is gone from every mirror, and it cannot be followed: {reason}")]
     #[diagnostic(
@@ -282,6 +286,38 @@ pub struct Needed {
     /// Where it says so.
     #[label("excluded here")]
     pub at: SourceSpan,
+}
+
+/// The index names the packaging of the interpreter, and no mirror has it.
+#[derive(Debug, Error, Diagnostic)]
+#[error("the patches of {name} {version} cannot be undone: {cause}")]
+#[diagnostic(code(lock::no_packaging), help("{}", other_packaging(*instead)))]
+pub struct NoPackaging {
+    /// The source package.
+    pub name: String,
+    /// The version that was wanted.
+    pub version: String,
+    /// What the mirrors said.
+    pub cause: NetError,
+    /// Whether the recipe names it instead of the interpreter's own.
+    pub instead: bool,
+    /// The recipe.
+    #[source_code]
+    pub text: NamedSource<Arc<str>>,
+    /// Where it asks.
+    #[label("asked for here")]
+    pub at: SourceSpan,
+}
+
+fn other_packaging(instead: bool) -> &'static str {
+    if instead {
+        "let `patches` name another source package or suite, or name a mirror that still has this one \
+         with --debian-mirror"
+    } else {
+        "a mirror in the middle of an update has it in a few minutes, and one that keeps old versions \
+         can be named with --debian-mirror; else let the nearly equal patches of another Python be \
+         undone: `interpreter ... { patches \"python3.13\" suite=\"trixie\"; }`"
+    }
 }
 
 /// A project that no locked wheel is of.

@@ -10,8 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::builder::{Builder, Question};
 use super::candidates::{Candidates, Unpacked};
 use super::error::{LockError, MissingLibrary};
-use super::make::{release, settle};
+use super::make::{self, release, settle};
 use super::options::{Options, Upgrade};
+use super::patches::Asked;
 use super::relation;
 use super::suites::Suites;
 use super::universe::{Offer, Unmet};
@@ -50,6 +51,9 @@ pub fn follow(
     if recipe.built.is_some() {
         return anew(lock, recipe, gone, context);
     }
+    let Some(interpreter) = &recipe.interpreter else {
+        return Err(LockError::NoRelease);
+    };
     let suites = Suites::load(context, suite, lock.platform, &lock.suites, expired)?;
     let mut moving = Moving {
         lock,
@@ -57,13 +61,40 @@ pub fn follow(
         sources: BTreeSet::new(),
         added: BTreeMap::new(),
     };
-    // Those of the machine that builds follow afterwards, all together.
-    for file in gone.iter().filter(|file| file.kind != FileKind::Builder) {
+    let patches = Asked {
+        interpreter,
+        suites: &suites,
+        known: &lock.suites,
+        allow_expired: false,
+    };
+    // Those of the machine that builds follow afterwards, all together; patches that stand for the
+    // interpreter's move with none of its packages.
+    let alone = |file: &Locked| match file.kind {
+        FileKind::Builder => true,
+        FileKind::DebianPatches => patches.instead().is_some(),
+        FileKind::Deb | FileKind::Wheel | FileKind::Sysroot | FileKind::Source => false,
+    };
+    for file in gone.iter().filter(|file| !alone(file)) {
         moving.move_source(file)?;
     }
     moving.settle_dependencies()?;
     moving.settle_libraries(context)?;
-    let mut files = moving.files(context)?;
+    let mut believed = suites.suites.clone();
+    let mut files = moving.files(|file| {
+        let moves = match alone(file) {
+            true => gone.contains(file),
+            false => moving.moves(file),
+        };
+        if !moves {
+            return Ok(file.clone());
+        }
+        let own = moving.source_of_interpreter(file)?;
+        let found = patches.resolve(context, (&own.0, &own.1), &[])?;
+        make::add_suites(&mut believed, &found.suites);
+        Ok(found.file)
+    })?;
+    // The indexes that named what stays.
+    make::add_suites(&mut believed, &lock.suites);
     if let Some(platform) = lock.builder() {
         let stays = |file: &&Locked| {
             file.kind == FileKind::Builder && !moving.moves(file) && !gone.contains(file)
@@ -81,8 +112,8 @@ pub fn follow(
     let moved = differences(lock, &files);
     let new = Lock {
         serial: lock.serial + 1,
-        date: suites.date(),
-        suites: suites.suites.clone(),
+        date: make::newest(&believed),
+        suites: believed,
         files,
         ..lock.clone()
     };
@@ -358,13 +389,18 @@ impl Moving<'_> {
         }
     }
 
-    fn files(&self, context: &Context<'_>) -> Result<Vec<Locked>, LockError> {
+    /// All but those of the machine that builds; `patches` tells what becomes of these.
+    fn files(
+        &self,
+        mut patches: impl FnMut(&Locked) -> Result<Locked, LockError>,
+    ) -> Result<Vec<Locked>, LockError> {
         let mut files = Vec::new();
         for file in &self.lock.files {
             files.push(match file.kind {
                 FileKind::Wheel => file.clone(),
                 FileKind::Builder => continue,
-                _ if !self.moves(file) => file.clone(),
+                FileKind::DebianPatches => patches(file)?,
+                FileKind::Deb if !self.moves(file) => file.clone(),
                 FileKind::Deb => {
                     let offer = self.suites.universe.newest(&file.name);
                     let offer =
@@ -374,7 +410,6 @@ impl Moving<'_> {
                         ..self.suites.locked(offer)
                     }
                 }
-                FileKind::DebianPatches => self.patches(context, file)?,
                 // A lock that has these is made anew as a whole.
                 FileKind::Sysroot | FileKind::Source => file.clone(),
             });
@@ -390,14 +425,18 @@ impl Moving<'_> {
         Ok(files)
     }
 
-    /// The patches of the version that its binaries moved to.
-    fn patches(&self, context: &Context<'_>, file: &Locked) -> Result<Locked, LockError> {
-        let binary = self.debs().find(|deb| deb.source == file.source);
-        let offer = binary.and_then(|deb| self.suites.universe.newest(&deb.name));
-        let offer =
-            offer.ok_or_else(|| cannot(file, "no binary package of it is locked".into()))?;
-        let version = &*offer.package.source_version;
-        super::make::patches_of(context, self.suites, &file.name, version, &file.reason)
+    /// The interpreter's source package, in the version that its binaries move to or stay at.
+    fn source_of_interpreter(&self, patches: &Locked) -> Result<(String, String), LockError> {
+        let none = || cannot(patches, "no binary package of it is locked".into());
+        let python = self.lock.python.as_deref().unwrap_or_default();
+        let name = format!("python{python}");
+        let binary = self.debs().find(|deb| deb.name == name).ok_or_else(none)?;
+        let offer = self.suites.universe.newest(&binary.name);
+        let package = &offer.ok_or_else(none)?.package;
+        Ok((
+            package.source.to_string(),
+            package.source_version.to_string(),
+        ))
     }
 }
 

@@ -6,12 +6,12 @@ use super::builder::{Builder, Question};
 use super::error::{LockError, NoWheel};
 use super::file::order;
 use super::options::Options;
+use super::patches::Asked;
 use super::sources;
 use super::suites::Suites;
 use super::sysroot::Sysroot;
 use super::system::System;
-use super::version::compare;
-use super::{Context, FileKind, Lock, Locked};
+use super::{Context, FileKind, Lock, Locked, Suite};
 use crate::recipe::Recipe;
 
 /// Asks the world what a recipe needs today. The same recipe, lock and indexes give the same lock.
@@ -76,17 +76,29 @@ pub fn lock(
     files.extend(builder.into_iter().flat_map(|builder| builder.files));
     files.extend(wheels.files);
     check_pth(recipe, &files)?;
-    if let Some(python) = python {
-        files.extend(patches(context, &suites, &system, python)?);
+    let mut believed = suites.suites.clone();
+    if let Some(interpreter) = &recipe.interpreter
+        && let Some(offer) = system.interpreter(&interpreter.value.version)
+    {
+        let own = (&*offer.package.source, &*offer.package.source_version);
+        let asked = Asked {
+            interpreter,
+            suites: &suites,
+            known,
+            allow_expired: options.allow_expired,
+        };
+        let patches = asked.resolve(context, own, &kept)?;
+        files.push(patches.file);
+        add_suites(&mut believed, &patches.suites);
     }
     let lock = Lock {
         serial: previous.map_or(0, |lock| lock.serial) + 1,
         recipe: recipe.lock_digest(),
         platform: options.platform,
-        date: suites.date(),
+        date: newest(&believed),
         python: python.cloned(),
         asked: recipe.lock_facts(),
-        suites: suites.suites.clone(),
+        suites: believed,
         files,
     };
     context.keep_fetched()?;
@@ -122,78 +134,20 @@ fn check_pth(recipe: &Recipe, files: &[Locked]) -> Result<(), LockError> {
     }
 }
 
-/// The packaging part of the interpreter's source package: Debian's patches are undone with it.
-fn patches(
-    context: &Context<'_>,
-    suites: &Suites,
-    system: &System<'_>,
-    python: &str,
-) -> Result<Option<Locked>, LockError> {
-    let Some(offer) = system.interpreter(python) else {
-        return Ok(None);
-    };
-    let (name, version) = (&*offer.package.source, &*offer.package.source_version);
-    patches_of(context, suites, name, version, "interpreter").map(Some)
-}
-
-/// The packaging part of a source package.
-///
-/// A mirror may lack the sources of a version whose binaries it has. Then the nearest older version
-/// of the same signed suites serves: it has the same patches but for a fix or two, those are undone
-/// only where they fit exactly, and what must not be left in a file is looked for afterwards.
-pub(super) fn patches_of(
-    context: &Context<'_>,
-    suites: &Suites,
-    name: &str,
-    version: &str,
-    reason: &str,
-) -> Result<Locked, LockError> {
-    let mut sources = suites.sources(context, name)?;
-    sources.retain(|(source, _)| compare(&source.version, version).is_le());
-    sources.sort_by(|(a, _), (b, _)| compare(&b.version, &a.version));
-    let exact = sources.first().is_some_and(|(it, _)| it.version == version);
-    let absent = || LockError::NoSource {
-        name: name.to_owned(),
-        version: version.to_owned(),
-        suite: suites.release().to_owned(),
-    };
-    if !exact {
-        return Err(absent());
-    }
-    let mut gone = None;
-    for (source, archive) in sources {
-        let mut files = source.files.into_iter();
-        let Some(file) = files.find(|file| file.path.contains(".debian.tar.")) else {
-            continue;
-        };
-        let file = Locked {
-            kind: FileKind::DebianPatches,
-            name: name.to_owned(),
-            version: source.version,
-            architecture: String::new(),
-            source: name.to_owned(),
-            archive,
-            path: file.path,
-            size: file.size,
-            sha256: file.sha256,
-            reason: reason.to_owned(),
-        };
-        // A build after this lock needs no network: it is fetched although nothing here reads it.
-        match super::candidates::fetch(context, &file) {
-            Ok(_) => {
-                if file.version != version {
-                    context.net.watch().note(&format!(
-                        "no mirror has the packaging of {name} {version}: that of {} is taken",
-                        file.version
-                    ));
-                }
-                return Ok(file);
-            }
-            Err(error) if error.is_gone() => gone = gone.or(Some(error)),
-            Err(error) => return Err(error.into()),
+/// Adds the signed indexes of other releases.
+pub(super) fn add_suites(all: &mut Vec<Suite>, more: &[Suite]) {
+    for suite in more {
+        let same = |other: &Suite| (&other.name, &other.archive) == (&suite.name, &suite.archive);
+        if !all.iter().any(same) {
+            all.push(suite.clone());
         }
     }
-    Err(gone.map_or_else(absent, LockError::from))
+}
+
+/// The newest index date, seconds since 1970.
+pub(super) fn newest(suites: &[Suite]) -> u64 {
+    let dates = suites.iter().map(|suite| suite.date);
+    dates.max().unwrap_or_default()
 }
 
 /// Sorts, and lets an unchanged lock be the lock before.

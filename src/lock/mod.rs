@@ -17,6 +17,7 @@ mod make;
 pub(crate) mod near;
 pub mod openpgp;
 mod options;
+mod patches;
 mod pip;
 pub mod relation;
 pub mod release;
@@ -40,7 +41,7 @@ use crate::sandbox::Sandbox;
 
 pub(crate) use self::builder::compiles;
 pub use self::distribution::{Distribution, distribution};
-pub use self::error::{FileError, LockError, NoSourcePackage, Refusal};
+pub use self::error::{FileError, LockError, NoPackaging, NoSourcePackage, Refusal};
 pub use self::follow::{Moved, follow, newest};
 pub(crate) use self::installed::{entry_at, installed};
 pub use self::make::{lock, out_of_date};

@@ -59,6 +59,28 @@ impl Suites {
         known: &[Suite],
         allow_expired: bool,
     ) -> Result<Suites, LockError> {
+        Suites::load_with(context, release, platform, known, allow_expired, true)
+    }
+
+    /// The same without any binary package, where only [`Suites::sources`] is asked.
+    pub(super) fn load_sources(
+        context: &Context<'_>,
+        release: &str,
+        platform: Platform,
+        known: &[Suite],
+        allow_expired: bool,
+    ) -> Result<Suites, LockError> {
+        Suites::load_with(context, release, platform, known, allow_expired, false)
+    }
+
+    fn load_with(
+        context: &Context<'_>,
+        release: &str,
+        platform: Platform,
+        known: &[Suite],
+        allow_expired: bool,
+        packages: bool,
+    ) -> Result<Suites, LockError> {
         let keyring = keyring(context)?;
         let loader = Loader {
             context,
@@ -66,6 +88,7 @@ impl Suites {
             platform,
             known,
             allow_expired,
+            packages,
         };
         let names = names(release);
         // Each suite is an answer of a mirror and a download: they wait side by side.
@@ -104,7 +127,9 @@ impl Suites {
             suite: release.to_owned(),
             cause: Box::new(cause),
         };
-        universe.finish().map_err(named)?;
+        if packages {
+            universe.finish().map_err(named)?;
+        }
         Ok(Suites {
             platform,
             suites,
@@ -209,6 +234,8 @@ struct Loader<'a> {
     platform: Platform,
     known: &'a [Suite],
     allow_expired: bool,
+    /// Whether the indexes of binary packages are wanted.
+    packages: bool,
 }
 
 impl Loader<'_> {
@@ -239,8 +266,11 @@ impl Loader<'_> {
 
     fn indexes(&self, believed: &Believed) -> Result<Vec<(String, BlobId)>, LockError> {
         let (suite, release) = (&believed.suite, &believed.release);
-        let mut paths = vec![format!("main/binary-{}/Packages", self.platform.debian())];
-        if release.separate_all {
+        let mut paths = Vec::new();
+        if self.packages {
+            paths.push(format!("main/binary-{}/Packages", self.platform.debian()));
+        }
+        if self.packages && release.separate_all {
             paths.push("main/binary-all/Packages".into());
         }
         let mut indexes = Vec::new();

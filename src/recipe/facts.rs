@@ -31,6 +31,10 @@ impl Recipe {
                 "interpreter {} {} from {from} {}",
                 it.language, it.version, it.suite
             ));
+            if let Some(patches) = &it.patches {
+                let it = &patches.value;
+                facts.push(format!("patches {} from {from} {}", it.source, it.suite));
+            }
         }
         for requirement in self.requirements() {
             let mut fact = format!("pip {}", requirement.text);

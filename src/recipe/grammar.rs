@@ -114,6 +114,16 @@ pub static RULES: &[Rule] = &[
             "interpreter \"python\" \"3.13\" from=\"debian\" suite=\"trixie\"",
         )
     },
+    Rule {
+        arguments: (1, 1),
+        noun: "a source package",
+        properties: &[("suite", true), ("expired", false)],
+        ..rule(
+            "patches",
+            "interpreter",
+            "patches \"python3.13\" suite=\"trixie\"",
+        )
+    },
     block("pip", "recipe", "pip { require \"requests\" }"),
     Rule {
         arguments: (1, MANY),

@@ -302,7 +302,7 @@ fn not_utf8(path: &Utf8Path, error: &std::string::FromUtf8Error) -> RecipeError 
 }
 
 /// `interpreter "python" "3.13" from="debian" suite="trixie"`
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Interpreter {
     /// Language: `python`.
     pub language: String,
@@ -313,6 +313,19 @@ pub struct Interpreter {
     /// The distribution's release, such as `trixie`.
     pub suite: String,
     /// Whether indexes are taken whose time has run out, as those of a suite that stands still.
+    pub allow_expired: bool,
+    /// Whose patches are undone instead of those of its own source package.
+    pub patches: Option<Spanned<PatchesFrom>>,
+}
+
+/// `patches "python3.13" suite="trixie"`: a source package that has nearly the interpreter's patches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PatchesFrom {
+    /// Its name.
+    pub source: String,
+    /// The distribution's release that has it.
+    pub suite: String,
+    /// Whether indexes of that release are taken whose time has run out.
     pub allow_expired: bool,
 }
 

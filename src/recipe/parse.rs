@@ -30,8 +30,8 @@ use super::variant;
 use super::wrong::Wrong;
 use super::{
     Ask, Check, ClosureSpec, EntryPoint, File, FileRead, HostPolicy, Interpreter,
-    InterpreterSource, LockPolicy, LookedUp, MATTERS, PackageSpec, Pip, Recipe, Spanned, System,
-    Wanted,
+    InterpreterSource, LockPolicy, LookedUp, MATTERS, PackageSpec, PatchesFrom, Pip, Recipe,
+    Spanned, System, Wanted,
 };
 
 /// Reads one recipe file in the form that is wanted, and the files that it names.
@@ -304,17 +304,35 @@ impl<'w> Reading<'w> {
         let suite = self
             .notes
             .checked(item.property("suite"), SUITE, is_suite)?;
-        let expired = item.property("expired");
-        if let Some(expired) = expired.filter(|it| it.value != "allow") {
-            self.unfinished(expired, "policy for expired indexes", &["allow"]);
-        }
+        let allow_expired = self.allow_expired(item);
+        let patches = item.children.iter().find(|it| it.rule.node == "patches");
         Some(item.name.with(Interpreter {
             language: language.value.clone(),
             version: version.value,
             from: InterpreterSource::Debian,
             suite: suite.value,
-            allow_expired: expired.is_some(),
+            allow_expired,
+            patches: patches.and_then(|it| self.patches(it)),
         }))
+    }
+
+    fn patches(&mut self, item: &Item) -> Option<Spanned<PatchesFrom>> {
+        let notes = &mut self.notes;
+        let source = notes.checked(item.words.first(), PACKAGE_NAME, is_package_name)?;
+        let suite = notes.checked(item.property("suite"), SUITE, is_suite)?;
+        Some(source.with(PatchesFrom {
+            source: source.value.clone(),
+            suite: suite.value,
+            allow_expired: self.allow_expired(item),
+        }))
+    }
+
+    fn allow_expired(&mut self, item: &Item) -> bool {
+        let expired = item.property("expired");
+        if let Some(expired) = expired.filter(|it| it.value != "allow") {
+            self.unfinished(expired, "policy for expired indexes", &["allow"]);
+        }
+        expired.is_some()
     }
 
     fn pip(&mut self, item: &Item) -> Pip {

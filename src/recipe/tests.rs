@@ -88,6 +88,8 @@ fn whole_in_forms() -> String {
     let host = format!("byte-code #false\n        {HOST}");
     let whole = WHOLE.replacen("    license", param, 1);
     let fixed = format!("fixed-path \"/opt/scylla-python\"\n        {host}");
+    let borrowing = "suite=\"trixie\" { patches \"python3.11\" suite=\"bookworm\"; }";
+    let whole = whole.replacen("suite=\"trixie\"", borrowing, 1);
     let whole = whole.replacen("byte-code #false", &fixed, 1);
     whole.replacen("    closure {", &format!("{BUILT}    closure {{"), 1) + VARIANTS
 }
@@ -412,7 +414,12 @@ fn the_whole_recipe_uses_every_node_of_the_grammar() {
 #[test]
 fn the_recipes_we_ship_are_good_and_lie_where_their_name_is_looked_for() {
     let root = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
-    for name in ["scylla-python", "python"] {
+    for name in [
+        "scylla-python",
+        "python",
+        "scylla-python-3.14",
+        "python-3.14",
+    ] {
         let path = lookup::find_in(name, std::slice::from_ref(&root)).expect(name);
         let recipe = Recipe::read(&path).unwrap_or_else(|error| panic!("{}", message(&error)));
         assert_eq!(recipe.name, name);

@@ -2,8 +2,12 @@
 //!
 //! Debian ships Python's library with patches that only make sense under `/usr`. The pristine
 //! files would cost a 22 MB download; undoing the named hunks costs a few hundred kilobytes that
-//! the lock pins anyway. A hunk must fit exactly: no fuzz, only an offset, because other patches
-//! of the same series have moved lines.
+//! the lock pins anyway.
+//!
+//! All that a hunk changes, and what stands between its changes, must be in the file exactly. So must
+//! the lines around it, at an offset, because other patches of the same series have moved lines. Where
+//! the series is of another version, upstream may have changed a line beside the place (each release of
+//! Python names another pip there): then the lines on one side are enough, if that leaves one place.
 
 use miette::Diagnostic;
 use thiserror::Error;
@@ -44,7 +48,7 @@ pub enum PatchError {
     #[diagnostic(
         code(build::patch_does_not_reverse),
         help(
-            "the binary package and the source package are of different versions: lock again, so that both move together"
+            "the binary package and the source package are of different versions: lock again, so that both move together; where the recipe names the source package (`patches`), name one that is nearer to the interpreter"
         )
     )]
     DoesNotReverse {
@@ -123,21 +127,71 @@ impl Hunk {
             lines: lines.collect(),
         }
     }
+}
 
-    fn new_side(&self) -> Vec<&str> {
-        let keep = |line| match line {
-            &Line::Both(ref text) | &Line::New(ref text) => Some(text.as_str()),
-            Line::Old(_) => None,
-        };
-        self.lines.iter().filter_map(keep).collect()
+fn new_side(lines: &[Line]) -> Vec<&str> {
+    let keep = |line| match line {
+        &Line::Both(ref text) | &Line::New(ref text) => Some(text.as_str()),
+        Line::Old(_) => None,
+    };
+    lines.iter().filter_map(keep).collect()
+}
+
+fn old_side(lines: &[Line]) -> Vec<&str> {
+    let keep = |line| match line {
+        &Line::Both(ref text) | &Line::Old(ref text) => Some(text.as_str()),
+        Line::New(_) => None,
+    };
+    lines.iter().filter_map(keep).collect()
+}
+
+/// Where a hunk fits: a line of the file, and the lines of the hunk that are found there.
+struct Fit<'h> {
+    place: usize,
+    lines: &'h [Line],
+}
+
+impl Hunk {
+    /// The place nearest to `expected`, at or after line `from`.
+    fn fit(&self, text: &[&str], from: usize, expected: usize) -> Option<Fit<'_>> {
+        let whole = self.fit_whole(text, from, expected);
+        whole.or_else(|| self.fit_on_one_side(text).filter(|fit| fit.place >= from))
     }
 
-    fn old_side(&self) -> Vec<&str> {
-        let keep = |line| match line {
-            &Line::Both(ref text) | &Line::Old(ref text) => Some(text.as_str()),
-            Line::New(_) => None,
-        };
-        self.lines.iter().filter_map(keep).collect()
+    /// The same where all of the hunk is found.
+    fn fit_whole(&self, text: &[&str], from: usize, expected: usize) -> Option<Fit<'_>> {
+        let lines = self.lines.as_slice();
+        let place = nearest(text, &new_side(lines), from, expected)?;
+        Some(Fit { place, lines })
+    }
+
+    /// The only place that has the changes and all lines before them, or all lines behind them.
+    fn fit_on_one_side(&self, text: &[&str]) -> Option<Fit<'_>> {
+        let same = |line: &&Line| matches!(line, Line::Both(_));
+        let before = self.lines.iter().take_while(same).count();
+        let behind = self.lines.iter().rev().take_while(same).count();
+        let end = self.lines.len().checked_sub(behind)?;
+        let changed = self.lines.get(before..end)?;
+        if !changed.iter().any(|line| matches!(line, Line::New(_))) {
+            return None;
+        }
+        let mut fits = Vec::new();
+        for (is_there, lines) in [
+            (before > 0, &self.lines[..end]),
+            (behind > 0, &self.lines[before..]),
+        ] {
+            let wanted = new_side(lines);
+            let places = (0..text.len()).filter(|&place| text[place..].starts_with(&wanted));
+            fits.extend(
+                places
+                    .filter(|_| is_there)
+                    .map(|place| Fit { place, lines }),
+            );
+        }
+        match fits.len() {
+            1 => fits.pop(),
+            _ => None,
+        }
     }
 }
 
@@ -174,14 +228,30 @@ pub(super) fn parse(text: &str) -> Result<Vec<FilePatch>, PatchError> {
 
 /// The text before `patch`: every hunk's new side is found and gives way to its old side.
 pub(super) fn undo(text: &str, patch: &FilePatch) -> Result<String, PatchError> {
+    turned(text, patch, Hunk::fit)
+}
+
+/// The text after `patch`: every hunk's old side is found and gives way to its new side. What is
+/// around a change has to be the same on both sides of it.
+pub(super) fn apply(text: &str, patch: &FilePatch) -> Result<String, PatchError> {
+    turned(text, &patch.reversed(), Hunk::fit_whole).map_err(|error| match error {
+        PatchError::DoesNotReverse { hunk, line } => PatchError::DoesNotApply { hunk, line },
+        error => error,
+    })
+}
+
+fn turned(
+    text: &str,
+    patch: &FilePatch,
+    fit: impl for<'h> Fn(&'h Hunk, &[&str], usize, usize) -> Option<Fit<'h>>,
+) -> Result<String, PatchError> {
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     let mut out = String::with_capacity(text.len());
     let mut done = 0;
     let mut drift = 0isize;
     for (index, hunk) in patch.hunks.iter().enumerate() {
-        let new = hunk.new_side();
         let expected = hunk.start.saturating_sub(1).saturating_add_signed(drift);
-        let Some(place) = nearest(&lines, &new, done, expected) else {
+        let Some(Fit { place, lines: fits }) = fit(hunk, &lines, done, expected) else {
             return Err(PatchError::DoesNotReverse {
                 hunk: index + 1,
                 line: hunk.start,
@@ -189,19 +259,11 @@ pub(super) fn undo(text: &str, patch: &FilePatch) -> Result<String, PatchError> 
         };
         drift = place as isize - hunk.start.saturating_sub(1) as isize;
         out.extend(lines[done..place].iter().copied());
-        out.extend(hunk.old_side());
-        done = place + new.len();
+        out.extend(old_side(fits));
+        done = place + new_side(fits).len();
     }
     out.extend(lines[done..].iter().copied());
     Ok(out)
-}
-
-/// The text after `patch`: every hunk's old side is found and gives way to its new side.
-pub(super) fn apply(text: &str, patch: &FilePatch) -> Result<String, PatchError> {
-    undo(text, &patch.reversed()).map_err(|error| match error {
-        PatchError::DoesNotReverse { hunk, line } => PatchError::DoesNotApply { hunk, line },
-        error => error,
-    })
 }
 
 /// The start of `wanted` in `lines` at or after `from`, as near to `expected` as possible.
@@ -408,6 +470,40 @@ Index: b/Lib/x.py
         let text = "one\ntwo\nTHREE\nmore!\n\nnine\nten\n";
         let error = undo(text, &first()).unwrap_err();
         assert_eq!(error, PatchError::DoesNotReverse { hunk: 1, line: 2 });
+    }
+
+    /// Context on both sides of one added line.
+    const BETWEEN: &str = "--- a/f\n+++ b/f\n@@ -1,2 +1,3 @@\n above\n+added\n below\n";
+
+    #[test]
+    fn a_line_beside_the_changes_may_be_another_on_one_side() {
+        let patch = &parse(BETWEEN).unwrap()[0];
+        let undone = |text: &str| undo(text, patch);
+        assert_eq!(undone("above\nadded\nother\n").unwrap(), "above\nother\n");
+        assert_eq!(undone("other\nadded\nbelow\n").unwrap(), "other\nbelow\n");
+        let refused = Err(PatchError::DoesNotReverse { hunk: 1, line: 1 });
+        assert_eq!(undone("other\nadded\nother\n"), refused);
+        assert_eq!(undone("above\nAdded\nbelow\n"), refused);
+    }
+
+    #[test]
+    fn of_two_places_that_fit_on_one_side_none_is_taken() {
+        let patch = &parse(BETWEEN).unwrap()[0];
+        let refused = Err(PatchError::DoesNotReverse { hunk: 1, line: 1 });
+        let twice = "above\nadded\n1\nabove\nadded\n2\n";
+        assert_eq!(undo(twice, patch), refused);
+        let either = "above\nadded\n1\n2\nadded\nbelow\n";
+        assert_eq!(undo(either, patch), refused);
+    }
+
+    #[test]
+    fn what_only_takes_away_is_not_looked_for_on_one_side() {
+        let patch =
+            &parse("--- a/f\n+++ b/f\n@@ -1,3 +1,2 @@\n above\n-gone\n below\n").unwrap()[0];
+        assert_eq!(
+            undo("above\nother\n", patch),
+            Err(PatchError::DoesNotReverse { hunk: 1, line: 1 })
+        );
     }
 
     #[test]

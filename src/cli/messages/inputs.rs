@@ -206,6 +206,17 @@ pub(super) fn locks() -> Vec<LockError> {
         },
         LockError::NoSourcePackage(Box::new(no_source_package(None))),
         LockError::NoSourcePackage(Box::new(no_source_package(Some("zlib".into())))),
+        LockError::NoPackaging(Box::new(crate::lock::NoPackaging {
+            name: "python3.14".into(),
+            version: "3.14.10-1".into(),
+            cause: NetError::Gone {
+                what: "debian: pool/main/p/python3.14/python3.14_3.14.10-1.debian.tar.xz".into(),
+                tries: super::tries(crate::net::Cause::Status(404)),
+            },
+            instead: false,
+            text: miette::NamedSource::new("tool.kdl", "interpreter".into()),
+            at: (0, 11).into(),
+        })),
         LockError::CannotFollow {
             name: "zlib1g".into(),
             version: "1.3".into(),

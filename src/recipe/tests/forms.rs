@@ -111,6 +111,59 @@ fn a_variant_is_one_choice_of_each_list() {
     assert_eq!(recipe.variant.as_deref(), Some("3.11-full-aarch64"));
 }
 
+const BORROWING: &str = r#"recipe hello version="${python}" {
+        interpreter python "3.14" from=debian suite=sid expired=allow {
+            patches "python3.13" suite=trixie
+        }
+    }
+    variant hello { python "3.13" suite=trixie; python "3.14" suite=sid; }"#;
+
+#[test]
+fn an_interpreter_may_name_whose_patches_are_undone() {
+    let recipe = form(BORROWING, None, &[]).expect("good");
+    let facts = recipe.lock_facts();
+    let expected = [
+        "interpreter python 3.14 from debian sid",
+        "patches python3.13 from debian trixie",
+    ];
+    assert_eq!(facts, expected);
+    let interpreter = recipe.interpreter.expect("one").value;
+    let patches = interpreter.patches.expect("named").value;
+    assert_eq!(
+        (&*patches.source, &*patches.suite),
+        ("python3.13", "trixie")
+    );
+    assert!(interpreter.allow_expired && !patches.allow_expired);
+    let standing = BORROWING.replace("suite=trixie\n", "suite=trixie expired=allow\n");
+    let interpreter = form(&standing, None, &[]).expect("good").interpreter;
+    let patches = interpreter.expect("one").value.patches;
+    assert!(patches.expect("named").value.allow_expired);
+}
+
+#[test]
+fn a_variant_with_another_python_undoes_its_own_patches() {
+    let patches = |variant| {
+        let recipe = form(BORROWING, Some(variant), &[]).expect("good");
+        recipe.interpreter.expect("one").value.patches
+    };
+    assert!(patches("3.13").is_none());
+    assert!(patches("3.14").is_some());
+}
+
+#[test]
+fn what_is_wrong_with_borrowed_patches_is_told_with_its_line() {
+    for (old, new, told) in [
+        ("suite=trixie\n", "\n", "`suite`"),
+        ("\"python3.13\"", "\"Python 3\"", "Debian package"),
+        ("suite=trixie\n", "suite=trixie expired=never\n", "expired"),
+        ("patches", "patchs", "patches"),
+    ] {
+        let error = form(&BORROWING.replace(old, new), None, &[]).expect_err("wrong");
+        let text = message(&error);
+        assert!(text.contains(told) && text.contains("hello"), "{text}");
+    }
+}
+
 #[test]
 fn version_suite_and_processor_are_three_axes() {
     let recipe = r#"recipe hello version="1" { interpreter python "3.13" from=debian suite=trixie; }

@@ -12,10 +12,12 @@ from _frozen_importlib_external import MAGIC_NUMBER
 
 # Sources that warn (invalid escapes) compile all the same; showing a warning imports modules.
 _warnings.filters.insert(0, ("ignore", None, Warning, None, 0))
-for mutated in ("_filters_mutated", "_filters_mutated_lock_held"):
-    if hasattr(_warnings, mutated):
-        getattr(_warnings, mutated)()
-        break
+if hasattr(_warnings, "_filters_mutated"):
+    _warnings._filters_mutated()
+else:  # since 3.14
+    _warnings._acquire_lock()
+    _warnings._filters_mutated_lock_held()
+    _warnings._release_lock()
 gc.disable()  # compiling leaves no cycles behind
 
 KEY = int.from_bytes(MAGIC_NUMBER, "little")

@@ -134,6 +134,8 @@ fn python(version: &str, below: &str) -> Place {
     let first = below.split('/').next().unwrap_or(below);
     match first {
         "EXTERNALLY-MANAGED" | "sitecustomize.py" | "_distutils_system_mod.py" => Place::Drop,
+        // Where the distribution's own Python lies, for programs that do not start it (since 3.14).
+        _ if !below.contains('/') && is_of_installation(first) => Place::Drop,
         // Static library, Makefile and objects for embedding: they need headers that are not here.
         _ if first.starts_with("config-") && below.contains('/') => Place::Drop,
         _ if below.split('/').any(|part| part == "__pycache__") => Place::Drop,
@@ -143,6 +145,12 @@ fn python(version: &str, below: &str) -> Place {
         )),
         _ => keep(format!("lib/{version}/{below}")),
     }
+}
+
+/// `build-details.json` (PEP 739; Debian adds a triplet) and `_sysconfig_vars__*.json`: absolute paths.
+fn is_of_installation(file: &str) -> bool {
+    let described = ["build-details.", "_sysconfig_vars_"];
+    file.ends_with(".json") && described.iter().any(|start| file.starts_with(start))
 }
 
 fn share(rest: &str, package: &str, named: bool) -> Place {
@@ -233,6 +241,8 @@ mod tests {
             "usr/share/zoneinfo/localtime",
             "usr/lib/python3.13/EXTERNALLY-MANAGED",
             "usr/lib/python3.13/sitecustomize.py",
+            "usr/lib/python3.14/build-details..x86_64-linux-gnu.json",
+            "usr/lib/python3.14/_sysconfig_vars__linux_x86_64-linux-gnu.json",
             "usr/lib/python3.11/config-3.11-x86_64-linux-gnu/libpython3.11.a",
             "lib/systemd/system/x.service",
         ] {

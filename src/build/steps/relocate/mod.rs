@@ -170,7 +170,7 @@ impl Layer {
             }
             Layer::Build => "the distribution's build folder has a form we do not know: report it",
             Layer::Distribution => {
-                "the lock needs the packaging part (`.debian.tar.xz`) of the same version of Python's source package, whose patches are undone: lock again"
+                "the lock needs the packaging part (`.debian.tar.xz`) of Python's source package in the same version, whose patches are undone: lock again; another one that the recipe names (`patches`) must have the same patches"
             }
         }
     }

@@ -172,11 +172,19 @@ const EDITS: &[(&str, &[Edit])] = &[
     ),
     (
         "mimetypes.py",
-        &[Edit::Swap {
-            find: "knownfiles = [\n",
-            with: "knownfiles = [\n    os.path.join(sys.base_prefix, \"etc/mime.types\"),\n",
-            needed: true,
-        }],
+        &[
+            Edit::Swap {
+                find: "knownfiles = [\n",
+                with: "knownfiles = [\n    os.path.join(sys.base_prefix, \"etc/mime.types\"),\n",
+                needed: true,
+            },
+            // Since 3.14 the list stands in a branch, and the module has no `os` at that point.
+            Edit::Swap {
+                find: "    knownfiles = [\n    os.path.join(sys.base_prefix, \"etc/mime.types\"),\n",
+                with: "    knownfiles = [\n        f\"{sys.base_prefix}/etc/mime.types\",\n",
+                needed: false,
+            },
+        ],
     ),
     (
         "venv/__init__.py",
@@ -241,6 +249,23 @@ const EDITS: &[(&str, &[Edit])] = &[
                        def _wheels():\n    \
                        return os.path.join(sys.base_prefix, 'share', 'python-wheels')\n",
                 needed: false,
+            },
+        ],
+    ),
+    // Since 3.14 the prompt reads terminfo itself, without libtinfo.
+    (
+        "_pyrepl/terminfo.py",
+        &[
+            Edit::Swap {
+                find: "import os\nfrom pathlib import Path\nimport re\n",
+                with: "import os\nfrom pathlib import Path\nimport re\nimport sys\n",
+                needed: true,
+            },
+            Edit::Swap {
+                find: "            \"/usr/local/share/terminfo\",\n",
+                with: "            \"/usr/local/share/terminfo\",\n            \
+                       os.path.join(sys.base_prefix, \"share\", \"terminfo\"),\n",
+                needed: true,
             },
         ],
     ),
@@ -328,6 +353,19 @@ fn policy_edits(path: &str, host: &HostPolicy) -> &'static [Edit] {
             Order::ClosureOnly => &[Edit::Swap {
                 find: "TZPATH += (os.path",
                 with: "TZPATH = (os.path",
+                needed: true,
+            }],
+        },
+        "_pyrepl/terminfo.py" => match host.of(Matter::Terminals) {
+            Order::HostFirst => &[],
+            Order::ClosureFirst => &[Edit::Before {
+                line: "    dirs.extend(",
+                text: "    dirs.append(os.path.join(sys.base_prefix, \"share\", \"terminfo\"))\n",
+            }],
+            Order::ClosureOnly => &[Edit::Swap {
+                find: "    dirs.extend(\n        [\n",
+                with: "    dirs.append(os.path.join(sys.base_prefix, \"share\", \"terminfo\"))\n    \
+                       of_the_host = (\n        [\n",
                 needed: true,
             }],
         },
@@ -459,6 +497,98 @@ mod tests {
         let out = rewrite(path, text, &patches, "3.11", &HostPolicy::default()).unwrap();
         // What another module asks for stays.
         assert_eq!(out, "self.user = 0\nself.multiarch = None\nend\nx\n");
+    }
+
+    /// Debian's series of one Python, on the file of a later one.
+    fn later(text: &str) -> Result<String, RelocateError> {
+        let patches = patch::parse(
+            "--- a/Lib/ensurepip/__init__.py\n+++ b/Lib/ensurepip/__init__.py\n\
+             @@ -1,3 +1,5 @@\n import sys\n \n+def _ensurepip_is_disabled_in_debian():\n\
+             +    sys.exit(1)\n _PIP_VERSION = '25.1'\n\
+             @@ -7,2 +9,3 @@\n def bootstrap():\n+    _ensurepip_is_disabled_in_debian()\n     pass\n",
+        )
+        .unwrap();
+        let path = "ensurepip/__init__.py";
+        let host = HostPolicy::default();
+        rewrite(path, text.to_owned(), &patches, "3.14", &host)
+    }
+
+    #[test]
+    fn the_patches_of_another_python_are_undone_where_a_line_beside_them_differs() {
+        let text = "import sys\n\ndef _ensurepip_is_disabled_in_debian():\n    sys.exit(1)\n\
+                    _PIP_VERSION = '26.2'\nmore = 1\ndef bootstrap():\n    \
+                    _ensurepip_is_disabled_in_debian()\n    pass\n";
+        let expected =
+            "import sys\n\n_PIP_VERSION = '26.2'\nmore = 1\ndef bootstrap():\n    pass\n";
+        assert_eq!(later(text).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_hunk_of_another_python_that_does_not_fit_is_an_error_that_names_file_and_hunk() {
+        let text = "import sys\n\ndef _ensurepip_is_disabled_in_debian():\n    sys.exit(1)\n\
+                    _PIP_VERSION = '26.2'\ndef bootstrap():\n    \
+                    if _ensurepip_is_disabled_in_debian(): pass\n    pass\n";
+        let error = later(text).unwrap_err();
+        let RelocateError::Patch { file, source } = &error else {
+            panic!("{error:?}");
+        };
+        assert_eq!(file, "ensurepip/__init__.py");
+        assert_eq!(
+            *source,
+            patch::PatchError::DoesNotReverse { hunk: 2, line: 9 }
+        );
+        // A call that the series does not know is not left either.
+        let text = "import sys\n\ndef _ensurepip_is_disabled_in_debian():\n    sys.exit(1)\n\
+                    _PIP_VERSION = '26.2'\ndef bootstrap():\n    \
+                    _ensurepip_is_disabled_in_debian()\n    pass\n\
+                    _ensurepip_is_disabled_in_debian()\n";
+        let error = later(text).unwrap_err();
+        assert!(matches!(error, RelocateError::Left { .. }), "{error:?}");
+    }
+
+    fn rewritten(path: &str, text: &str, host: &HostPolicy) -> String {
+        rewrite(path, text.to_owned(), &[], "3.14", host).unwrap()
+    }
+
+    #[test]
+    fn the_list_of_media_types_is_found_without_os_where_it_stands_in_a_branch() {
+        let usual = HostPolicy::default();
+        let flat = rewritten(
+            "mimetypes.py",
+            "knownfiles = [\n    \"/etc/x\",\n]\n",
+            &usual,
+        );
+        assert!(flat.contains("    os.path.join(sys.base_prefix, \"etc/mime.types\"),\n"));
+        let branch = "else:\n    knownfiles = [\n        \"/etc/x\",\n        ]\n";
+        assert_eq!(
+            rewritten("mimetypes.py", branch, &usual),
+            "else:\n    knownfiles = [\n        f\"{sys.base_prefix}/etc/mime.types\",\n        \
+             \"/etc/x\",\n        ]\n"
+        );
+    }
+
+    #[test]
+    fn the_prompt_looks_for_terminals_in_the_order_that_the_recipe_wants() {
+        const FOLDERS: &str = "import os\nfrom pathlib import Path\nimport re\n\
+                               def _get_terminfo_dirs():\n    dirs = []\n    dirs.extend(\n        [\n            \
+                               \"/usr/local/share/terminfo\",\n        ]\n    )\n    return dirs\n";
+        let own = "os.path.join(sys.base_prefix, \"share\", \"terminfo\")";
+        let of = |order| {
+            let mut host = HostPolicy::default();
+            host.set(Matter::Terminals, order);
+            let text = rewritten("_pyrepl/terminfo.py", FOLDERS, &host);
+            assert!(text.contains("import sys\n"), "{text}");
+            (text.find(own).unwrap(), text)
+        };
+        let (at, text) = of(Order::HostFirst);
+        assert!(text.find("/usr/local").unwrap() < at, "{text}");
+        let (at, text) = of(Order::ClosureFirst);
+        assert!(at < text.find("/usr/local").unwrap(), "{text}");
+        let (_, text) = of(Order::ClosureOnly);
+        assert!(
+            text.contains("of_the_host = (") && !text.contains("dirs.extend("),
+            "{text}"
+        );
     }
 
     #[test]
