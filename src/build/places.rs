@@ -207,3 +207,53 @@ impl Diagnostic for Places {
         Some(Box::new(self.labels.iter().cloned()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use camino::Utf8Path;
+
+    use super::*;
+
+    fn shown(exclude: &str) -> Vec<(String, String)> {
+        let text = format!(
+            "recipe \"a\" version=\"1\" {{\n    interpreter \"python\" \"3.13\" from=\"debian\" suite=\"trixie\"\n    \
+             system {{ exclude {exclude}; }}\n}}\n"
+        );
+        let recipe = Recipe::parse("a.kdl", text.as_str().into(), Utf8Path::new("/a")).unwrap();
+        let missing = MissingLibrary {
+            path: "bin/python3.13".into(),
+            of: "python3.13-minimal".into(),
+            soname: "libexpat.so.1".into(),
+        };
+        let failure = Failure {
+            error: StepError::MissingLibraries {
+                missing: vec![missing],
+            },
+            kind: "scan",
+            subject: "a".into(),
+            also: Vec::new(),
+            places: Vec::new(),
+        };
+        let said = |place: Place| {
+            let span = place.label.inner();
+            let at = &text[span.offset()..span.offset() + span.len()];
+            let label = place.label.label().unwrap_or_default();
+            (at.to_owned(), label.to_owned())
+        };
+        places(&recipe, &failure).into_iter().map(said).collect()
+    }
+
+    #[test]
+    fn a_library_that_is_left_out_is_shown_where_the_recipe_does_that() {
+        let pair = |at: &str, label: &str| (at.to_owned(), label.to_owned());
+        let by_path = [pair("\"lib/libexpat.so*\"", "left out here")];
+        assert_eq!(shown("\"lib/libexpat.so*\" \"zlib1g\""), by_path);
+        let by_package = [pair("\"libexpat1\"", "if this has it, it is left out here")];
+        assert_eq!(shown("\"libexpat1\" \"share/doc/**\""), by_package);
+        let told = shown("\"share/doc/**\"");
+        assert!(
+            told[0].1.contains("python3.13-minimal needs it"),
+            "{told:?}"
+        );
+    }
+}

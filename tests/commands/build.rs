@@ -303,19 +303,3 @@ fn a_check_that_takes_longer_than_it_may_is_stopped_and_says_how_it_gets_longer(
         assert!(ran.err.contains("90s or 20m"), "{bad}: {}", ran.err);
     }
 }
-
-#[test]
-fn a_library_that_the_recipe_leaves_out_is_shown_where_it_does() {
-    let Some(sources) = sources() else { return };
-    let scratch = Scratch::new().local(sources);
-    let path = failing(&scratch, "", "");
-    let text = fs::read_to_string(&path).expect("a recipe");
-    let text = text.replace("system {", "system {\n        exclude \"lib/libexpat.so*\"");
-    fs::write(&path, &text).expect("written");
-    let (line, column) = place(&text, "\"lib/libexpat");
-    let ran = scratch.run(["build", "failing", "--locked"]).fails_with(1);
-    let shown = format!("failing.kdl:{line}:{column}");
-    assert!(ran.err.contains(&shown), "{shown} is not in\n{}", ran.err);
-    assert!(ran.err.contains("left out here"), "{}", ran.err);
-    assert!(!ran.err.contains("interpreter"), "{}", ran.err);
-}

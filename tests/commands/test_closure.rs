@@ -667,6 +667,10 @@ fn a_source_distribution_is_not_built_where_the_tree_lacks_what_that_takes() {
     fs::create_dir_all(&include).expect("created");
     fs::write(include.join("Python.h"), "").expect("written");
     let setuptools = |library: Utf8PathBuf| {
+        let entries = library.read_dir_utf8().expect("a folder").flatten();
+        for entry in entries.filter(|entry| entry.file_name().starts_with("setuptools")) {
+            fs::remove_dir_all(entry.path()).expect("removed");
+        }
         let about = library.join("setuptools-65.5.0.dist-info");
         fs::create_dir_all(&about).expect("created");
         fs::create_dir_all(library.join("setuptools")).expect("created");
