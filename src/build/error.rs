@@ -249,6 +249,18 @@ pub enum StepError {
         /// Each place.
         remains: Vec<Remains>,
     },
+    /// What is to be an interpreter is none.
+    #[error("what is to be the interpreter has no {path}")]
+    #[diagnostic(
+        code(build::no_interpreter),
+        help(
+            "it has to lie as `make install` puts it: bin/, lib/python3.X/; the recipe's `interpreter` says which version it is"
+        )
+    )]
+    NoInterpreter {
+        /// The program, as a closure path.
+        path: String,
+    },
     /// An entry that would start nothing.
     #[error("the closure has no {runs}, which the entry `{name}` is to run")]
     #[diagnostic(code(build::no_entry), help("{}", no_entry_help(near)))]

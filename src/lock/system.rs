@@ -370,7 +370,8 @@ fn roots(suites: &Suites, recipe: &Recipe) -> Result<BTreeMap<String, String>, L
     for name in base.iter().filter(|name| exists(name) && !excluded(name)) {
         roots.insert((*name).to_owned(), "base".to_owned());
     }
-    if let Some(interpreter) = &recipe.interpreter {
+    let interpreter = recipe.interpreter.as_ref();
+    if let Some(interpreter) = interpreter.filter(|it| !it.value.from.is_pristine()) {
         let version = &interpreter.value.version;
         let (mut needed, optional) = interpreter_packages(version);
         let pip = super::PIP.iter().find(|name| exists(name));
@@ -443,7 +444,7 @@ fn interpreter_packages(version: &str) -> (Vec<String>, Vec<String>) {
 }
 
 /// Versions of Python that a release has, such as `3.13`.
-fn pythons(suites: &Suites) -> Vec<String> {
+pub(super) fn pythons(suites: &Suites) -> Vec<String> {
     let mut versions: Vec<&str> = suites
         .universe
         .names()

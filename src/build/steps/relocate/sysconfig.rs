@@ -61,6 +61,48 @@ pub(super) fn rewrite(path: &str, text: &str, version: &str) -> Result<String, R
     Ok(out)
 }
 
+/// The same for a Python that was built for a folder of its own, which the table itself names.
+pub(super) fn rewrite_own(path: &str, text: &str) -> Result<String, RelocateError> {
+    let prefix = value(text, "prefix").unwrap_or_default();
+    // The longest first: one may lie in the other.
+    let mut folders: Vec<&str> = ["abs_builddir", "abs_srcdir"]
+        .iter()
+        .filter_map(|name| value(text, name))
+        .filter(|folder| folder.len() > 1)
+        .collect();
+    folders.sort_by_key(|folder| std::cmp::Reverse(folder.len()));
+    let mut out = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        if is_zone_path(line) {
+            out.push_str(line);
+            continue;
+        }
+        let mut line = without_prefix_maps(line).replace("/usr/bin/", "");
+        for folder in &folders {
+            line = replace_folder(&line, folder, ".");
+        }
+        out.push_str(&replace_folder(&line, prefix, CLOSURE));
+    }
+    let left = |folder: &&str| folder.len() > 4 && out.contains(*folder);
+    if let Some(folder) = folders.into_iter().chain([prefix]).find(left) {
+        return Err(RelocateError::Left {
+            file: path.to_owned(),
+            text: folder.to_owned(),
+            layer: Layer::Build,
+        });
+    }
+    out.push_str(include_str!("python/sysconfig_data.py"));
+    Ok(out)
+}
+
+/// What the table says of `name`.
+pub(super) fn value<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let mark = format!("'{name}': '");
+    let at = text.find(&mark)? + mark.len();
+    let length = text[at..].find('\'')?;
+    text.get(at..at + length).filter(|it| it.starts_with('/'))
+}
+
 /// Where zoneinfo looks on the host; the closure's own folder follows in `_tzpath.py`.
 fn is_zone_path(line: &str) -> bool {
     line.trim_start().starts_with("'TZPATH'")
