@@ -122,6 +122,10 @@ pub enum StepError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Net(#[from] NetError),
+    /// A package that is installed cannot be taken.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Host(#[from] crate::lock::host::HostError),
     /// An ELF file was refused.
     #[error("{path}: {error}")]
     #[diagnostic(

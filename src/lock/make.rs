@@ -13,7 +13,7 @@ use super::suites::Suites;
 use super::sysroot::Sysroot;
 use super::system::System;
 use super::{Context, FileKind, Lock, Locked, Suite};
-use crate::recipe::Recipe;
+use crate::recipe::{InterpreterSource, Recipe};
 
 /// Asks the world what a recipe needs today. The same recipe, lock and indexes give the same lock.
 ///
@@ -58,7 +58,16 @@ pub fn lock(
         files.extend(sources::sources(context, &suites, archive, &kept)?);
     }
     let debs = prefer(FileKind::Deb);
-    let mut system = System::resolve(context, &suites, recipe, &debs, &linkable)?;
+    let from = recipe.interpreter.as_ref().map(|it| it.value.from);
+    let installed = match from {
+        Some(InterpreterSource::Host) => {
+            let names = super::system::possible(recipe);
+            Some(Suites::installed(context, options.platform, &names)?)
+        }
+        _ => None,
+    };
+    let offered = installed.as_ref().unwrap_or(&suites);
+    let mut system = System::resolve(context, offered, recipe, &debs, &linkable)?;
     let python = recipe.interpreter.as_ref().map(|it| &it.value.version);
     let builder = match python {
         Some(python) if options.builder != options.platform && !is_pristine(recipe) => {

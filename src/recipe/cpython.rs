@@ -47,20 +47,22 @@ pub(super) const ENV: [(&str, &str); 1] = [("OPT", "-DNDEBUG -O3 -Wall")];
 /// The commands. What a closure has no use for is not made: a static library, tests and a second pip.
 /// Profiles (`--enable-optimizations`) differ from run to run, and so would the result.
 pub(super) fn runs(version: &str) -> Vec<Run> {
-    let mut configure = vec![
-        "./configure",
-        "--prefix=$out",
-        "--enable-loadable-sqlite-extensions",
-        "--with-dbmliborder=bdb:gdbm",
-        "--with-system-expat",
-        "--without-ensurepip",
-    ];
-    if minor(version) >= 10 {
-        configure.extend(["--without-static-libpython", "--disable-test-modules"]);
-    }
-    if minor(version) < 12 {
-        configure.push("--with-system-ffi");
-    }
+    let minor = minor(version);
+    let since = |least: u32, option| (minor >= least).then_some(option);
+    let configure: Vec<&str> = [
+        Some("./configure"),
+        Some("--prefix=$out"),
+        since(10, "--without-static-libpython"),
+        Some("--with-system-expat"),
+        Some("--enable-loadable-sqlite-extensions"),
+        Some("--with-dbmliborder=bdb:gdbm"),
+        Some("--without-ensurepip"),
+        since(10, "--disable-test-modules"),
+        (minor < 12).then_some("--with-system-ffi"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     let make = ["make", "-j$jobs"];
     let install = ["make", "install"];
     [configure.as_slice(), &make, &install]

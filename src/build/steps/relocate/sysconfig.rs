@@ -81,6 +81,10 @@ pub(super) fn rewrite_own(path: &str, text: &str) -> Result<String, RelocateErro
         for folder in &folders {
             line = replace_folder(&line, folder, ".");
         }
+        // `./out/…`, which is no place at all.
+        if prefix.len() > 1 {
+            line = line.replace(&format!("'.{prefix}"), "'.");
+        }
         out.push_str(&replace_folder(&line, prefix, CLOSURE));
     }
     let left = |folder: &&str| folder.len() > 4 && out.contains(*folder);
@@ -168,6 +172,34 @@ fn without_build_folder(line: &str) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn build_data_of_a_build_of_our_own_names_neither_its_prefix_nor_its_folder() {
+        let text = "build_time_vars = {\n 'BINDIR': '/out/of-this-build/bin',\n \
+            'CONFIG_ARGS': \"'--prefix=/out/of-this-build' 'OPT=-O3'\",\n \
+            'INSTALL': '/usr/bin/install -c',\n 'CC': 'gcc',\n \
+            'COVERAGE_INFO': '/tmp/build/python/coverage.info',\n \
+            'TZPATH': '/usr/share/zoneinfo:/etc/zoneinfo',\n 'WASM': './out/of-this-build',\n \
+            'abs_builddir': '/tmp/build/python',\n 'prefix': '/out/of-this-build',\n}\n";
+        assert_eq!(value(text, "prefix"), Some("/out/of-this-build"));
+        let out = rewrite_own("_sysconfigdata__x.py", text).unwrap();
+        for expected in [
+            "'BINDIR': '{closure}/bin'",
+            "'--prefix={closure}' 'OPT=-O3'",
+            "'INSTALL': 'install -c'",
+            "'COVERAGE_INFO': './coverage.info'",
+            "'TZPATH': '/usr/share/zoneinfo:/etc/zoneinfo'",
+            "'WASM': '.'",
+            "'abs_builddir': '.'",
+            "'prefix': '{closure}'",
+            "del _place",
+        ] {
+            assert!(out.contains(expected), "{expected} in\n{out}");
+        }
+        let left = text.replace("'CC': 'gcc'", "'CC': 'x:y/out/of-this-build'");
+        let error = rewrite_own("_sysconfigdata__x.py", &left).unwrap_err();
+        assert!(matches!(error, RelocateError::Left { .. }), "{error:?}");
+    }
 
     #[test]
     fn build_data_names_no_folder_of_host_or_build_machine() {
