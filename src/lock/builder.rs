@@ -98,20 +98,16 @@ impl<'s> Resolver<'s> {
         let mut version = String::new();
         if let Some(interpreter) = &mut bare.interpreter {
             let mut offered = super::system::pythons(suites);
-            let own = offered.iter().position(|it| *it == interpreter.value.version);
+            let own = offered
+                .iter()
+                .position(|it| *it == interpreter.value.version);
             if let Some(found) = own.map(|at| offered.swap_remove(at)).or(offered.pop()) {
                 interpreter.value.version = found;
             }
             interpreter.value.from = InterpreterSource::Debian;
             version.clone_from(&interpreter.value.version);
         }
-        let system = System::resolve(
-            context,
-            suites,
-            &bare,
-            &BTreeMap::new(),
-            &BTreeSet::new(),
-        )?;
+        let system = System::resolve(context, suites, &bare, &BTreeMap::new(), &BTreeSet::new())?;
         Ok(Resolver { system, version })
     }
 

@@ -220,7 +220,9 @@ impl Host {
             }
             if about.is_symlink() {
                 let target = fs::read_link(&at).map_err(|error| changed(&error.to_string()))?;
-                let target = target.to_str().ok_or_else(|| changed("its target is not UTF-8"))?;
+                let target = target
+                    .to_str()
+                    .ok_or_else(|| changed("its target is not UTF-8"))?;
                 // A link in the place of a file would be somebody's own.
                 if sums.contains_key(path) {
                     return Err(changed("a link stands in its place"));
@@ -312,7 +314,10 @@ fn field<'t>(text: &'t str, name: &str) -> Option<&'t str> {
 
 /// The `Conffiles` of a paragraph: lines of ` /path md5`, with a word behind for what is obsolete.
 fn configuration(text: &str) -> BTreeMap<String, String> {
-    let lines = text.lines().skip_while(|line| *line != "Conffiles:").skip(1);
+    let lines = text
+        .lines()
+        .skip_while(|line| *line != "Conffiles:")
+        .skip(1);
     let lines = lines.take_while(|line| line.starts_with(' '));
     lines
         .filter_map(|line| {

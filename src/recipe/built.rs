@@ -163,7 +163,11 @@ pub(super) fn built(
         }
     }
     let build_node = node("build");
-    let Some(at) = build_node.map(|node| &node.name).or(item_of(python).as_ref()).cloned() else {
+    let Some(at) = build_node
+        .map(|node| &node.name)
+        .or(item_of(python).as_ref())
+        .cloned()
+    else {
         if interpreter.is_none_or(|it| it.value.from != InterpreterSource::Archive)
             && let Some(source) = item.children.iter().find(|it| it.rule.node == "source")
         {

@@ -356,7 +356,9 @@ impl InterpreterSource {
 
     /// How a recipe says it.
     pub fn name(self) -> &'static str {
-        let found = InterpreterSource::ALL.iter().find(|(_, from)| *from == self);
+        let found = InterpreterSource::ALL
+            .iter()
+            .find(|(_, from)| *from == self);
         found.map_or("", |(name, _)| name)
     }
 

@@ -283,18 +283,17 @@ pub fn run(step: &Resolved, bench: &Bench<'_>) -> Result<Made, StepError> {
             compiled_in,
             python,
         } => {
-            let launcher = python.as_ref().map(|it| launcher(it.platform)).transpose()?;
+            let launcher = python
+                .as_ref()
+                .map(|it| launcher(it.platform))
+                .transpose()?;
             let python = python.as_ref().zip(launcher.as_deref());
             let kept = output::Kept {
                 subject,
                 compiled_in,
                 python: python.map(|(it, launcher)| (it.version.as_str(), launcher)),
             };
-            ObjectId::Tree(output::lay_out(
-                session,
-                &tree(input, "an output")?,
-                &kept,
-            )?)
+            ObjectId::Tree(output::lay_out(session, &tree(input, "an output")?, &kept)?)
         }
         Step::Proof { closure, means } => {
             return proof::prove(bench, &tree(closure, "a closure")?, *means);

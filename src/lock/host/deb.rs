@@ -52,7 +52,10 @@ pub(super) fn write(members: &[Member]) -> Vec<u8> {
 
 fn ar(deb: &mut Vec<u8>, name: &str, bytes: &[u8]) {
     let size = bytes.len();
-    let header = format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{size:<10}`\n", 0, 0, 0, 100644);
+    let header = format!(
+        "{name:<16}{:<12}{:<6}{:<6}{:<8}{size:<10}`\n",
+        0, 0, 0, 100644
+    );
     deb.extend_from_slice(header.as_bytes());
     deb.extend_from_slice(bytes);
     if !size.is_multiple_of(2) {

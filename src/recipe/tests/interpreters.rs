@@ -20,11 +20,19 @@ fn an_interpreter_from_source_says_how_it_is_built() {
         patched: false,
     };
     assert_eq!(built.sources[0].value.from, origin);
-    let Sysroot { suite, packages, .. } = &built.sysroot.value;
+    let Sysroot {
+        suite, packages, ..
+    } = &built.sysroot.value;
     assert_eq!(suite, "trixie");
     assert!(packages.iter().any(|it| it == "libssl-dev"), "{packages:?}");
     assert_eq!(built.packages.len(), packages.len());
-    let runs: Vec<_> = built.build.value.runs.iter().map(|it| it.words[0].as_str()).collect();
+    let runs: Vec<_> = built
+        .build
+        .value
+        .runs
+        .iter()
+        .map(|it| it.words[0].as_str())
+        .collect();
     assert_eq!(runs, ["./configure", "make", "make"]);
     assert!(built.build.value.env.contains_key("OPT"));
 }
@@ -38,18 +46,24 @@ fn each_part_of_how_an_interpreter_is_built_can_be_another() {
     );
     let built = read(&text).expect("read").built.expect("built");
     assert_eq!(built.sources.len(), 1);
-    assert!(matches!(built.sources[0].value.from, SourceOrigin::Url { .. }));
+    assert!(matches!(
+        built.sources[0].value.from,
+        SourceOrigin::Url { .. }
+    ));
     let packages = &built.sysroot.value.packages;
-    assert!(["tk-dev", "gcc"].iter().all(|it| packages.iter().any(|is| is == it)));
+    assert!(
+        ["tk-dev", "gcc"]
+            .iter()
+            .all(|it| packages.iter().any(|is| is == it))
+    );
     assert_eq!(built.build.value.env["OPT"], "-Os");
     assert_eq!(built.build.value.runs.len(), 3);
 }
 
 #[test]
 fn own_commands_take_the_place_of_all_that_is_usual() {
-    let text = format!(
-        "{SOURCE}; sysroot debian suite=trixie {{ package tcc; }}; build {{ run true; }}"
-    );
+    let text =
+        format!("{SOURCE}; sysroot debian suite=trixie {{ package tcc; }}; build {{ run true; }}");
     let built = read(&text).expect("read").built.expect("built");
     assert_eq!(built.sysroot.value.packages, ["tcc"]);
     assert_eq!(built.build.value.runs.len(), 1);
@@ -75,7 +89,10 @@ fn an_archive_is_a_source_that_nothing_builds() {
     let recipe = read(&format!("{archive}; {source}")).expect("read");
     assert!(recipe.built.is_none() && recipe.archive.is_some());
     let facts = recipe.lock_facts().join("\n");
-    assert!(facts.contains("interpreter python 3.13 from archive trixie"), "{facts}");
+    assert!(
+        facts.contains("interpreter python 3.13 from archive trixie"),
+        "{facts}"
+    );
     assert!(facts.contains("source python sha256 000"), "{facts}");
     let built = format!("{archive}; {source}; build {{ run true; }}");
     let said = message(&read(&built).expect_err("a build"));

@@ -12,14 +12,18 @@ pub(super) fn is_left_out(path: &str) -> bool {
     let Some(name) = path.strip_prefix("bin/") else {
         return false;
     };
-    ["idle3", "pydoc3", "2to3"].iter().any(|own| name.starts_with(own))
+    ["idle3", "pydoc3", "2to3"]
+        .iter()
+        .any(|own| name.starts_with(own))
         || (name.starts_with("python3") && name.ends_with("-config"))
 }
 
 /// A program that a Python runs, where it names one that is nowhere else: the script beside its
 /// launcher, and its text.
 pub(super) fn script(path: &str, bytes: &[u8]) -> Option<(String, Vec<u8>)> {
-    let name = path.strip_prefix("bin/").filter(|name| !name.contains('/'))?;
+    let name = path
+        .strip_prefix("bin/")
+        .filter(|name| !name.contains('/'))?;
     if !runs_python(&bytes[..bytes.len().min(256)]) {
         return None;
     }

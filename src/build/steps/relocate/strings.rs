@@ -85,12 +85,7 @@ pub(super) fn apply(
 }
 
 /// The table; `prefix` is where an interpreter was built for that is none of a distribution's.
-fn rules(
-    path: &str,
-    platform: Platform,
-    prefix: Option<&str>,
-    host: &HostPolicy,
-) -> Option<Rules> {
+fn rules(path: &str, platform: Platform, prefix: Option<&str>, host: &HostPolicy) -> Option<Rules> {
     let triplet = platform.triplet();
     match path.strip_prefix("lib/") {
         Some(name) if name.starts_with("ld-linux-") => Some(loader(triplet, host)),
@@ -238,7 +233,9 @@ fn own_interpreter(path: &str, prefix: &str) -> Rules {
 }
 
 fn has_frozen_site(path: &str) -> bool {
-    let version = path.split_once("python3.").map_or("", |(_, version)| version);
+    let version = path
+        .split_once("python3.")
+        .map_or("", |(_, version)| version);
     let minor = version.split('.').next().and_then(|it| it.parse().ok());
     minor.is_none_or(|minor: u32| minor >= 11)
 }
@@ -459,7 +456,10 @@ mod tests {
         assert!(!concerns("lib/libpython3.13.so.1.0", None));
         apply("bin/python3.13", X86_64, built, &usual, &mut bytes).unwrap();
         assert_eq!(bytes.len(), length);
-        assert_eq!(bytes, b"\0/-py--------------\0usercustomize\0z\x06.relpy\0/usr\0");
+        assert_eq!(
+            bytes,
+            b"\0/-py--------------\0usercustomize\0z\x06.relpy\0/usr\0"
+        );
         // With a library of its own the program itself has no frozen modules.
         apply("bin/python3.13", X86_64, built, &usual, &mut b"\0".to_vec()).unwrap();
         let mut other = b"usercustomize".to_vec();
