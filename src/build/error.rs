@@ -122,6 +122,10 @@ pub enum StepError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Net(#[from] NetError),
+    /// A package that is installed cannot be taken.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Host(#[from] crate::lock::host::HostError),
     /// An ELF file was refused.
     #[error("{path}: {error}")]
     #[diagnostic(
@@ -248,6 +252,18 @@ pub enum StepError {
     Prefix {
         /// Each place.
         remains: Vec<Remains>,
+    },
+    /// What is to be an interpreter is none.
+    #[error("what is to be the interpreter has no {path}")]
+    #[diagnostic(
+        code(build::no_interpreter),
+        help(
+            "it has to lie as `make install` puts it: bin/, lib/python3.X/; the recipe's `interpreter` says which version it is"
+        )
+    )]
+    NoInterpreter {
+        /// The program, as a closure path.
+        path: String,
     },
     /// An entry that would start nothing.
     #[error("the closure has no {runs}, which the entry `{name}` is to run")]

@@ -35,7 +35,8 @@ impl App {
         locked: bool,
     ) -> Result<Gathered, Failed> {
         let mut gathered = Gathered::default();
-        for source in recipe.built.iter().flat_map(|built| &built.sources) {
+        let sources = recipe.built.iter().flat_map(|built| &built.sources);
+        for source in sources.chain(&recipe.archive) {
             if let SourceOrigin::Path(path) = &source.value.from {
                 let object = local(session, path)?;
                 let name = source.value.name.clone();

@@ -8,6 +8,7 @@ use crate::build::{BuildError, Failure, StepError};
 use crate::closure::ClosureError;
 use crate::conformance::ConformanceError;
 use crate::lock::LockError;
+use crate::lock::host::HostError;
 use crate::net::NetError;
 use crate::package::PackageError;
 use crate::recipe::RecipeError;
@@ -186,6 +187,7 @@ fn step_code(error: &StepError) -> u8 {
         (Some(_), _, _) => STORE,
         (None, Some(error), _) => net_code(error),
         (None, None, StepError::Wheels(_)) => UNREACHABLE,
+        (None, None, StepError::Host(error)) => host_code(error),
         (None, None, _) => STEP,
     }
 }
@@ -195,8 +197,17 @@ fn lock_code(error: &LockError) -> u8 {
         LockError::Net(error) => net_code(error),
         LockError::NoPackaging(error) => net_code(&error.cause),
         LockError::Store(_) => STORE,
+        LockError::Host(error) => host_code(error),
         error if error.is_integrity() => INTEGRITY,
         _ => RECIPE,
+    }
+}
+
+fn host_code(error: &HostError) -> u8 {
+    match error {
+        HostError::Changed { .. } | HostError::Other { .. } => INTEGRITY,
+        HostError::Records { .. } | HostError::Absent { .. } => RECIPE,
+        HostError::Store(_) => STORE,
     }
 }
 

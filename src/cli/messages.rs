@@ -134,6 +134,9 @@ fn steps() -> Vec<StepError> {
                 soname: "libfoo.so.1".into(),
             }],
         },
+        StepError::NoInterpreter {
+            path: "bin/python3.13".into(),
+        },
         StepError::NoEntry {
             name: "hello".into(),
             runs: "bin/pyton3".into(),

@@ -9,11 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use recipe_store::TreeId;
 
 use super::error::LockError;
+use super::pip::Beside;
 use super::suites::Suites;
 use super::system::System;
 use super::{Context, FileKind, Locked, Suite};
 use crate::platform::Platform;
-use crate::recipe::Recipe;
+use crate::recipe::{InterpreterSource, Recipe};
 
 /// What a build runs of the machine that builds.
 pub(super) struct Builder {
@@ -74,6 +75,50 @@ pub(super) struct Question<'a> {
     pub(super) known: &'a [Suite],
     pub(super) allow_expired: bool,
     pub(super) python: &'a str,
+}
+
+/// The distribution's own Python, for uv: an interpreter that is built, or that an archive has, does not
+/// run while locking. Nothing of it is locked: which wheels fit is decided by the recipe's version.
+pub(super) struct Resolver<'s> {
+    system: System<'s>,
+    version: String,
+}
+
+impl<'s> Resolver<'s> {
+    /// The same version, where the release has it, else its newest.
+    pub(super) fn resolve(
+        context: &Context<'_>,
+        suites: &'s Suites,
+        recipe: &Recipe,
+    ) -> Result<Resolver<'s>, LockError> {
+        let mut bare = recipe.clone();
+        bare.system = crate::recipe::System::default();
+        bare.built = None;
+        bare.archive = None;
+        let mut version = String::new();
+        if let Some(interpreter) = &mut bare.interpreter {
+            let mut offered = super::system::pythons(suites);
+            let own = offered
+                .iter()
+                .position(|it| *it == interpreter.value.version);
+            if let Some(found) = own.map(|at| offered.swap_remove(at)).or(offered.pop()) {
+                interpreter.value.version = found;
+            }
+            interpreter.value.from = InterpreterSource::Debian;
+            version.clone_from(&interpreter.value.version);
+        }
+        let system = System::resolve(context, suites, &bare, &BTreeMap::new(), &BTreeSet::new())?;
+        Ok(Resolver { system, version })
+    }
+
+    /// What the resolver of wheels runs beside.
+    pub(super) fn beside(&self, context: &Context<'_>) -> Result<Beside<'_>, LockError> {
+        Ok(Beside {
+            root: Some(self.system.root(context)?),
+            pip: Some(&self.system),
+            python: Some(&self.version),
+        })
+    }
 }
 
 /// Whether an interpreter of this version needs this package to compile byte code.

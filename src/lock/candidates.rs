@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use recipe_store::{BlobId, TreeId};
 
 use super::error::LockError;
+use super::host::{self, HostFile};
 use super::{Context, FileKind, Locked};
 use crate::archive::{ArchiveError, Limits, Sink, TreeSink, unpack_deb, unpack_zip};
 use crate::elf::{self, Facts, Machine};
@@ -77,8 +78,25 @@ pub(super) fn fetch(context: &Context<'_>, file: &Locked) -> Result<BlobId, NetE
     Ok(blob)
 }
 
+/// A package that this machine has installed.
+fn installed(context: &Context<'_>, file: &Locked) -> Result<BlobId, LockError> {
+    let root = context.net.settings().host_root.as_deref();
+    let wanted = HostFile {
+        name: &file.name,
+        version: &file.version,
+        path: &file.path,
+        sha256: &file.sha256,
+    };
+    let blob = host::fetch(root.unwrap_or("/".into()), context.session, &wanted)?;
+    context.fetched(&file.sha256, &blob);
+    Ok(blob)
+}
+
 fn unpack(context: &Context<'_>, file: &Locked) -> Result<Unpacked, LockError> {
-    let blob = fetch(context, file)?;
+    let blob = match file.archive.as_str() {
+        host::ARCHIVE => installed(context, file)?,
+        _ => fetch(context, file)?,
+    };
     let source = context.session.open_blob(&blob)?;
     look_into(context, file, source)
 }

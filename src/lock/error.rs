@@ -20,6 +20,10 @@ pub enum LockError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Net(#[from] NetError),
+    /// A package that is installed cannot be taken.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Host(#[from] super::host::HostError),
     /// The store failed.
     #[error(transparent)]
     #[diagnostic(code(lock::store))]

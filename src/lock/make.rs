@@ -2,17 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::builder::{Builder, Question};
+use super::builder::{Builder, Question, Resolver};
 use super::error::{LockError, NoWheel};
 use super::file::order;
 use super::options::Options;
 use super::patches::Asked;
+use super::pip::Beside;
 use super::sources;
 use super::suites::Suites;
 use super::sysroot::Sysroot;
 use super::system::System;
 use super::{Context, FileKind, Lock, Locked, Suite};
-use crate::recipe::Recipe;
+use crate::recipe::{InterpreterSource, Recipe};
 
 /// Asks the world what a recipe needs today. The same recipe, lock and indexes give the same lock.
 ///
@@ -50,13 +51,26 @@ pub fn lock(
         let sysroot = Sysroot::resolve(context, &suites, built, &prefer(FileKind::Sysroot))?;
         files.extend(sysroot.files);
         linkable = sysroot.linkable;
-        files.extend(sources::sources(context, &suites, built, &kept)?);
+        files.extend(sources::sources(context, &suites, &built.sources, &kept)?);
+    }
+    if let Some(archive) = &recipe.archive {
+        let archive = std::slice::from_ref(archive);
+        files.extend(sources::sources(context, &suites, archive, &kept)?);
     }
     let debs = prefer(FileKind::Deb);
-    let mut system = System::resolve(context, &suites, recipe, &debs, &linkable)?;
+    let from = recipe.interpreter.as_ref().map(|it| it.value.from);
+    let installed = match from {
+        Some(InterpreterSource::Host) => {
+            let names = super::system::possible(recipe);
+            Some(Suites::installed(context, options.platform, &names)?)
+        }
+        _ => None,
+    };
+    let offered = installed.as_ref().unwrap_or(&suites);
+    let mut system = System::resolve(context, offered, recipe, &debs, &linkable)?;
     let python = recipe.interpreter.as_ref().map(|it| &it.value.version);
     let builder = match python {
-        Some(python) if options.builder != options.platform => {
+        Some(python) if options.builder != options.platform && !is_pristine(recipe) => {
             let question = Question {
                 suite,
                 known,
@@ -69,8 +83,16 @@ pub fn lock(
         }
         _ => None,
     };
-    let root = builder.as_ref().map(|builder| builder.root);
-    let wheels = super::pip::wheels(recipe, previous, context, options, &system, root)?;
+    let resolver = match is_pristine(recipe) && !recipe.requirements().is_empty() {
+        true => Some(Resolver::resolve(context, &suites, recipe)?),
+        false => None,
+    };
+    let beside = match (&builder, &resolver) {
+        (Some(builder), _) => Beside::root(builder.root),
+        (None, Some(resolver)) => resolver.beside(context)?,
+        (None, None) => Beside::default(),
+    };
+    let wheels = super::pip::wheels(recipe, previous, context, options, &system, &beside)?;
     system.add_wheels(context, &wheels.unpacked)?;
     files.extend(system.files());
     files.extend(builder.into_iter().flat_map(|builder| builder.files));
@@ -78,6 +100,7 @@ pub fn lock(
     check_pth(recipe, &files)?;
     let mut believed = suites.suites.clone();
     if let Some(interpreter) = &recipe.interpreter
+        && !interpreter.value.from.is_pristine()
         && let Some(offer) = system.interpreter(&interpreter.value.version)
     {
         let own = (&*offer.package.source, &*offer.package.source_version);
@@ -111,6 +134,12 @@ pub(super) fn release(recipe: &Recipe) -> Option<(&str, bool)> {
     let sysroot = recipe.built.as_ref().map(|it| &it.sysroot.value);
     let of = interpreter.map(|it| (it.suite.as_str(), it.allow_expired));
     of.or(sysroot.map(|it| (it.suite.as_str(), it.allow_expired)))
+}
+
+/// Whether the interpreter is none of the distribution's.
+fn is_pristine(recipe: &Recipe) -> bool {
+    let interpreter = recipe.interpreter.as_ref();
+    interpreter.is_some_and(|it| it.value.from.is_pristine())
 }
 
 /// Start-up files can be kept of what is there only.

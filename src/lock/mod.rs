@@ -11,6 +11,7 @@ mod distribution;
 mod error;
 pub mod file;
 mod follow;
+pub mod host;
 pub mod index;
 mod installed;
 mod make;

@@ -29,15 +29,35 @@ pub(super) struct Wheels {
     pub(super) unpacked: BTreeMap<String, Unpacked>,
 }
 
-/// Resolves what the recipe asks of pip, and looks into every wheel. `builder` is a Python for this
-/// machine, where the closure's is for another.
+/// What the resolver runs beside, where that is not the closure's own Python.
+#[derive(Default)]
+pub(super) struct Beside<'a> {
+    /// The packages of a Python for this machine, in one tree.
+    pub(super) root: Option<TreeId>,
+    /// The packages that have pip.
+    pub(super) pip: Option<&'a System<'a>>,
+    /// The version of that Python, where it may be another.
+    pub(super) python: Option<&'a str>,
+}
+
+impl Beside<'_> {
+    /// A Python of the closure's own version.
+    pub(super) fn root(root: TreeId) -> Self {
+        Beside {
+            root: Some(root),
+            ..Beside::default()
+        }
+    }
+}
+
+/// Resolves what the recipe asks of pip, and looks into every wheel.
 pub(super) fn wheels(
     recipe: &Recipe,
     previous: Option<&Lock>,
     context: &Context<'_>,
     options: &Options,
     system: &System<'_>,
-    builder: Option<TreeId>,
+    beside: &Beside<'_>,
 ) -> Result<Wheels, LockError> {
     let nothing = Wheels {
         files: Vec::new(),
@@ -59,8 +79,8 @@ pub(super) fn wheels(
     let python = recipe.interpreter.as_ref();
     let python = python.map_or("", |interpreter| &*interpreter.value.version);
     let target = target(system, python, options.platform).map_err(told)?;
-    let indexes = indexes(context, system)?;
-    let root = builder.map_or_else(|| system.root(context), Ok)?;
+    let indexes = indexes(context, beside.pip.unwrap_or(system))?;
+    let root = beside.root.map_or_else(|| system.root(context), Ok)?;
     let root = context.session.checkout_private(&root)?;
     let names: Vec<ProjectName> = match &options.upgrade {
         Upgrade::These(names) => names.iter().filter_map(|name| name.parse().ok()).collect(),
@@ -81,6 +101,7 @@ pub(super) fn wheels(
         indexes: &indexes,
         target: &target,
         python_root: &root,
+        python: beside.python.unwrap_or(python),
     };
     let files = wheels::resolve(&requirements, previous, upgrade, &place).map_err(told)?;
     let looked = side_by_side(&files, |file| {

@@ -12,7 +12,7 @@ use super::suites::Suites;
 use super::version::compare;
 use super::{Context, FileKind, Locked};
 use crate::net::Wanted;
-use crate::recipe::{Built, Source, SourceOrigin, Spanned};
+use crate::recipe::{Source, SourceOrigin, Spanned};
 
 /// The archive of files that a recipe names by URL.
 pub const URL_ARCHIVE: &str = "url";
@@ -23,11 +23,11 @@ const MOST: u64 = 8 << 30;
 pub(super) fn sources(
     context: &Context<'_>,
     suites: &Suites,
-    built: &Built,
+    sources: &[Spanned<Source>],
     kept: &[&Locked],
 ) -> Result<Vec<Locked>, LockError> {
     let mut files = Vec::new();
-    for source in &built.sources {
+    for source in sources {
         match &source.value.from {
             SourceOrigin::Debian { package, patched } => {
                 files.extend(debian(context, suites, source, (package, *patched), kept)?)

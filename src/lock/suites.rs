@@ -4,6 +4,7 @@
 //! `InRelease` of its own. The chain is signature → `InRelease` → sha256 of each index → sha256 of
 //! each file. All mirrors pass the same checks, and nothing is kept that has not passed them.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use reqwest::Url;
 use sha2::{Digest as _, Sha256};
 
 use super::error::{LockError, Refusal};
+use super::host::{self, Host};
 use super::index::{self, IndexError, SourcePackage};
 use super::openpgp::Keyring;
 use super::release::Release;
@@ -135,6 +137,68 @@ impl Suites {
             suites,
             universe,
             releases,
+        })
+    }
+
+    /// The packages that this machine has installed, as far as those in `names` and what they depend
+    /// on go: as if it were a release of its own.
+    pub(super) fn installed(
+        context: &Context<'_>,
+        platform: Platform,
+        names: &[String],
+    ) -> Result<Suites, LockError> {
+        let root = context.net.settings().host_root.as_deref();
+        let host = Host::open(root.unwrap_or("/".into()), platform.debian())?;
+        let universe = |known: &BTreeMap<String, (u64, String)>| -> Result<Universe, LockError> {
+            let unmet = |cause| LockError::Unmet {
+                suite: host::ARCHIVE.to_owned(),
+                cause: Box::new(cause),
+            };
+            let mut universe = Universe::new(platform.debian());
+            let mut failed = None;
+            index::packages(host.index(known).as_bytes(), &mut |package| {
+                failed = universe.add(package, 0).err().or(failed.take());
+            })
+            .map_err(|cause| LockError::Index {
+                suite: host::ARCHIVE.to_owned(),
+                path: "var/lib/dpkg/status".to_owned(),
+                cause,
+            })?;
+            if let Some(cause) = failed {
+                return Err(unmet(cause));
+            }
+            universe.finish().map_err(unmet)?;
+            Ok(universe)
+        };
+        let all = universe(&BTreeMap::new())?;
+        let there: Vec<&str> = names
+            .iter()
+            .map(String::as_str)
+            .filter(|name| all.newest(name).is_some())
+            .collect();
+        let chosen = all
+            .choose(&there, &BTreeMap::new())
+            .map_err(|cause| LockError::Unmet {
+                suite: host::ARCHIVE.to_owned(),
+                cause: Box::new(cause),
+            })?;
+        let mut known = BTreeMap::new();
+        for name in chosen.keys() {
+            let bytes = host.package(name)?;
+            let sha256 = hex(&Sha256::digest(&bytes));
+            known.insert(name.clone(), (bytes.len() as u64, sha256));
+        }
+        Ok(Suites {
+            platform,
+            universe: universe(&known)?,
+            suites: vec![Suite {
+                name: host::ARCHIVE.to_owned(),
+                archive: host::ARCHIVE.to_owned(),
+                date: 0,
+                sha256: String::new(),
+                keys: Vec::new(),
+            }],
+            releases: Vec::new(),
         })
     }
 

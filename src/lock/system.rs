@@ -352,6 +352,19 @@ impl Walk {
     }
 }
 
+/// Every package that may be a root of this recipe's closure, or that its wheels may need.
+pub(super) fn possible(recipe: &Recipe) -> Vec<String> {
+    let interpreter = recipe.interpreter.as_ref();
+    let (needed, optional) = interpreter
+        .map(|it| interpreter_packages(&it.value.version))
+        .unwrap_or_default();
+    let named = recipe.system.packages.iter().map(|it| it.value.as_str());
+    let opened = OPENED_BY_NAME.iter().map(|(_, package)| *package);
+    let others = BASE.into_iter().chain(super::PIP).chain(MANYLINUX);
+    let others = others.chain(opened).chain(named).map(str::to_owned);
+    needed.into_iter().chain(optional).chain(others).collect()
+}
+
 /// The root packages of a recipe and why each is there.
 fn roots(suites: &Suites, recipe: &Recipe) -> Result<BTreeMap<String, String>, LockError> {
     let exists = |name: &str| suites.universe.newest(name).is_some();
@@ -370,7 +383,8 @@ fn roots(suites: &Suites, recipe: &Recipe) -> Result<BTreeMap<String, String>, L
     for name in base.iter().filter(|name| exists(name) && !excluded(name)) {
         roots.insert((*name).to_owned(), "base".to_owned());
     }
-    if let Some(interpreter) = &recipe.interpreter {
+    let interpreter = recipe.interpreter.as_ref();
+    if let Some(interpreter) = interpreter.filter(|it| !it.value.from.is_pristine()) {
         let version = &interpreter.value.version;
         let (mut needed, optional) = interpreter_packages(version);
         let pip = super::PIP.iter().find(|name| exists(name));
@@ -443,7 +457,7 @@ fn interpreter_packages(version: &str) -> (Vec<String>, Vec<String>) {
 }
 
 /// Versions of Python that a release has, such as `3.13`.
-fn pythons(suites: &Suites) -> Vec<String> {
+pub(super) fn pythons(suites: &Suites) -> Vec<String> {
     let mut versions: Vec<&str> = suites
         .universe
         .names()

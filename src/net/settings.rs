@@ -23,6 +23,8 @@ pub struct Settings {
     pub authorities: Option<Utf8PathBuf>,
     /// A folder or file of OpenPGP keys that may sign a Debian archive, besides Debian's own.
     pub archive_keys: Option<Utf8PathBuf>,
+    /// The `/` of the machine whose installed packages are taken; our own without.
+    pub host_root: Option<Utf8PathBuf>,
     /// Times and bounds.
     pub timing: Timing,
     /// What was read and is deliberately not used, for people.

@@ -6,14 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use petgraph::graph::NodeIndex;
 use recipe_store::ObjectId;
 
-use super::{Drawing, Drawn, Keep, PatchText, SourceFile, Step, host};
+use super::{
+    Drawing, Drawn, FixedPath, Keep, OwnPython, PatchText, SourceFile, Step, host, is_pristine,
+};
 use crate::lock::{FileKind, Lock, Locked};
-use crate::recipe::{Built, Recipe, Source, SourceOrigin};
+use crate::recipe::{Built, Patch, Recipe, Source, SourceOrigin};
 
 /// What belongs to the output `dev`, unless the recipe has outputs of its own: what only those need
 /// who build on top.
 const DEV: [&str; 10] = [
-    "include/**",
+    HEADERS,
     "**/*.a",
     "**/*.la",
     "lib/pkgconfig/**",
@@ -24,6 +26,7 @@ const DEV: [&str; 10] = [
     "lib/*/cmake/**",
     "share/aclocal/**",
 ];
+const HEADERS: &str = "include/**";
 /// What belongs to `doc`.
 const DOC: [&str; 5] = [
     "share/man/**",
@@ -56,7 +59,14 @@ pub struct Used {
 impl Drawing {
     /// The layers of what is built: of what the recipe uses, then its own. A recipe that builds uses
     /// tools as well as libraries: of those it uses there is only what something needs.
-    pub(super) fn built(&mut self, recipe: &Recipe, lock: &Lock, besides: &Besides) -> Vec<Drawn> {
+    /// Where the interpreter is none of the distribution's, it comes last.
+    pub(super) fn built(
+        &mut self,
+        recipe: &Recipe,
+        lock: &Lock,
+        besides: &Besides,
+        fixed: Option<FixedPath<NodeIndex>>,
+    ) -> Vec<Drawn> {
         let keep = match recipe.built {
             Some(_) => Keep::IfNeeded,
             None => Keep::All,
@@ -70,26 +80,32 @@ impl Drawing {
                 continue;
             }
             waiting.extend(used.besides.uses.iter().rev());
-            drawn.extend(self.layer(recipe, &used.recipe, &used.lock, &used.besides, keep));
+            if let Some(made) = self.made(recipe, &used.recipe, &used.lock, &used.besides) {
+                drawn.push(self.own(recipe, (&used.recipe, &used.lock), made, keep, None));
+            }
             for file in debs(&used.lock) {
                 if super::is_linkable(&used.lock, file) && known.insert(file.name.clone()) {
                     drawn.push(self.deb(recipe, &used.lock, file, None, None));
                 }
             }
         }
-        drawn.extend(self.layer(recipe, recipe, lock, besides, Keep::All));
+        let mut made = self.made(recipe, recipe, lock, besides);
+        if let Some(archive) = &recipe.archive {
+            let tree = self.source(&archive.value, &[], lock, besides);
+            made = Some((tree, Vec::new()));
+        }
+        drawn.extend(made.map(|made| self.own(recipe, (recipe, lock), made, Keep::All, fixed)));
         drawn
     }
 
-    /// The layer of what `of` builds, in the closure of `recipe`.
-    fn layer(
+    /// What `of` builds of which the closure of `recipe` takes something, and what may stay in it.
+    fn made(
         &mut self,
         recipe: &Recipe,
         of: &Recipe,
         lock: &Lock,
         besides: &Besides,
-        keep: Keep,
-    ) -> Option<Drawn> {
+    ) -> Option<(NodeIndex, Vec<String>)> {
         let built = of.built.as_ref()?;
         let tree = self.build(of, built, lock, besides);
         let tree = self.add(
@@ -97,15 +113,34 @@ impl Drawing {
             Step::Select {
                 tree,
                 only: Vec::new(),
-                without: elsewhere(built),
+                without: elsewhere(recipe, of, built),
             },
         );
+        Some((tree, built.build.value.compiled_in.clone()))
+    }
+
+    /// What `of` made and no package has: laid out and relocated, for the closure of `recipe`.
+    fn own(
+        &mut self,
+        recipe: &Recipe,
+        (of, lock): (&Recipe, &Lock),
+        (tree, compiled_in): (NodeIndex, Vec<String>),
+        keep: Keep,
+        fixed: Option<FixedPath<NodeIndex>>,
+    ) -> Drawn {
+        let pristine = is_pristine(of);
+        let version = lock.python.clone().filter(|_| pristine);
+        let python = version.clone().map(|version| OwnPython {
+            version,
+            platform: lock.platform,
+        });
         let tree = self.add(
             &of.name,
             Step::LayOut {
                 tree,
                 subject: of.name.clone(),
-                compiled_in: built.build.value.compiled_in.clone(),
+                compiled_in,
+                python,
             },
         );
         let tree = self.add(
@@ -113,19 +148,20 @@ impl Drawing {
             Step::Relocate {
                 tree,
                 patches: None,
-                python: None,
+                python: version,
+                pristine,
                 host: host(recipe),
-                fixed: None,
+                fixed,
             },
         );
         let scan = self.add(&of.name, Step::Scan { tree });
-        Some(Drawn {
+        Drawn {
             name: of.name.clone(),
             tree,
             scan,
             keep,
-            python_files: false,
-        })
+            python_files: pristine,
+        }
     }
 
     /// All that the build of a recipe makes.
@@ -144,7 +180,8 @@ impl Drawing {
         let sysroot = self.sysroot(lock, uses);
         let sources = built.sources.iter().map(|source| {
             let name = source.value.name.clone();
-            (name, self.source(&source.value, built, lock, besides))
+            let patches = &built.build.value.patches;
+            (name, self.source(&source.value, patches, lock, besides))
         });
         let sources = sources.collect();
         let spec = &built.build.value;
@@ -181,7 +218,7 @@ impl Drawing {
     fn source(
         &mut self,
         source: &Source,
-        built: &Built,
+        patches: &[Patch],
         lock: &Lock,
         besides: &Besides,
     ) -> NodeIndex {
@@ -213,7 +250,7 @@ impl Drawing {
                 file: self.add(&source.name, Step::Local { object: *object }),
             });
         }
-        let patches = built.build.value.patches.iter();
+        let patches = patches.iter();
         let patches = patches.filter(|patch| patch.source == source.name);
         let patches = patches.map(|patch| PatchText {
             name: patch.file.to_string(),
@@ -231,14 +268,20 @@ impl Drawing {
     }
 }
 
-/// Patterns of what belongs to other outputs than `out`.
-fn elsewhere(built: &Built) -> Vec<String> {
+/// Patterns of what belongs to other outputs than `out`, and of what the recipe excludes. An
+/// interpreter's headers belong to it: packages are built on top of it.
+fn elsewhere(recipe: &Recipe, of: &Recipe, built: &Built) -> Vec<String> {
     let outputs = &built.build.value.outputs;
-    if outputs.is_empty() {
+    let mut patterns: Vec<String> = if outputs.is_empty() {
         let usual = DEV.iter().chain(&DOC);
-        return usual.map(|pattern| (*pattern).to_owned()).collect();
-    }
-    outputs.values().flatten().cloned().collect()
+        let usual = usual.filter(|it| !(is_pristine(of) && **it == HEADERS));
+        usual.map(|pattern| (*pattern).to_owned()).collect()
+    } else {
+        outputs.values().flatten().cloned().collect()
+    };
+    let excluded = recipe.system.exclude.iter().map(|it| &it.value);
+    patterns.extend(excluded.filter(|it| it.contains(['/', '*'])).cloned());
+    patterns
 }
 
 fn debs(lock: &Lock) -> impl Iterator<Item = &Locked> {

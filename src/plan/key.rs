@@ -144,6 +144,7 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
             tree,
             patches,
             python,
+            pristine,
             host,
             fixed,
         } => {
@@ -153,6 +154,10 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
             python
                 .iter()
                 .for_each(|version| ear.fact("python", version));
+            // Said only where it holds, so that older keys stay what they are.
+            if *pristine {
+                ear.fact("pristine", yes(true));
+            }
             tell_host(host, ear);
             if let Some(fixed) = fixed {
                 ear.fact("fixed-path", fixed.path.as_str());
@@ -286,6 +291,7 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
             tree,
             subject,
             compiled_in,
+            python,
         } => {
             ear.kind("lay-out");
             ear.object("tree", tree);
@@ -293,6 +299,10 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
             compiled_in
                 .iter()
                 .for_each(|path| ear.fact("compiled-in", path));
+            if let Some(python) = python {
+                ear.fact("python", &python.version);
+                tell_platform(python.platform, ear);
+            }
         }
         Step::Proof { closure, means } => {
             ear.kind("proof");

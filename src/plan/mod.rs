@@ -18,7 +18,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 
 pub use host::{Host, Means};
 pub use key::{Listener, VERSIONS, tell};
-pub use step::{FixedPath, Keep, Layer, PatchText, Resolved, Source, SourceFile, Step};
+pub use step::{FixedPath, Keep, Layer, OwnPython, PatchText, Resolved, Source, SourceFile, Step};
 
 use crate::lock::{FileKind, Lock, Locked};
 use crate::recipe::{HostPolicy, Recipe};
@@ -173,10 +173,13 @@ impl Drawing {
                 | FileKind::Source => None,
             })
             .collect();
-        drawn.extend(self.built(recipe, lock, besides));
+        let own = self.built(recipe, lock, besides, fixed);
+        let interpreter = own.last().filter(|_| is_pristine(recipe));
+        let interpreter = interpreter.map(|it| it.tree);
+        drawn.extend(own);
         let mut layers: Vec<Layer<NodeIndex>> = drawn.iter().map(Drawn::layer).collect();
         if recipe.closure.byte_code {
-            layers.extend(self.byte_code(recipe, lock, &drawn, patches));
+            layers.extend(self.byte_code(recipe, lock, &drawn, patches, interpreter));
         }
         let mut trim: Vec<_> = recipe.closure.trim.iter().map(|rule| rule.value).collect();
         trim.sort_unstable();
@@ -258,6 +261,7 @@ impl Drawing {
                 tree,
                 patches: patches.filter(|_| interpreter),
                 python: lock.python.clone(),
+                pristine: false,
                 host: host(recipe),
                 fixed,
             },
@@ -303,6 +307,7 @@ impl Drawing {
                 tree,
                 patches: None,
                 python: None,
+                pristine: false,
                 host: host(recipe),
                 fixed: recipe.closure.fixed_path.clone().map(|path| FixedPath {
                     path,
@@ -320,13 +325,15 @@ impl Drawing {
         }
     }
 
-    /// One byte code layer for each tree with Python files.
+    /// One byte code layer for each tree with Python files; `own` is an interpreter that is none of the
+    /// distribution's.
     fn byte_code(
         &mut self,
         recipe: &Recipe,
         lock: &Lock,
         drawn: &[Drawn],
         patches: Option<NodeIndex>,
+        own: Option<NodeIndex>,
     ) -> Vec<Layer<NodeIndex>> {
         let Some(python) = lock.python.clone() else {
             return Vec::new();
@@ -334,13 +341,14 @@ impl Drawing {
         let needed =
             |name: &str| is_interpreter_name(&python, name) || crate::lock::compiles(&python, name);
         let foreign = self.host.platform != Some(lock.platform);
-        let layers = if foreign && self.host.platform == lock.builder() {
+        let mut layers = if foreign && self.host.platform == lock.builder() {
             self.compilers(recipe, lock, patches, |file| file.kind == FileKind::Builder)
         } else {
             self.compilers(recipe, lock, patches, |file| {
                 file.kind == FileKind::Deb && needed(&file.name)
             })
         };
+        layers.extend(own);
         let interpreter = self.add(
             "python",
             Step::Interpreter {
@@ -422,6 +430,12 @@ fn is_interpreter(lock: &Lock, file: &Locked) -> bool {
 /// Whether a package may be needed by what is built, and by nothing else that was known before.
 fn is_linkable(lock: &Lock, file: &Locked) -> bool {
     file.reason == crate::lock::LINKABLE && lock.files.iter().any(|it| it.kind == FileKind::Sysroot)
+}
+
+/// Whether the interpreter is none of the distribution's.
+fn is_pristine(recipe: &Recipe) -> bool {
+    let interpreter = recipe.interpreter.as_ref();
+    interpreter.is_some_and(|it| it.value.from.is_pristine())
 }
 
 /// What the closure takes of its host.

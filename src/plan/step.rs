@@ -59,6 +59,8 @@ pub enum Step<I> {
         patches: Option<I>,
         /// Version of the interpreter, where the tree is part of one.
         python: Option<String>,
+        /// Whether its files are as their authors made them, and not as a distribution changes them.
+        pristine: bool,
         /// What the closure takes of its host.
         host: HostPolicy,
         /// Where its programs may be given privileges.
@@ -166,6 +168,8 @@ pub enum Step<I> {
         subject: String,
         /// Paths below the prefix that may stay in programs.
         compiled_in: Vec<String>,
+        /// The interpreter that it is.
+        python: Option<OwnPython>,
     },
     /// Runs the closure from two places where nothing of the host exists.
     Proof {
@@ -183,6 +187,15 @@ pub enum Step<I> {
         /// What must succeed.
         checks: Vec<Check>,
     },
+}
+
+/// An interpreter that is none of a distribution's.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct OwnPython {
+    /// `3.13`.
+    pub version: String,
+    /// What it runs on.
+    pub platform: Platform,
 }
 
 /// One file of a source.
@@ -321,12 +334,14 @@ impl<I> Step<I> {
                 tree,
                 patches,
                 python,
+                pristine,
                 host,
                 fixed,
             } => Step::Relocate {
                 tree: to(tree)?,
                 patches: patches.as_ref().map(&mut to).transpose()?,
                 python: python.clone(),
+                pristine: *pristine,
                 host: host.clone(),
                 fixed: fixed.as_ref().map(|it| it.map(&mut to)).transpose()?,
             },
@@ -424,10 +439,12 @@ impl<I> Step<I> {
                 tree,
                 subject,
                 compiled_in,
+                python,
             } => Step::LayOut {
                 tree: to(tree)?,
                 subject: subject.clone(),
                 compiled_in: compiled_in.clone(),
+                python: python.clone(),
             },
             Step::Proof { closure, means } => Step::Proof {
                 closure: to(closure)?,

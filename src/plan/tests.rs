@@ -141,6 +141,7 @@ fn samples() -> Vec<Resolved> {
             tree: tree("a"),
             patches: None,
             python: None,
+            pristine: false,
             host: HostPolicy::default(),
             fixed: None,
         },
@@ -223,6 +224,7 @@ fn built_samples() -> Vec<Resolved> {
             tree: tree("a"),
             subject: "zlib".into(),
             compiled_in: vec!["share/locale".into()],
+            python: None,
         },
     ]
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use camino::Utf8PathBuf;
 
-use super::Spanned;
+use super::cpython;
 use super::decode::{Item, printable};
 use super::notes::Notes;
 use super::parse::path;
@@ -16,6 +16,7 @@ use super::values::{
     is_recipe_name, is_suite,
 };
 use super::wrong::Wrong;
+use super::{Interpreter, InterpreterSource, Spanned};
 
 const VARIABLE: Rule = Rule(
     "the name of a variable",
@@ -126,15 +127,50 @@ pub struct Built {
     pub build: Spanned<BuildSpec>,
 }
 
-/// Reads the three nodes; `None` where there is no `build`.
-pub(super) fn built(item: &Item, notes: &mut Notes) -> Option<Built> {
+/// Reads the three nodes; `None` where there is nothing to build. Of an interpreter that is built, what
+/// they do not say is what [`cpython`] says.
+pub(super) fn built(
+    item: &Item,
+    interpreter: Option<&Spanned<Interpreter>>,
+    notes: &mut Notes,
+) -> Option<Built> {
     let node = |name: &'static str| {
         let mut found = item.children.iter();
         found.find(move |child| child.rule.node == name)
     };
-    let sources = sources(item, notes);
-    let Some(build_node) = node("build") else {
-        if let Some(source) = item.children.iter().find(|it| it.rule.node == "source") {
+    let from = |from: InterpreterSource| interpreter.filter(|it| it.value.from == from);
+    if let Some(build) = node("build")
+        && let Some(interpreter) = from(InterpreterSource::Archive)
+    {
+        let help = "from=\"archive\" takes the interpreter as it is, from=\"source\" builds one";
+        let what = "where the closure's files come from".to_owned();
+        notes.twice(Wrong::Duplicate { what, help }, &build.name, interpreter);
+        return None;
+    }
+    let python = from(InterpreterSource::Source);
+    let mut sources = sources(item, notes);
+    if let Some(python) = python {
+        let named = |source: &Spanned<Source>| source.value.name == cpython::SOURCE;
+        if !sources.iter().any(named) {
+            sources.push(python.with(Source {
+                name: cpython::SOURCE.to_owned(),
+                from: Origin::Debian {
+                    package: cpython::package(&python.value.version),
+                    patched: false,
+                },
+            }));
+            sources.sort_by(|one, other| one.value.name.cmp(&other.value.name));
+        }
+    }
+    let build_node = node("build");
+    let Some(at) = build_node
+        .map(|node| &node.name)
+        .or(item_of(python).as_ref())
+        .cloned()
+    else {
+        if interpreter.is_none_or(|it| it.value.from != InterpreterSource::Archive)
+            && let Some(source) = item.children.iter().find(|it| it.rule.node == "source")
+        {
             missing(
                 "a `build`, which is what a `source` is for",
                 "build { run \"make\" in=\"src\"; }",
@@ -144,23 +180,92 @@ pub(super) fn built(item: &Item, notes: &mut Notes) -> Option<Built> {
         }
         return None;
     };
-    let build = build(build_node, &sources, notes);
-    let Some(sysroot_node) = node("sysroot") else {
-        missing(
-            "a `sysroot`: a build sees its packages and nothing of this machine",
-            "sysroot \"debian\" suite=\"trixie\" { package \"gcc\" \"make\"; }",
-            &build_node.name,
-            notes,
-        );
-        return None;
+    let mut build = match build_node {
+        Some(node) => build(node, &sources, python.is_none(), notes),
+        None => at.with(BuildSpec::default()),
     };
-    let (sysroot, packages) = sysroot(sysroot_node, notes)?;
-    Some(Built {
+    let usual = python.filter(|_| build.value.runs.is_empty());
+    if let Some(python) = usual {
+        build.value.runs = cpython::runs(&python.value.version);
+        for (name, value) in cpython::ENV {
+            let env = build.value.env.entry(name.to_owned());
+            env.or_insert_with(|| value.to_owned());
+        }
+    }
+    let (sysroot, packages) = match (node("sysroot"), python) {
+        (Some(node), _) => sysroot(node, notes)?,
+        (None, Some(python)) => {
+            let sysroot = Sysroot {
+                suite: python.value.suite.clone(),
+                allow_expired: python.value.allow_expired,
+                packages: Vec::new(),
+            };
+            (python.with(sysroot), Vec::new())
+        }
+        (None, None) => {
+            missing(
+                "a `sysroot`: a build sees its packages and nothing of this machine",
+                "sysroot \"debian\" suite=\"trixie\" { package \"gcc\" \"make\"; }",
+                &at,
+                notes,
+            );
+            return None;
+        }
+    };
+    if let Some(interpreter) = interpreter.filter(|it| it.value.suite != sysroot.value.suite) {
+        let what = "the suite, and another one,".to_owned();
+        let help = "all of a recipe is of one suite: write suite=\"${suite}\" for the sysroot";
+        notes.twice(Wrong::Duplicate { what, help }, &sysroot, interpreter);
+    }
+    let mut built = Built {
         sources,
         sysroot,
         packages,
         build,
-    })
+    };
+    if let Some(python) = usual {
+        built.add_packages(python, &cpython::packages(&python.value.version));
+    }
+    Some(built)
+}
+
+fn item_of(python: Option<&Spanned<Interpreter>>) -> Option<Spanned<()>> {
+    python.map(|python| python.with(()))
+}
+
+impl Built {
+    /// Adds packages to the sysroot that it does not name itself.
+    fn add_packages(&mut self, at: &Spanned<Interpreter>, packages: &[&str]) {
+        for name in packages {
+            if !self.sysroot.value.packages.iter().any(|it| it == name) {
+                self.sysroot.value.packages.push((*name).to_owned());
+                self.packages.push(at.with((*name).to_owned()));
+            }
+        }
+    }
+}
+
+/// The archive of an interpreter that is one.
+pub(super) fn archive(
+    item: &Item,
+    interpreter: &Spanned<Interpreter>,
+    notes: &mut Notes,
+) -> Option<Spanned<Source>> {
+    let sources = sources(item, notes);
+    let found = sources
+        .into_iter()
+        .find(|source| source.value.name == cpython::SOURCE);
+    if found.is_none() && notes.is_empty() {
+        let wrong = Wrong::Missing {
+            node: "recipe",
+            what: "a `source` that is called `python`: the archive that its interpreter is in"
+                .to_owned(),
+            example: "source \"python\" { url \"https://example.org/python-3.13.tar.gz\" sha256=\"…\"; }",
+            anchor: "interpreter",
+        };
+        notes.wrong(wrong, interpreter, "this interpreter");
+    }
+    found
 }
 
 fn missing(what: &str, example: &'static str, at: &Spanned<()>, notes: &mut Notes) {
@@ -271,7 +376,12 @@ fn sysroot(item: &Item, notes: &mut Notes) -> Option<(Spanned<Sysroot>, Vec<Span
     Some((sysroot, packages))
 }
 
-fn build(item: &Item, sources: &[Spanned<Source>], notes: &mut Notes) -> Spanned<BuildSpec> {
+fn build(
+    item: &Item,
+    sources: &[Spanned<Source>],
+    must_run: bool,
+    notes: &mut Notes,
+) -> Spanned<BuildSpec> {
     let mut build = BuildSpec::default();
     for child in &item.children {
         match child.rule.node {
@@ -300,7 +410,7 @@ fn build(item: &Item, sources: &[Spanned<Source>], notes: &mut Notes) -> Spanned
     }
     build.compiled_in.sort();
     build.compiled_in.dedup();
-    if !item.children.iter().any(|child| child.rule.node == "run") {
+    if must_run && !item.children.iter().any(|child| child.rule.node == "run") {
         let wrong = Wrong::Missing {
             node: "build",
             what: "a `run`: something that makes the output".to_owned(),

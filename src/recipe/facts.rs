@@ -6,7 +6,7 @@
 
 use recipe_store::Digest;
 
-use super::{Built, InterpreterSource, Recipe, Source, SourceOrigin};
+use super::{Built, Recipe, Source, SourceOrigin, Spanned};
 use crate::platform::Platform;
 
 /// Raised when the form of a fact changes: every lock is then out of date once.
@@ -24,9 +24,7 @@ impl Recipe {
         }
         if let Some(interpreter) = &self.interpreter {
             let it = &interpreter.value;
-            let from = match it.from {
-                InterpreterSource::Debian => "debian",
-            };
+            let from = it.from.name();
             facts.push(format!(
                 "interpreter {} {} from {from} {}",
                 it.language, it.version, it.suite
@@ -50,7 +48,11 @@ impl Recipe {
             facts.push(format!("system exclude {}", exclusion.value));
         }
         if let Some(built) = &self.built {
-            facts.extend(source_facts(built));
+            facts.extend(sysroot_facts(built));
+            facts.extend(built.sources.iter().filter_map(source_fact));
+        }
+        if let Some(archive) = &self.archive {
+            facts.extend(source_fact(archive));
         }
         facts.sort();
         facts
@@ -69,24 +71,24 @@ impl Recipe {
     }
 }
 
-/// What a build asks of a lock. A path is no such thing: what lies there is read by every build.
-fn source_facts(built: &Built) -> Vec<String> {
+/// What a build asks of the distribution.
+fn sysroot_facts(built: &Built) -> Vec<String> {
     let sysroot = &built.sysroot.value;
     let mut facts = vec![format!("sysroot debian {}", sysroot.suite)];
     let packages = sysroot.packages.iter();
     facts.extend(packages.map(|package| format!("sysroot package {package}")));
-    for source in &built.sources {
-        let Source { name, from } = &source.value;
-        match from {
-            SourceOrigin::Debian { package, patched } => {
-                let patches = if *patched { "" } else { " without patches" };
-                facts.push(format!("source {name} debian {package}{patches}"));
-            }
-            SourceOrigin::Url { url: _, sha256 } => {
-                facts.push(format!("source {name} sha256 {sha256}"));
-            }
-            SourceOrigin::Path(_) => {}
-        }
-    }
     facts
+}
+
+/// What a source asks of a lock. A path is no such thing: what lies there is read by every build.
+fn source_fact(source: &Spanned<Source>) -> Option<String> {
+    let Source { name, from } = &source.value;
+    match from {
+        SourceOrigin::Debian { package, patched } => {
+            let patches = if *patched { "" } else { " without patches" };
+            Some(format!("source {name} debian {package}{patches}"))
+        }
+        SourceOrigin::Url { url: _, sha256 } => Some(format!("source {name} sha256 {sha256}")),
+        SourceOrigin::Path(_) => None,
+    }
 }

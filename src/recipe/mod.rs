@@ -16,6 +16,7 @@ use crate::platform::Platform;
 
 mod built;
 mod characters;
+mod cpython;
 mod decode;
 mod document;
 pub mod edit;
@@ -186,6 +187,8 @@ pub struct Recipe {
     pub built: Option<Built>,
     /// Files of recipes whose builds this one uses.
     pub uses: Vec<Spanned<Utf8PathBuf>>,
+    /// Where an interpreter lies that is taken as it is ([`InterpreterSource::Archive`]).
+    pub archive: Option<Spanned<Source>>,
     /// How the closure is shaped.
     pub closure: ClosureSpec,
     /// What must work inside the finished closure.
@@ -334,6 +337,35 @@ pub struct PatchesFrom {
 pub enum InterpreterSource {
     /// The distribution's binary packages.
     Debian,
+    /// CPython's source, which is built.
+    Source,
+    /// The packages that are installed on the machine that locks.
+    Host,
+    /// A tree that somebody else has built.
+    Archive,
+}
+
+impl InterpreterSource {
+    /// The values of `from`.
+    pub const ALL: [(&'static str, InterpreterSource); 4] = [
+        ("debian", InterpreterSource::Debian),
+        ("source", InterpreterSource::Source),
+        ("host", InterpreterSource::Host),
+        ("archive", InterpreterSource::Archive),
+    ];
+
+    /// How a recipe says it.
+    pub fn name(self) -> &'static str {
+        let found = InterpreterSource::ALL
+            .iter()
+            .find(|(_, from)| *from == self);
+        found.map_or("", |(name, _)| name)
+    }
+
+    /// Whether its files are as their authors made them, and not as a distribution changes them.
+    pub fn is_pristine(self) -> bool {
+        matches!(self, InterpreterSource::Source | InterpreterSource::Archive)
+    }
 }
 
 /// The `pip` node.

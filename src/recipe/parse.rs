@@ -136,6 +136,7 @@ impl<'w> Reading<'w> {
             system: System::default(),
             built: None,
             uses: std::mem::take(&mut self.library.builds),
+            archive: None,
             closure: ClosureSpec {
                 entries: Vec::new(),
                 trim: Vec::new(),
@@ -172,7 +173,13 @@ impl<'w> Reading<'w> {
                 _ => {}
             }
         }
-        recipe.built = built::built(item, &mut self.notes);
+        let interpreter = recipe.interpreter.as_ref();
+        recipe.built = built::built(item, interpreter, &mut self.notes);
+        if let Some(interpreter) = interpreter
+            && interpreter.value.from == InterpreterSource::Archive
+        {
+            recipe.archive = built::archive(item, interpreter, &mut self.notes);
+        }
         if let Some(built) = &recipe.built {
             let patches = built.build.value.patches.iter();
             recipe.files_read.extend(patches.map(|patch| FileRead {
@@ -292,15 +299,12 @@ impl<'w> Reading<'w> {
             .notes
             .checked(version, MINOR_VERSION, is_minor_version)?;
         let from = item.property("from")?;
-        if from.value != "debian" {
-            let planned = ["source", "host", "archive"];
-            if planned.contains(&from.value.as_str()) {
-                self.notes
-                    .not_yet(from, "an interpreter from", "write from=\"debian\"");
-            } else {
-                self.unfinished(from, "source of an interpreter", &["debian"]);
-            }
-        }
+        let sources = &InterpreterSource::ALL;
+        let from = self.notes.one_of(
+            from,
+            "a source of an interpreter of this version of recipe",
+            sources,
+        );
         let suite = self
             .notes
             .checked(item.property("suite"), SUITE, is_suite)?;
@@ -309,7 +313,7 @@ impl<'w> Reading<'w> {
         Some(item.name.with(Interpreter {
             language: language.value.clone(),
             version: version.value,
-            from: InterpreterSource::Debian,
+            from: from?.value,
             suite: suite.value,
             allow_expired,
             patches: patches.and_then(|it| self.patches(it)),

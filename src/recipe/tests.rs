@@ -12,6 +12,7 @@ mod broken;
 mod builds_on;
 mod forms;
 mod hostile;
+mod interpreters;
 mod reference;
 mod requirements;
 mod text;

@@ -7,6 +7,7 @@ use reqwest::Url;
 
 use super::layout::{self, Layout};
 use super::{Bench, StepError, leaves};
+use crate::lock::host::{self, HostFile};
 use crate::lock::is_wheel_of_pip;
 use crate::lock::wheels::fetch::{self as wheels, File};
 use crate::net::Wanted;
@@ -73,6 +74,20 @@ pub(super) fn fetch(source: &Source, bench: &Bench<'_>) -> Result<BlobId, StepEr
         }
         let urls: Vec<Url> = url.parse().into_iter().collect();
         return Ok(net.fetch_from(&urls, &wanted, session)?);
+    }
+    if source.archive == host::ARCHIVE {
+        let wanted = Wanted::exact(&source.archive, &source.path, source.size, &source.sha256);
+        if let Some(blob) = net.here(&wanted, session)? {
+            return Ok(blob);
+        }
+        let root = net.settings().host_root.as_deref();
+        let file = HostFile {
+            name: &source.name,
+            version: &source.version,
+            path: &source.path,
+            sha256: &source.sha256,
+        };
+        return Ok(host::fetch(root.unwrap_or("/".into()), session, &file)?);
     }
     if source.archive != wheels::ARCHIVE {
         let wanted = Wanted::exact(&source.archive, &source.path, source.size, &source.sha256);

@@ -157,6 +157,7 @@ pub fn run(step: &Resolved, bench: &Bench<'_>) -> Result<Made, StepError> {
             tree: input,
             patches,
             python,
+            pristine,
             host,
             fixed,
         } => {
@@ -170,6 +171,7 @@ pub fn run(step: &Resolved, bench: &Bench<'_>) -> Result<Made, StepError> {
                 .transpose()?;
             let facts = relocate::RelocateFacts {
                 python: python.as_deref(),
+                pristine: *pristine,
                 patches: patches.as_ref(),
                 host,
                 fixed: fixed.as_ref(),
@@ -279,12 +281,20 @@ pub fn run(step: &Resolved, bench: &Bench<'_>) -> Result<Made, StepError> {
             tree: input,
             subject,
             compiled_in,
-        } => ObjectId::Tree(output::lay_out(
-            session,
-            &tree(input, "an output")?,
-            subject,
-            compiled_in,
-        )?),
+            python,
+        } => {
+            let launcher = python
+                .as_ref()
+                .map(|it| launcher(it.platform))
+                .transpose()?;
+            let python = python.as_ref().zip(launcher.as_deref());
+            let kept = output::Kept {
+                subject,
+                compiled_in,
+                python: python.map(|(it, launcher)| (it.version.as_str(), launcher)),
+            };
+            ObjectId::Tree(output::lay_out(session, &tree(input, "an output")?, &kept)?)
+        }
         Step::Proof { closure, means } => {
             return proof::prove(bench, &tree(closure, "a closure")?, *means);
         }

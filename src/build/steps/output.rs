@@ -8,11 +8,14 @@
 
 use std::io::Cursor;
 
+mod python;
+
 use recipe_store::{Entry, Session, TreeBuilder, TreeId};
 
 use super::layout::glob;
+use super::layout::place::{self, Place};
 use super::layout::{Layout, LayoutSink};
-use super::{StepError, leaves};
+use super::{StepError, leaves, relocate};
 use crate::archive::Sink as _;
 use crate::elf;
 
@@ -40,15 +43,24 @@ pub(super) fn select(
     Ok(builder.finish(session)?)
 }
 
-/// The output `tree` of `subject` as a closure has it. Paths in `compiled_in`, below the prefix, may stay.
+/// What an output is, and what may stay in it.
+pub(super) struct Kept<'a> {
+    /// Whose it is: its licence lies under that name.
+    pub subject: &'a str,
+    /// Paths below the prefix that may stay.
+    pub compiled_in: &'a [String],
+    /// The version of the interpreter that it is, and what starts its scripts.
+    pub python: Option<(&'a str, &'a [u8])>,
+}
+
+/// The output `tree` as a closure has it.
 pub(super) fn lay_out(
     session: &Session,
     tree: &TreeId,
-    subject: &str,
-    compiled_in: &[String],
+    kept: &Kept<'_>,
 ) -> Result<TreeId, StepError> {
     let layout = Layout {
-        package: subject,
+        package: kept.subject,
         named: true,
         exclude: &[],
     };
@@ -56,12 +68,28 @@ pub(super) fn lay_out(
     let mut sink = LayoutSink::new(session, &layout);
     let mut remains = Vec::new();
     for (path, entry) in leaves(session, tree)? {
-        let place = placed(&path);
+        let mut place = placed(&path);
+        if place::place(&place, &layout) == Place::Drop
+            || kept.python.is_some() && python::is_left_out(&place)
+        {
+            continue;
+        }
         match entry {
             Entry::File { blob, executable } => {
-                let bytes = session.read_blob(&blob)?;
+                let mut bytes = session.read_blob(&blob)?;
+                let mut executable = executable;
+                if let Some((_, launcher)) = kept.python
+                    && let Some((script, text)) = python::script(&place, &bytes)
+                {
+                    let size = launcher.len() as u64;
+                    sink.file(&place, true, size, &mut Cursor::new(launcher))
+                        .map_err(failed)?;
+                    (place, bytes, executable) = (script, text, false);
+                }
                 let bytes = without_prefix(&path, bytes)?;
-                remains.extend(remain(&path, &bytes, compiled_in));
+                if !(kept.python.is_some() && relocate::moves_prefix(&place)) {
+                    remains.extend(remain(&path, &bytes, kept.compiled_in));
+                }
                 let size = bytes.len() as u64;
                 sink.file(&place, executable, size, &mut Cursor::new(bytes))
                     .map_err(failed)?;
@@ -77,7 +105,11 @@ pub(super) fn lay_out(
         remains.truncate(MOST_TOLD);
         return Err(StepError::Prefix { remains });
     }
-    Ok(sink.finish()?)
+    let tree = sink.finish()?;
+    match kept.python {
+        Some((version, _)) => python::named(session, tree, version),
+        None => Ok(tree),
+    }
 }
 
 /// Places that one message lists.

@@ -6,6 +6,7 @@ use super::denied;
 use crate::archive::{ArchiveError, Fault};
 use crate::conformance::ConformanceError;
 use crate::elf::ElfError;
+use crate::lock::host::HostError;
 use crate::lock::wheels::WheelsError;
 use crate::lock::{LockError, NoSourcePackage};
 use crate::net::NetError;
@@ -176,6 +177,28 @@ pub(super) fn locks() -> Vec<LockError> {
             what: "debian: pool/x.deb".into(),
             tries: super::tries(crate::net::Cause::Status(404)),
         }),
+        LockError::Host(HostError::Records {
+            path: "/var/lib/dpkg/status".into(),
+            why: "No such file or directory (os error 2)".into(),
+        }),
+        LockError::Host(HostError::Absent {
+            package: "python3.11-minimal".into(),
+        }),
+        LockError::Host(HostError::Changed {
+            package: "python3.11-minimal".into(),
+            path: "/usr/bin/python3.11".into(),
+            what: "its content is another".into(),
+        }),
+        LockError::Host(HostError::Other {
+            package: "python3.11-minimal".into(),
+            found: "3.11.2-6+deb12u7".into(),
+            wanted: "version 3.11.2-6+deb12u6".into(),
+        }),
+        LockError::Host(HostError::Store(recipe_store::StoreError::Io {
+            operation: "write",
+            path: "/home/me/store".into(),
+            source: super::denied(),
+        })),
         LockError::Store(recipe_store::StoreError::Io {
             operation: "open",
             path: "/home/me/store".into(),

@@ -45,6 +45,8 @@ pub struct Context<'a> {
     /// The interpreter's Debian packages, merged and checked out; they hold
     /// `usr/bin/pythonX.Y` and the libraries it needs.
     pub python_root: &'a Utf8Path,
+    /// The version of that interpreter, `3.13`; mostly that of the target.
+    pub python: &'a str,
 }
 
 /// Which versions of the lock before may move.

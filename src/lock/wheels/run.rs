@@ -97,13 +97,17 @@ fn spec(
     folder: &Utf8Path,
     context: &Context<'_>,
 ) -> Spec {
-    let python = format!("/usr/bin/python{}", context.target.python());
+    let python = format!("/usr/bin/python{}", context.python);
     let mut question = vec![
         "-I", "-S", "-B", "-c", DRIVER, "/in/uv", "pip", "compile", QUESTION,
     ];
     question.extend(["--python", &python, "--only-binary", ":all:", "--no-config"]);
     question.extend(["--no-header", "--annotation-style", "line", "--quiet"]);
     question.extend(["--no-progress", "--color", "never", "--no-python-downloads"]);
+    let version = context.target.python().to_string();
+    if version != context.python {
+        question.extend(["--python-version", &version]);
+    }
     let platform = context.target.platform();
     let tag = uv_platform(context.target);
     if Platform::here() != Some(platform) {

@@ -101,6 +101,11 @@ impl Machine {
             proxies: proxies(&self.env),
             authorities: python.authorities,
             archive_keys,
+            host_root: self
+                .env
+                .get("RECIPE_HOST_ROOT")
+                .filter(|path| !path.is_empty())
+                .map(Utf8PathBuf::from),
             notes: apt.notes.into_iter().chain(python.notes).collect(),
             ..Settings::default()
         })

@@ -201,7 +201,6 @@ fn messages_about_values() {
                 "\"python\" \"3.13.5\"",
             ),
             ("language", "\"python\" \"3.13\"", "\"perl\" \"3.13\""),
-            ("source to come", "from=\"debian\"", "from=\"source\""),
             ("source misspelt", "from=\"debian\"", "from=\"debain\""),
             ("trim", "trim \"tests\"", "trim \"test\""),
             ("format to come", "package \"tar.zst\"", "package \"deb\""),

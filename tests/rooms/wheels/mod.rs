@@ -104,6 +104,7 @@ impl Machine {
                 target: &Target::new(&self.python, (2, 31), recipe::platform::Platform::X86_64)
                     .unwrap(),
                 python_root: Utf8Path::new("/"),
+                python: &self.python,
             },
         )
     }

@@ -52,6 +52,9 @@ pub(crate) use patches::library_patches;
 pub(crate) struct RelocateFacts<'a> {
     /// `3.13`: the closure's Python, if it has one.
     pub python: Option<&'a str>,
+    /// Whether the interpreter's files are as their authors made them: then they know the folder that
+    /// it was built for, and have none of a distribution's patches.
+    pub pristine: bool,
     /// What [`library_patches`] made of that Python's source package. Needed by trees that hold
     /// files of its library, and not read for others.
     pub patches: Option<&'a BlobId>,
@@ -202,12 +205,16 @@ pub(crate) fn tree(
         }
         Ok(())
     })?;
+    let prefix = match facts.pristine {
+        true => prefix(session, &files)?,
+        false => None,
+    };
     let moves = data::Moves::of(facts.python);
     let mut builder = TreeBuilder::from_tree(*tree);
     let mut changed = moves.apply(tree, session, &mut builder)?;
     let mut patches = None;
     for file in &files {
-        if let Some(bytes) = relocated(session, file, facts, &mut patches)? {
+        if let Some(bytes) = relocated(session, file, facts, prefix.as_deref(), &mut patches)? {
             let blob = session.put_blob(&bytes, file.executable)?;
             let entry = Entry::File {
                 blob,
@@ -231,6 +238,7 @@ fn relocated(
     session: &Session,
     file: &File,
     facts: &RelocateFacts<'_>,
+    prefix: Option<&str>,
     patches: &mut Option<Vec<FilePatch>>,
 ) -> Result<Option<Vec<u8>>, RelocateError> {
     if let Some((version, inside)) = library_file(&file.path)
@@ -240,6 +248,9 @@ fn relocated(
         let text = text.map_err(|_| RelocateError::NotText {
             file: file.path.clone(),
         })?;
+        if facts.pristine && sysconfig::concerns(inside) {
+            return Ok(Some(sysconfig::rewrite_own(inside, &text)?.into_bytes()));
+        }
         let patches = match patches {
             Some(patches) => patches,
             None => patches.insert(patches::load(session, facts.patches)?),
@@ -250,11 +261,37 @@ fn relocated(
     if wheel::concerns(&file.path) {
         return wheel::rewrite(&file.path, &session.read_blob(&file.blob)?);
     }
-    if !programs::may_be_elf(&file.path, file.executable) && !strings::concerns(&file.path) {
+    if !programs::may_be_elf(&file.path, file.executable) && !strings::concerns(&file.path, prefix)
+    {
         return Ok(None);
     }
     let bytes = session.read_blob(&file.blob)?;
-    programs::relocate(&file.path, bytes, facts.host, facts.fixed)
+    programs::relocate(&file.path, bytes, prefix, facts.host, facts.fixed)
+}
+
+/// The folder that an interpreter was built for, by what it says of itself.
+fn prefix(session: &Session, files: &[File]) -> Result<Option<String>, RelocateError> {
+    let mut tables = files.iter().filter(|file| {
+        library_file(&file.path).is_some_and(|(_, inside)| sysconfig::concerns(inside))
+    });
+    let Some(table) = tables.next() else {
+        return Ok(None);
+    };
+    let text = session.read_blob(&table.blob)?;
+    let text = String::from_utf8_lossy(&text);
+    match sysconfig::value(&text, "prefix") {
+        Some(prefix) => Ok(Some(prefix.to_owned())),
+        None => Err(RelocateError::Absent {
+            file: table.path.clone(),
+            text: "'prefix': '/…'".to_owned(),
+        }),
+    }
+}
+
+/// Whether the folder that an interpreter was built for is taken out of the file at `path`.
+pub(super) fn moves_prefix(path: &str) -> bool {
+    strings::concerns(path, Some(""))
+        || library_file(path).is_some_and(|(_, inside)| sysconfig::concerns(inside))
 }
 
 /// `lib/python3.13/ssl.py` → `3.13`, `ssl.py`.

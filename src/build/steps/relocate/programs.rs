@@ -16,10 +16,12 @@ pub(super) fn may_be_elf(path: &str, executable: bool) -> bool {
     is_library || (executable && (path.starts_with("bin/") || path.starts_with("libexec/")))
 }
 
-/// The relocated content; `None` when nothing changes.
+/// The relocated content; `None` when nothing changes. `prefix` is where an interpreter was built for
+/// that is none of a distribution's.
 pub(super) fn relocate(
     path: &str,
     mut bytes: Vec<u8>,
+    prefix: Option<&str>,
     host: &HostPolicy,
     fixed: Option<&FixedPlace>,
 ) -> Result<Option<Vec<u8>>, RelocateError> {
@@ -39,9 +41,9 @@ pub(super) fn relocate(
             failed(ElfError::NoStubFor { machine })
         })
     };
-    let mut changed = strings::concerns(path);
+    let mut changed = strings::concerns(path, prefix);
     if changed {
-        strings::apply(path, platform()?, host, &mut bytes)?;
+        strings::apply(path, platform()?, prefix, host, &mut bytes)?;
     }
     if facts.runpath.is_some() {
         changed |= elf::runpath_to_rpath(&mut bytes).map_err(failed)?;

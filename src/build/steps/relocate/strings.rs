@@ -25,6 +25,8 @@ struct Swap {
 struct Rules {
     swaps: Vec<Swap>,
     forbidden: Vec<Vec<u8>>,
+    /// What a file has in which all that is needed must be found; without, every file.
+    only_with: Option<&'static [u8]>,
 }
 
 impl Rules {
@@ -36,28 +38,32 @@ impl Rules {
 }
 
 /// Whether the file at `path` (in the closure) has replacements.
-pub(super) fn concerns(path: &str) -> bool {
+pub(super) fn concerns(path: &str, prefix: Option<&str>) -> bool {
     // Which files these are is the same everywhere.
-    rules(path, Platform::default(), &HostPolicy::default()).is_some()
+    rules(path, Platform::default(), prefix, &HostPolicy::default()).is_some()
 }
 
 /// Replaces in `bytes`, the file at `path`, what its rules for `platform` say.
 pub(super) fn apply(
     path: &str,
     platform: Platform,
+    prefix: Option<&str>,
     host: &HostPolicy,
     bytes: &mut [u8],
 ) -> Result<(), RelocateError> {
-    let Some(rules) = rules(path, platform, host) else {
+    let Some(rules) = rules(path, platform, prefix, host) else {
         return Ok(());
     };
+    let needed = rules
+        .only_with
+        .is_none_or(|mark| find(bytes, mark, 0).is_some());
     for swap in &rules.swaps {
         let hits: usize = swap
             .pairs
             .iter()
             .map(|(find, with)| replace(bytes, find, with))
             .sum();
-        if hits == 0 && swap.needed {
+        if hits == 0 && swap.needed && needed {
             return Err(RelocateError::Absent {
                 file: path.to_owned(),
                 text: shown(&swap.pairs[0].0),
@@ -78,16 +84,22 @@ pub(super) fn apply(
     }
 }
 
-/// The table.
-fn rules(path: &str, platform: Platform, host: &HostPolicy) -> Option<Rules> {
+/// The table; `prefix` is where an interpreter was built for that is none of a distribution's.
+fn rules(path: &str, platform: Platform, prefix: Option<&str>, host: &HostPolicy) -> Option<Rules> {
     let triplet = platform.triplet();
     match path.strip_prefix("lib/") {
         Some(name) if name.starts_with("ld-linux-") => Some(loader(triplet, host)),
         Some("libc.so.6") => Some(libc(triplet, host)),
         Some("libtinfo.so.6" | "libtinfo.so.5") => Some(terminals(host)),
         Some("libcrypto.so.3" | "libcrypto.so.1.1") => Some(crypto(triplet, host)),
-        Some(_) => None,
-        None => is_interpreter(path).then(|| interpreter(path)),
+        Some(name) => prefix
+            .filter(|_| is_interpreters_library(name))
+            .map(|prefix| own_interpreter(path, prefix)),
+        None if !is_interpreter(path) => None,
+        None => Some(match prefix {
+            Some(prefix) => own_interpreter(path, prefix),
+            None => interpreter(path),
+        }),
     }
 }
 
@@ -115,6 +127,7 @@ fn loader(triplet: &str, host: &HostPolicy) -> Rules {
             swap("/etc/ld.so.preload", &absent("/etc/ld.so.preload"), true),
         ],
         forbidden: vec![b"/etc/ld.so.cache".to_vec(), b"/etc/ld.so.preload".to_vec()],
+        only_with: None,
     };
     if !of_host {
         let folders = [
@@ -137,6 +150,7 @@ fn libc(triplet: &str, host: &HostPolicy) -> Rules {
             private("TZDIR", PrivateVariable::TIME_ZONES),
         ],
         forbidden: vec![gconv.into_bytes(), whole("LOCPATH"), whole("TZDIR")],
+        only_with: None,
     };
     if host.of(Matter::Locales) == Order::ClosureOnly {
         rules.shut("/usr/lib/locale");
@@ -153,6 +167,7 @@ fn terminals(host: &HostPolicy) -> Rules {
     let mut rules = Rules {
         swaps: vec![private("TERMINFO_DIRS", PrivateVariable::TERMINALS)],
         forbidden: vec![whole("TERMINFO_DIRS")],
+        only_with: None,
     };
     if host.of(Matter::Terminals) == Order::ClosureOnly {
         // Which of them there are, and in which order, differs between releases.
@@ -181,6 +196,7 @@ fn crypto(triplet: &str, host: &HostPolicy) -> Rules {
             swap(&modules, &absent(&modules), true),
         ],
         forbidden: vec![folder.into(), modules.into_bytes()],
+        only_with: None,
     }
 }
 
@@ -188,28 +204,58 @@ fn crypto(triplet: &str, host: &HostPolicy) -> Rules {
 /// same version, `~/.local`, alone; a prefix that cannot be found is an error, never the host's.
 /// Before 3.11 no `site` is frozen: the file in the library is all there is.
 fn interpreter(path: &str) -> Rules {
-    let minor = path.rsplit('.').next().and_then(|it| it.parse().ok());
-    let frozen = minor.is_none_or(|minor: u32| minor >= 11);
-    // 3.13 freezes marshalled code (`z`, length, text), 3.11 C structures (text, NUL).
-    let user = |from: &str, to: &str| {
-        let marshalled = |text: &str| [b"z\x06", text.as_bytes()].concat();
-        let literal = |text: &str| [b"\0", text.as_bytes(), b"\0"].concat();
-        vec![
-            (marshalled(from), marshalled(to)),
-            (literal(from), literal(to)),
-        ]
-    };
+    let frozen = has_frozen_site(path);
     Rules {
         swaps: vec![
             swap("dist-packages", "site-packages", frozen),
-            Swap {
-                pairs: user(".local", ".relpy"),
-                needed: frozen,
-            },
+            user_folder(frozen),
             swap("\0/usr\0", "\0/-py\0", true),
         ],
         forbidden: vec![b"dist-packages".to_vec(), whole("/usr")],
+        only_with: None,
     }
+}
+
+/// The same for an interpreter, or its library, that was built for `prefix` and that no distribution
+/// has changed. Either holds the frozen `site`.
+fn own_interpreter(path: &str, prefix: &str) -> Rules {
+    Rules {
+        swaps: vec![
+            user_folder(has_frozen_site(path)),
+            Swap {
+                pairs: vec![(whole(prefix), whole(&nowhere(prefix)))],
+                needed: false,
+            },
+        ],
+        forbidden: vec![whole(prefix)],
+        only_with: Some(b"usercustomize"),
+    }
+}
+
+fn has_frozen_site(path: &str) -> bool {
+    let version = path
+        .split_once("python3.")
+        .map_or("", |(_, version)| version);
+    let minor = version.split('.').next().and_then(|it| it.parse().ok());
+    minor.is_none_or(|minor: u32| minor >= 11)
+}
+
+/// 3.13 freezes marshalled code (`z`, length, text), 3.11 C structures (text, NUL).
+fn user_folder(needed: bool) -> Swap {
+    let marshalled = |text: &str| [b"z\x06", text.as_bytes()].concat();
+    let (from, to) = (".local", ".relpy");
+    Swap {
+        pairs: vec![(marshalled(from), marshalled(to)), (whole(from), whole(to))],
+        needed,
+    }
+}
+
+/// A path of the same length that is on no machine; of any length.
+fn nowhere(path: &str) -> String {
+    format!("{:-<width$}", "/-py", width = path.len())
+        .chars()
+        .take(path.len())
+        .collect()
 }
 
 /// `bin/python3.13`, of any version; not the links to it, nor scripts.
@@ -217,6 +263,11 @@ pub(super) fn is_interpreter(path: &str) -> bool {
     let version = path.strip_prefix("bin/python3.");
     version
         .is_some_and(|minor| !minor.is_empty() && minor.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// `libpython3.13.so.1.0`
+fn is_interpreters_library(name: &str) -> bool {
+    name.starts_with("libpython3.") && name.contains(".so")
 }
 
 fn swap(find: &str, with: &str, needed: bool) -> Swap {
@@ -305,6 +356,7 @@ mod tests {
             apply(
                 &format!("lib/{}", platform.loader()),
                 platform,
+                None,
                 &usual,
                 &mut bytes,
             )
@@ -323,6 +375,7 @@ mod tests {
         let error = apply(
             "lib/ld-linux-x86-64.so.2",
             X86_64,
+            None,
             &HostPolicy::default(),
             &mut loader_of(&format!("{run}\0y\0/usr/lib/")),
         )
@@ -334,6 +387,7 @@ mod tests {
         let error = apply(
             "lib/ld-linux-x86-64.so.2",
             X86_64,
+            None,
             &HostPolicy::default(),
             &mut loader_of("/lib/\0/usr/lib/"),
         )
@@ -359,7 +413,7 @@ mod tests {
                 MATTERS
                     .iter()
                     .for_each(|(_, matter)| host.set(*matter, order));
-                let swaps = rules(file, platform, &host).unwrap().swaps;
+                let swaps = rules(file, platform, None, &host).unwrap().swaps;
                 for (find, with) in swaps.into_iter().flat_map(|swap| swap.pairs) {
                     assert_eq!(find.len(), with.len(), "{file}: {}", shown(&find));
                 }
@@ -373,6 +427,7 @@ mod tests {
         apply(
             "bin/python3.9",
             Platform::X86_64,
+            None,
             &HostPolicy::default(),
             &mut bytes,
         )
@@ -381,10 +436,34 @@ mod tests {
         let error = apply(
             "bin/python3.11",
             Platform::X86_64,
+            None,
             &HostPolicy::default(),
             &mut b"\0/usr\0".to_vec(),
         )
         .unwrap_err();
+        assert!(matches!(error, RelocateError::Absent { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn an_interpreter_that_was_built_here_forgets_where_and_keeps_its_length() {
+        let mut bytes = b"\0/out/of-this-build\0usercustomize\0z\x06.local\0/usr\0".to_vec();
+        let length = bytes.len();
+        let built = Some("/out/of-this-build");
+        let usual = HostPolicy::default();
+        for path in ["bin/python3.13", "lib/libpython3.13.so.1.0"] {
+            assert!(concerns(path, built), "{path}");
+        }
+        assert!(!concerns("lib/libpython3.13.so.1.0", None));
+        apply("bin/python3.13", X86_64, built, &usual, &mut bytes).unwrap();
+        assert_eq!(bytes.len(), length);
+        assert_eq!(
+            bytes,
+            b"\0/-py--------------\0usercustomize\0z\x06.relpy\0/usr\0"
+        );
+        // With a library of its own the program itself has no frozen modules.
+        apply("bin/python3.13", X86_64, built, &usual, &mut b"\0".to_vec()).unwrap();
+        let mut other = b"usercustomize".to_vec();
+        let error = apply("bin/python3.13", X86_64, built, &usual, &mut other).unwrap_err();
         assert!(matches!(error, RelocateError::Absent { .. }), "{error:?}");
     }
 
@@ -403,6 +482,6 @@ mod tests {
                 && !is_interpreter("bin/python3.13-config")
                 && !is_interpreter("bin/python3.")
         );
-        assert!(!concerns("lib/libz.so.1") && !concerns("lib/python3.13/libc.so.6"));
+        assert!(!concerns("lib/libz.so.1", None) && !concerns("lib/python3.13/libc.so.6", None));
     }
 }

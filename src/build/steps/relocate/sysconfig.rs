@@ -61,6 +61,52 @@ pub(super) fn rewrite(path: &str, text: &str, version: &str) -> Result<String, R
     Ok(out)
 }
 
+/// The same for a Python that was built for a folder of its own, which the table itself names.
+pub(super) fn rewrite_own(path: &str, text: &str) -> Result<String, RelocateError> {
+    let prefix = value(text, "prefix").unwrap_or_default();
+    // The longest first: one may lie in the other.
+    let mut folders: Vec<&str> = ["abs_builddir", "abs_srcdir"]
+        .iter()
+        .filter_map(|name| value(text, name))
+        .filter(|folder| folder.len() > 1)
+        .collect();
+    folders.sort_by_key(|folder| std::cmp::Reverse(folder.len()));
+    let mut out = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        if is_zone_path(line) {
+            out.push_str(line);
+            continue;
+        }
+        let mut line = without_prefix_maps(line).replace("/usr/bin/", "");
+        for folder in &folders {
+            line = replace_folder(&line, folder, ".");
+        }
+        // `./out/…`, which is no place at all.
+        if prefix.len() > 1 {
+            line = line.replace(&format!("'.{prefix}"), "'.");
+        }
+        out.push_str(&replace_folder(&line, prefix, CLOSURE));
+    }
+    let left = |folder: &&str| folder.len() > 4 && out.contains(*folder);
+    if let Some(folder) = folders.into_iter().chain([prefix]).find(left) {
+        return Err(RelocateError::Left {
+            file: path.to_owned(),
+            text: folder.to_owned(),
+            layer: Layer::Build,
+        });
+    }
+    out.push_str(include_str!("python/sysconfig_data.py"));
+    Ok(out)
+}
+
+/// What the table says of `name`.
+pub(super) fn value<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let mark = format!("'{name}': '");
+    let at = text.find(&mark)? + mark.len();
+    let length = text[at..].find('\'')?;
+    text.get(at..at + length).filter(|it| it.starts_with('/'))
+}
+
 /// Where zoneinfo looks on the host; the closure's own folder follows in `_tzpath.py`.
 fn is_zone_path(line: &str) -> bool {
     line.trim_start().starts_with("'TZPATH'")
@@ -126,6 +172,34 @@ fn without_build_folder(line: &str) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn build_data_of_a_build_of_our_own_names_neither_its_prefix_nor_its_folder() {
+        let text = "build_time_vars = {\n 'BINDIR': '/out/of-this-build/bin',\n \
+            'CONFIG_ARGS': \"'--prefix=/out/of-this-build' 'OPT=-O3'\",\n \
+            'INSTALL': '/usr/bin/install -c',\n 'CC': 'gcc',\n \
+            'COVERAGE_INFO': '/tmp/build/python/coverage.info',\n \
+            'TZPATH': '/usr/share/zoneinfo:/etc/zoneinfo',\n 'WASM': './out/of-this-build',\n \
+            'abs_builddir': '/tmp/build/python',\n 'prefix': '/out/of-this-build',\n}\n";
+        assert_eq!(value(text, "prefix"), Some("/out/of-this-build"));
+        let out = rewrite_own("_sysconfigdata__x.py", text).unwrap();
+        for expected in [
+            "'BINDIR': '{closure}/bin'",
+            "'--prefix={closure}' 'OPT=-O3'",
+            "'INSTALL': 'install -c'",
+            "'COVERAGE_INFO': './coverage.info'",
+            "'TZPATH': '/usr/share/zoneinfo:/etc/zoneinfo'",
+            "'WASM': '.'",
+            "'abs_builddir': '.'",
+            "'prefix': '{closure}'",
+            "del _place",
+        ] {
+            assert!(out.contains(expected), "{expected} in\n{out}");
+        }
+        let left = text.replace("'CC': 'gcc'", "'CC': 'x:y/out/of-this-build'");
+        let error = rewrite_own("_sysconfigdata__x.py", &left).unwrap_err();
+        assert!(matches!(error, RelocateError::Left { .. }), "{error:?}");
+    }
 
     #[test]
     fn build_data_names_no_folder_of_host_or_build_machine() {

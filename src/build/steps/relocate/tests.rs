@@ -100,6 +100,7 @@ fn closure(
     let packaging = session.put_blob(&packaging, false).unwrap();
     let patches = library_patches(session, &packaging).map_err(|error| failed(&error))?;
     let facts = RelocateFacts {
+        pristine: false,
         python: Some(python),
         patches: Some(&patches),
         host: &HostPolicy::default(),

@@ -15,7 +15,7 @@ use crate::python::pth::{self, Pth};
 use crate::python::record::{self, Row};
 
 /// Where Python programs lie that a launcher under `bin/` starts.
-const SCRIPTS: &str = "libexec/scripts";
+pub(in crate::build::steps) const SCRIPTS: &str = "libexec/scripts";
 
 /// One file in the closure.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -324,7 +324,7 @@ impl<'a> Layout<'a> {
 }
 
 /// Whether a program's first line asks for a Python: `#!python`, `#!/usr/bin/env python3`, …
-fn runs_python(head: &[u8]) -> bool {
+pub(in crate::build::steps) fn runs_python(head: &[u8]) -> bool {
     let Some(rest) = head.strip_prefix(b"#!") else {
         return false;
     };

@@ -26,6 +26,7 @@ use crate::archive::{Limits, unpack_zip};
 use crate::python::{Target, WheelName};
 
 pub(crate) use error::{WheelError, WheelNote};
+pub(super) use layout::{SCRIPTS, runs_python};
 
 /// What besides its bytes decides how a wheel is unpacked.
 #[derive(Debug, Clone, Copy)]
