@@ -40,14 +40,14 @@ pub fn follow(
     gone: &[Locked],
     context: &Context<'_>,
 ) -> Result<(Lock, Vec<Moved>), LockError> {
-    if let Some(wheel) = gone.iter().find(|file| file.kind == FileKind::Wheel) {
+    if let Some(file) = gone.iter().find(|file| file.kind.is_of_python()) {
         return Err(cannot(
-            wheel,
-            "it is a wheel: its project took it away, or the index is another one".into(),
+            file,
+            "it is a file of a package index: its project took it away, or the index is another one".into(),
         ));
     }
     let (suite, expired) = release(recipe).ok_or(LockError::NoRelease)?;
-    if recipe.built.is_some() {
+    if recipe.built.is_some() || recipe.sdists.is_some() {
         return anew(lock, recipe, gone, context);
     }
     let suites = Suites::load(context, suite, lock.platform, &lock.suites, expired)?;
@@ -362,7 +362,7 @@ impl Moving<'_> {
         let mut files = Vec::new();
         for file in &self.lock.files {
             files.push(match file.kind {
-                FileKind::Wheel => file.clone(),
+                kind if kind.is_of_python() => file.clone(),
                 FileKind::Builder => continue,
                 _ if !self.moves(file) => file.clone(),
                 FileKind::Deb => {
@@ -376,7 +376,7 @@ impl Moving<'_> {
                 }
                 FileKind::DebianPatches => self.patches(context, file)?,
                 // A lock that has these is made anew as a whole.
-                FileKind::Sysroot | FileKind::Source => file.clone(),
+                _ => file.clone(),
             });
         }
         for (name, reason) in &self.added {

@@ -3,16 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::builder::{Builder, Question};
-use super::error::{LockError, NoWheel};
+use super::error::{ForeignSdist, LockError, NoWheel};
 use super::file::order;
+use super::installed::installed;
 use super::options::Options;
+use super::pip::Machines;
 use super::sources;
 use super::suites::Suites;
 use super::sysroot::Sysroot;
 use super::system::System;
 use super::version::compare;
 use super::{Context, FileKind, Lock, Locked};
-use crate::recipe::Recipe;
+use crate::platform::Platform;
+use crate::recipe::{Recipe, Sdists, Spanned};
 
 /// Asks the world what a recipe needs today. The same recipe, lock and indexes give the same lock.
 ///
@@ -46,10 +49,15 @@ pub fn lock(
     };
     let mut files = Vec::new();
     let mut linkable = BTreeSet::new();
-    if let Some(built) = &recipe.built {
-        let sysroot = Sysroot::resolve(context, &suites, built, &prefer(FileKind::Sysroot))?;
+    let mut machine = None;
+    if let Some((packages, added)) = machine_of(recipe, &suites) {
+        let prefer = prefer(FileKind::Sysroot);
+        let sysroot = Sysroot::resolve(context, &suites, packages, &added, &prefer)?;
         files.extend(sysroot.files);
         linkable = sysroot.linkable;
+        machine = Some(sysroot.trees);
+    }
+    if let Some(built) = &recipe.built {
         files.extend(sources::sources(context, &suites, built, &kept)?);
     }
     let debs = prefer(FileKind::Deb);
@@ -69,13 +77,25 @@ pub fn lock(
         }
         _ => None,
     };
-    let root = builder.as_ref().map(|builder| builder.root);
-    let wheels = super::pip::wheels(recipe, previous, context, options, &system, root)?;
+    if let Some(sdists) = recipe.sdists.as_ref().filter(|_| builder.is_some()) {
+        return Err(foreign(sdists, options.platform));
+    }
+    let sysroot = match (&recipe.sdists, machine) {
+        (Some(_), Some(trees)) => Some(installed(context.session, trees.into_iter())?),
+        _ => None,
+    };
+    let machines = Machines {
+        builder: builder.as_ref().map(|builder| builder.root),
+        sysroot,
+        suites: &suites,
+    };
+    let wheels = super::pip::wheels(recipe, previous, context, options, &system, &machines)?;
     system.add_wheels(context, &wheels.unpacked)?;
     files.extend(system.files());
     files.extend(builder.into_iter().flat_map(|builder| builder.files));
     files.extend(wheels.files);
-    check_pth(recipe, &files)?;
+    files.extend(wheels.sdists);
+    check_projects(recipe, &files)?;
     if let Some(python) = python {
         files.extend(patches(context, &suites, &system, python)?);
     }
@@ -101,15 +121,52 @@ pub(super) fn release(recipe: &Recipe) -> Option<(&str, bool)> {
     of.or(sysroot.map(|it| (it.suite.as_str(), it.allow_expired)))
 }
 
-/// Start-up files can be kept of what is there only.
-fn check_pth(recipe: &Recipe, files: &[Locked]) -> Result<(), LockError> {
+/// The packages of the recipe's sysroot, and those that are added for its interpreter: what is built
+/// from sources alone needs none.
+fn machine_of<'r>(
+    recipe: &'r Recipe,
+    suites: &Suites,
+) -> Option<(&'r [Spanned<String>], Vec<String>)> {
+    if let (Some(sdists), Some(interpreter)) = (&recipe.sdists, &recipe.interpreter) {
+        let python = &interpreter.value.version;
+        let added = super::system::builds_with(suites, python, sdists.said);
+        return Some((&sdists.packages, added));
+    }
+    let built = recipe.built.as_ref()?;
+    Some((&built.packages, Vec::new()))
+}
+
+/// The backend of an sdist runs while locking, and its wheel is for the machine that it is built on.
+fn foreign(sdists: &Sdists, platform: Platform) -> LockError {
+    let place = sdists.projects.first();
+    let (text, at) = place.map_or_else(
+        || (&sdists.sysroot.text, sdists.sysroot.span),
+        |word| (&word.text, word.span),
+    );
+    LockError::ForeignSdist(Box::new(ForeignSdist {
+        platform,
+        text: miette::NamedSource::clone(text),
+        at,
+    }))
+}
+
+/// Of a project that is not there nothing can be kept, built or overridden.
+fn check_projects(recipe: &Recipe, files: &[Locked]) -> Result<(), LockError> {
     let wheels = || {
-        let wheels = files.iter().filter(|file| file.kind == FileKind::Wheel);
+        let kinds = [FileKind::Wheel, FileKind::Sdist];
+        let wheels = files.iter().filter(move |file| kinds.contains(&file.kind));
         wheels.map(|file| file.name.as_str())
     };
-    let asked = &recipe.pip.keep_pth;
+    let pip = &recipe.pip;
+    let overrides = pip.overrides.iter();
+    let overrides = overrides.map(|it| Spanned {
+        value: it.value.name.clone(),
+        span: it.span,
+        text: it.text.clone(),
+    });
+    let asked = pip.keep_pth.iter().chain(&pip.no_binary).cloned();
     match asked
-        .iter()
+        .chain(overrides)
         .find(|name| wheels().all(|it| it != name.value))
     {
         None => Ok(()),
@@ -177,6 +234,7 @@ pub(super) fn patches_of(
             size: file.size,
             sha256: file.sha256,
             reason: reason.to_owned(),
+            requires: Vec::new(),
         };
         // A build after this lock needs no network: it is fetched although nothing here reads it.
         match super::candidates::fetch(context, &file) {

@@ -6,7 +6,7 @@
 
 use recipe_store::Digest;
 
-use super::{Built, InterpreterSource, Recipe, Source, SourceOrigin};
+use super::{Built, InterpreterSource, Recipe, Source, SourceOrigin, Sysroot};
 use crate::platform::Platform;
 
 /// Raised when the form of a fact changes: every lock is then out of date once.
@@ -45,8 +45,16 @@ impl Recipe {
         for exclusion in &self.system.exclude {
             facts.push(format!("system exclude {}", exclusion.value));
         }
+        for project in &self.pip.no_binary {
+            facts.push(format!("pip no-binary {}", project.value));
+        }
+        for it in &self.pip.overrides {
+            facts.push(format!("pip override {}", it.value.text));
+        }
         if let Some(built) = &self.built {
             facts.extend(source_facts(built));
+        } else if let Some(sdists) = &self.sdists {
+            facts.extend(sysroot_facts(&sdists.sysroot.value));
         }
         facts.sort();
         facts
@@ -67,10 +75,7 @@ impl Recipe {
 
 /// What a build asks of a lock. A path is no such thing: what lies there is read by every build.
 fn source_facts(built: &Built) -> Vec<String> {
-    let sysroot = &built.sysroot.value;
-    let mut facts = vec![format!("sysroot debian {}", sysroot.suite)];
-    let packages = sysroot.packages.iter();
-    facts.extend(packages.map(|package| format!("sysroot package {package}")));
+    let mut facts = sysroot_facts(&built.sysroot.value);
     for source in &built.sources {
         let Source { name, from } = &source.value;
         match from {
@@ -84,5 +89,12 @@ fn source_facts(built: &Built) -> Vec<String> {
             SourceOrigin::Path(_) => {}
         }
     }
+    facts
+}
+
+fn sysroot_facts(sysroot: &Sysroot) -> Vec<String> {
+    let mut facts = vec![format!("sysroot debian {}", sysroot.suite)];
+    let packages = sysroot.packages.iter();
+    facts.extend(packages.map(|package| format!("sysroot package {package}")));
     facts
 }

@@ -15,6 +15,7 @@ mod proof;
 pub(super) mod relocate;
 mod scan;
 mod source;
+mod sdist;
 mod sysroot;
 mod trim;
 pub(super) mod wheel;
@@ -132,7 +133,7 @@ pub fn run(step: &Resolved, bench: &Bench<'_>) -> Result<Made, StepError> {
             glibc,
             keep_pth,
         } => {
-            let wheel = blob(wheel, "a wheel")?;
+            let (file_name, wheel) = &sdist::wheel_of(session, file_name, wheel)?;
             let target = target(python, *glibc, *platform)?;
             let launcher = launcher(*platform)?;
             let options = wheel::WheelOptions {
@@ -141,7 +142,7 @@ pub fn run(step: &Resolved, bench: &Bench<'_>) -> Result<Made, StepError> {
                 launcher: &launcher,
                 keep_pth: *keep_pth,
             };
-            let unpacked = wheel::unpack_wheel(session, &wheel, &options)?;
+            let unpacked = wheel::unpack_wheel(session, wheel, &options)?;
             unpacked
                 .notes
                 .iter()
@@ -263,6 +264,30 @@ pub fn run(step: &Resolved, bench: &Bench<'_>) -> Result<Made, StepError> {
                 date: *date,
             };
             return build::build(bench, &work);
+        }
+        Step::BuildSdist {
+            sysroot,
+            sdist,
+            file_name,
+            name,
+            version,
+            requires,
+            wheels,
+            python,
+            date,
+        } => {
+            let work = sdist::Work {
+                sysroot: &tree(sysroot, "a sysroot")?,
+                sdist: &blob(sdist, "an sdist")?,
+                file_name,
+                name,
+                version,
+                requires,
+                wheels,
+                python,
+                date: *date,
+            };
+            return sdist::build(bench, &work);
         }
         Step::Select {
             tree: input,
