@@ -13,6 +13,7 @@ use super::steps::relocate::RelocateError;
 use super::steps::wheel::WheelError;
 use super::steps::{FailedRun, SourceError};
 use crate::elf::ElfError;
+use crate::lock::sdists::SdistError;
 use crate::lock::wheels::WheelsError;
 use crate::net::NetError;
 use crate::sandbox::SandboxError;
@@ -207,6 +208,10 @@ pub enum StepError {
         /// Each file that wants something.
         missing: Vec<MissingLibrary>,
     },
+    /// An sdist could not be built.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Sdist(#[from] SdistError),
     /// A source could not be put together.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -404,6 +409,7 @@ impl StepError {
             | StepError::Wheel(WheelError::Store(error))
             | StepError::Relocate(RelocateError::Store(error))
             | StepError::Collect(CollectError::Store(error))
+            | StepError::Sdist(SdistError::Store(error))
             | StepError::Bytecode(BytecodeError::Store(error)) => Some(error),
             _ => None,
         }

@@ -163,6 +163,10 @@ fn asked_for(recipe: &Recipe, name: &str, label: &str) -> Option<Place> {
         let text = Arc::new(origin.text.clone());
         return Some(Place::new(&text, origin.span, label));
     }
+    let mut built = recipe.pip.no_binary.iter();
+    if let Some(project) = built.find(|project| project.value == name) {
+        return Some(Place::of(project, label));
+    }
     let interpreter = recipe.interpreter.as_ref()?;
     crate::plan::is_interpreter_name(&interpreter.value.version, name)
         .then(|| Place::of(interpreter, label))

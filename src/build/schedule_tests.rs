@@ -24,6 +24,7 @@ fn plan() -> Plan {
         size,
         sha256: Digest::of(name.as_bytes()).to_string(),
         reason: "recipe".into(),
+        requires: Vec::new(),
     };
     let lock = Lock {
         serial: 1,

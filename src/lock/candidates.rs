@@ -13,7 +13,7 @@ use recipe_store::{BlobId, TreeId};
 
 use super::error::LockError;
 use super::host::{self, HostFile};
-use super::{Context, FileKind, Locked};
+use super::{Context, Locked};
 use crate::archive::{ArchiveError, Limits, Sink, TreeSink, unpack_deb, unpack_zip};
 use crate::elf::{self, Facts, Machine};
 use crate::net::{NetError, Wanted};
@@ -114,12 +114,8 @@ pub(super) fn look_into(
     let limits = Limits::default();
     let name = format!("{} {}", file.name, file.version);
     let done = match file.kind {
-        FileKind::Wheel => unpack_zip(&source, &name, &limits, &mut sink),
-        FileKind::Deb
-        | FileKind::Builder
-        | FileKind::DebianPatches
-        | FileKind::Sysroot
-        | FileKind::Source => unpack_deb(source, &name, &limits, &mut sink),
+        kind if kind.is_of_python() => unpack_zip(&source, &name, &limits, &mut sink),
+        _ => unpack_deb(source, &name, &limits, &mut sink),
     };
     done.map_err(|cause| LockError::Unpack(Box::new(cause)))?;
     Ok(Unpacked {

@@ -6,7 +6,8 @@ use std::io::{BufRead, Read};
 /// No line of a real index comes near this (bytes).
 const MOST_LINE: u64 = 1 << 20;
 
-/// The packages that have a file called `name` in any folder, at most ten.
+/// The packages that have a file called `name` in any folder, at most ten; `name` may have folders
+/// itself.
 pub(super) fn holders(index: impl Read, name: &str) -> std::io::Result<BTreeSet<String>> {
     let mut index = std::io::BufReader::with_capacity(1 << 17, index);
     let mut found = BTreeSet::new();
@@ -24,8 +25,9 @@ pub(super) fn holders(index: impl Read, name: &str) -> std::io::Result<BTreeSet<
         let Some((path, packages)) = text.trim_end().rsplit_once(char::is_whitespace) else {
             continue;
         };
-        let last = path.trim_end().rsplit('/').next();
-        if last == Some(name) {
+        let path = path.trim_end();
+        let before = path.strip_suffix(name);
+        if before.is_some_and(|before| before.is_empty() || before.ends_with('/')) {
             found.extend(
                 packages
                     .split(',')

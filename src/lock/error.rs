@@ -9,6 +9,7 @@ use super::index::IndexError;
 use super::near::nearest;
 use super::openpgp::SignatureError;
 use super::release::Stale;
+use super::sdists::SdistError;
 use super::universe::Unmet;
 use crate::net::NetError;
 use crate::recipe::Mistake;
@@ -214,6 +215,14 @@ pub enum LockError {
         /// Which part.
         what: String,
     },
+    /// An sdist that cannot be built.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Sdist(Box<FailedSdist>),
+    /// Sdists are asked for, for another processor than this machine's.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    ForeignSdist(Box<ForeignSdist>),
     /// Wheels.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -272,6 +281,75 @@ fn suites_there(suite: &str, archive: &str) -> String {
 /// The releases of Debian that its mirrors have and that a recipe can name.
 const RELEASES: [&str; 5] = ["bullseye", "bookworm", "trixie", "forky", "sid"];
 
+/// An sdist that cannot be built.
+#[derive(Debug, Error, Diagnostic)]
+#[error("{subject} cannot be built: {cause}")]
+#[diagnostic(code(lock::sdist), help("{}", self.advice()))]
+pub struct FailedSdist {
+    /// Name and version.
+    pub subject: String,
+    /// Why.
+    pub cause: SdistError,
+    /// Files that its build missed, and the packages that have them.
+    pub offered: Vec<(String, Vec<String>)>,
+    /// The suite, where the recipe has no sysroot of its own.
+    pub suite: Option<String>,
+    /// The recipe.
+    #[source_code]
+    pub text: NamedSource<Arc<str>>,
+    /// Where it asks.
+    #[label("asked for here")]
+    pub at: SourceSpan,
+}
+
+impl FailedSdist {
+    fn advice(&self) -> String {
+        let mut advice = offer_files(&self.offered);
+        if let (Some(suite), SdistError::Hook(_)) = (&self.suite, &self.cause) {
+            advice.push(format!(
+                "the recipe has no compiler for it: `sysroot \"debian\" suite=\"{suite}\" {{ package \"gcc\" \"libc6-dev\" }}`"
+            ));
+        }
+        if advice.is_empty() {
+            let help = self.cause.help().map(|help| help.to_string());
+            advice.extend(help);
+        }
+        advice.join("; ")
+    }
+}
+
+/// Who has the files that a build missed.
+pub(crate) fn offer_files(offered: &[(String, Vec<String>)]) -> Vec<String> {
+    let known = offered.iter().filter(|(_, packages)| !packages.is_empty());
+    known
+        .map(|(file, packages)| {
+            let packages: Vec<String> = packages.iter().map(|it| format!("\"{it}\"")).collect();
+            format!(
+                "{file} is in the Debian package {}: name it in the recipe's `sysroot {{ package … }}`",
+                packages.join(" or ")
+            )
+        })
+        .collect()
+}
+
+/// Sdists for another processor.
+#[derive(Debug, Error, Diagnostic)]
+#[error("projects are built from their sdists on {platform} only, and this is another machine")]
+#[diagnostic(
+    code(lock::foreign_sdist),
+    help("lock and build it on such a machine, or let this variant use wheels")
+)]
+pub struct ForeignSdist {
+    /// What the closure is for.
+    pub platform: crate::platform::Platform,
+    /// The recipe.
+    #[source_code]
+    pub text: NamedSource<Arc<str>>,
+    /// Where it asks.
+    #[label("to be built")]
+    pub at: SourceSpan,
+}
+
 /// A package that has to stay.
 #[derive(Debug, Error, Diagnostic)]
 #[error("{name} cannot be excluded: nothing in the closure runs without it")]
@@ -326,7 +404,7 @@ fn other_packaging(instead: bool) -> &'static str {
 
 /// A project that no locked wheel is of.
 #[derive(Debug, Error, Diagnostic)]
-#[error("no wheel of {name} is in the closure")]
+#[error("the project {name} is not in the closure")]
 #[diagnostic(code(lock::no_wheel), help("{}", wheels_there(near)))]
 pub struct NoWheel {
     /// What was asked for.
@@ -343,7 +421,7 @@ pub struct NoWheel {
 
 fn wheels_there(near: &[String]) -> String {
     match near {
-        [] => "name a project that `pip` requires, or remove it from `pth`".to_owned(),
+        [] => "name a project that `pip` requires, or remove it".to_owned(),
         [one, ..] => format!("did you mean `{one}`?"),
     }
 }

@@ -95,6 +95,9 @@ pub fn write(lock: &Lock) -> String {
             1,
             format!("sha256 {} size={}", quoted(&file.sha256), file.size),
         );
+        file.requires
+            .iter()
+            .for_each(|it| line(1, format!("requires {}", quoted(it))));
         line(0, "}".into());
     }
     out
@@ -185,6 +188,10 @@ impl Reader<'_> {
                     let id = match kind {
                         // A source may consist of several files.
                         FileKind::Source => format!("{kind} {} {}", file.name, file.path),
+                        // Two sdists may be built with two versions of something.
+                        kind if kind.is_for_builds() => {
+                            format!("{kind} {} {}", file.name, file.version)
+                        }
                         _ => format!("{kind} {}", file.name),
                     };
                     lock.files.push(file);
@@ -195,10 +202,34 @@ impl Reader<'_> {
                 return self.fail(span(node), format!("{id} stands here twice"));
             }
         }
+        self.builds(document, &lock)?;
         lock.files.sort_by(|a, b| order(a).cmp(&order(b)));
         lock.suites
             .sort_by(|a, b| (&a.archive, &a.name).cmp(&(&b.archive, &b.name)));
         Ok(lock)
+    }
+
+    /// What is for builds is for sdists that are there.
+    fn builds(&self, document: &KdlDocument, lock: &Lock) -> Read<()> {
+        let ids: BTreeSet<String> = lock
+            .files
+            .iter()
+            .filter(|file| file.kind.is_sdist())
+            .map(Locked::id)
+            .collect();
+        for file in &lock.files {
+            let Some(id) = file.builds().find(|id| !ids.contains(*id)) else {
+                continue;
+            };
+            let kind = file.kind.to_string();
+            let node = document.nodes().iter().find(|node| {
+                node.name().value() == kind
+                    && node.get(0).and_then(|it| it.as_string()) == Some(&file.name)
+            });
+            let what = format!("it is for {}, which the lock has not", id.escape_debug());
+            return self.fail(node.map_or(0..0, span), what);
+        }
+        Ok(())
     }
 
     fn head(&self, node: &KdlNode) -> Read<Lock> {
@@ -268,7 +299,11 @@ impl Reader<'_> {
 
     fn file(&self, node: &KdlNode, kind: FileKind, platform: Platform) -> Read<Locked> {
         let values = self.arguments(node, 2, &["architecture", "source"])?;
-        let mut fields = Fields::of(self, node, &["for", "from", "sha256"])?;
+        let known: &[&str] = match kind.is_sdist() {
+            true => &["for", "from", "sha256", "requires"],
+            false => &["for", "from", "sha256"],
+        };
+        let mut fields = Fields::of(self, node, known)?;
         let from = fields.one("from")?;
         let places = self.arguments(from, 2, &[])?;
         let hash = fields.one("sha256")?;
@@ -288,6 +323,11 @@ impl Reader<'_> {
             size: self.number(hash, hash.get("size"), "its size in bytes")?,
             sha256: self.sha256(hash, self.string(hash, hashes[0])?)?,
             reason: self.text_of(fields.one("for")?)?.to_owned(),
+            requires: fields
+                .all("requires")
+                .iter()
+                .map(|node| Ok(self.text_of(node)?.to_owned()))
+                .collect::<Read<_>>()?,
         };
         match wrong(&file, platform) {
             Some((true, why)) => self.fail(span(from), why),
@@ -536,7 +576,7 @@ fn wrong(file: &Locked, platform: Platform) -> Option<(bool, String)> {
         return Some((true, "this is no name of an archive".into()));
     }
     match file.kind {
-        FileKind::Wheel => return None,
+        kind if kind.is_of_python() => return None,
         // Only a distribution says which version it is.
         FileKind::Source if file.version.is_empty() && file.source.is_empty() => return None,
         FileKind::Source if !version::is_version(&file.version) => {

@@ -41,14 +41,14 @@ pub fn follow(
     gone: &[Locked],
     context: &Context<'_>,
 ) -> Result<(Lock, Vec<Moved>), LockError> {
-    if let Some(wheel) = gone.iter().find(|file| file.kind == FileKind::Wheel) {
+    if let Some(file) = gone.iter().find(|file| file.kind.is_of_python()) {
         return Err(cannot(
-            wheel,
-            "it is a wheel: its project took it away, or the index is another one".into(),
+            file,
+            "it is a file of a package index: its project took it away, or the index is another one".into(),
         ));
     }
     let (suite, expired) = release(recipe).ok_or(LockError::NoRelease)?;
-    if recipe.built.is_some() {
+    if recipe.built.is_some() || recipe.sdists.is_some() {
         return anew(lock, recipe, gone, context);
     }
     let Some(interpreter) = &recipe.interpreter else {
@@ -72,7 +72,7 @@ pub fn follow(
     let alone = |file: &Locked| match file.kind {
         FileKind::Builder => true,
         FileKind::DebianPatches => patches.instead().is_some(),
-        FileKind::Deb | FileKind::Wheel | FileKind::Sysroot | FileKind::Source => false,
+        _ => false,
     };
     for file in gone.iter().filter(|file| !alone(file)) {
         moving.move_source(file)?;
@@ -397,7 +397,7 @@ impl Moving<'_> {
         let mut files = Vec::new();
         for file in &self.lock.files {
             files.push(match file.kind {
-                FileKind::Wheel => file.clone(),
+                kind if kind.is_of_python() => file.clone(),
                 FileKind::Builder => continue,
                 FileKind::DebianPatches => patches(file)?,
                 FileKind::Deb if !self.moves(file) => file.clone(),
@@ -411,7 +411,7 @@ impl Moving<'_> {
                     }
                 }
                 // A lock that has these is made anew as a whole.
-                FileKind::Sysroot | FileKind::Source => file.clone(),
+                _ => file.clone(),
             });
         }
         for (name, reason) in &self.added {

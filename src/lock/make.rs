@@ -3,17 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::builder::{Builder, Question, Resolver};
-use super::error::{LockError, NoWheel};
+use super::error::{ForeignSdist, LockError, NoWheel};
 use super::file::order;
+use super::installed::installed;
 use super::options::Options;
 use super::patches::Asked;
-use super::pip::Beside;
+use super::pip::{Beside, Machines};
 use super::sources;
 use super::suites::Suites;
 use super::sysroot::Sysroot;
 use super::system::System;
 use super::{Context, FileKind, Lock, Locked, Suite};
-use crate::recipe::{InterpreterSource, Recipe};
+use crate::platform::Platform;
+use crate::recipe::{InterpreterSource, Recipe, Sdists, Spanned};
 
 /// Asks the world what a recipe needs today. The same recipe, lock and indexes give the same lock.
 ///
@@ -47,10 +49,15 @@ pub fn lock(
     };
     let mut files = Vec::new();
     let mut linkable = BTreeSet::new();
-    if let Some(built) = &recipe.built {
-        let sysroot = Sysroot::resolve(context, &suites, built, &prefer(FileKind::Sysroot))?;
+    let mut machine = None;
+    if let Some((packages, added)) = machine_of(recipe, &suites) {
+        let prefer = prefer(FileKind::Sysroot);
+        let sysroot = Sysroot::resolve(context, &suites, packages, &added, &prefer)?;
         files.extend(sysroot.files);
         linkable = sysroot.linkable;
+        machine = Some(sysroot.trees);
+    }
+    if let Some(built) = &recipe.built {
         files.extend(sources::sources(context, &suites, &built.sources, &kept)?);
     }
     if let Some(archive) = &recipe.archive {
@@ -59,14 +66,14 @@ pub fn lock(
     }
     let debs = prefer(FileKind::Deb);
     let from = recipe.interpreter.as_ref().map(|it| it.value.from);
-    let installed = match from {
+    let host = match from {
         Some(InterpreterSource::Host) => {
             let names = super::system::possible(recipe);
             Some(Suites::installed(context, options.platform, &names)?)
         }
         _ => None,
     };
-    let offered = installed.as_ref().unwrap_or(&suites);
+    let offered = host.as_ref().unwrap_or(&suites);
     let mut system = System::resolve(context, offered, recipe, &debs, &linkable)?;
     let python = recipe.interpreter.as_ref().map(|it| &it.value.version);
     let builder = match python {
@@ -83,6 +90,9 @@ pub fn lock(
         }
         _ => None,
     };
+    if let Some(sdists) = recipe.sdists.as_ref().filter(|_| builder.is_some()) {
+        return Err(foreign(sdists, options.platform));
+    }
     let resolver = match is_pristine(recipe) && !recipe.requirements().is_empty() {
         true => Some(Resolver::resolve(context, &suites, recipe)?),
         false => None,
@@ -92,12 +102,22 @@ pub fn lock(
         (None, Some(resolver)) => resolver.beside(context)?,
         (None, None) => Beside::default(),
     };
-    let wheels = super::pip::wheels(recipe, previous, context, options, &system, &beside)?;
+    let sysroot = match (&recipe.sdists, machine) {
+        (Some(_), Some(trees)) => Some(installed(context.session, trees.into_iter())?),
+        _ => None,
+    };
+    let machines = Machines {
+        beside,
+        sysroot,
+        suites: &suites,
+    };
+    let wheels = super::pip::wheels(recipe, previous, context, options, &system, &machines)?;
     system.add_wheels(context, &wheels.unpacked)?;
     files.extend(system.files());
     files.extend(builder.into_iter().flat_map(|builder| builder.files));
     files.extend(wheels.files);
-    check_pth(recipe, &files)?;
+    files.extend(wheels.sdists);
+    check_projects(recipe, &files)?;
     let mut believed = suites.suites.clone();
     if let Some(interpreter) = &recipe.interpreter
         && !interpreter.value.from.is_pristine()
@@ -142,15 +162,52 @@ fn is_pristine(recipe: &Recipe) -> bool {
     interpreter.is_some_and(|it| it.value.from.is_pristine())
 }
 
-/// Start-up files can be kept of what is there only.
-fn check_pth(recipe: &Recipe, files: &[Locked]) -> Result<(), LockError> {
+/// The packages of the recipe's sysroot, and those that are added for its interpreter: what is built
+/// from sources alone needs none.
+fn machine_of<'r>(
+    recipe: &'r Recipe,
+    suites: &Suites,
+) -> Option<(&'r [Spanned<String>], Vec<String>)> {
+    if let (Some(sdists), Some(interpreter)) = (&recipe.sdists, &recipe.interpreter) {
+        let python = &interpreter.value.version;
+        let added = super::system::builds_with(suites, python, sdists.said);
+        return Some((&sdists.packages, added));
+    }
+    let built = recipe.built.as_ref()?;
+    Some((&built.packages, Vec::new()))
+}
+
+/// The backend of an sdist runs while locking, and its wheel is for the machine that it is built on.
+fn foreign(sdists: &Sdists, platform: Platform) -> LockError {
+    let place = sdists.projects.first();
+    let (text, at) = place.map_or_else(
+        || (&sdists.sysroot.text, sdists.sysroot.span),
+        |word| (&word.text, word.span),
+    );
+    LockError::ForeignSdist(Box::new(ForeignSdist {
+        platform,
+        text: miette::NamedSource::clone(text),
+        at,
+    }))
+}
+
+/// Of a project that is not there nothing can be kept, built or overridden.
+fn check_projects(recipe: &Recipe, files: &[Locked]) -> Result<(), LockError> {
     let wheels = || {
-        let wheels = files.iter().filter(|file| file.kind == FileKind::Wheel);
+        let kinds = [FileKind::Wheel, FileKind::Sdist];
+        let wheels = files.iter().filter(move |file| kinds.contains(&file.kind));
         wheels.map(|file| file.name.as_str())
     };
-    let asked = &recipe.pip.keep_pth;
+    let pip = &recipe.pip;
+    let overrides = pip.overrides.iter();
+    let overrides = overrides.map(|it| Spanned {
+        value: it.value.name.clone(),
+        span: it.span,
+        text: it.text.clone(),
+    });
+    let asked = pip.keep_pth.iter().chain(&pip.no_binary).cloned();
     match asked
-        .iter()
+        .chain(overrides)
         .find(|name| wheels().all(|it| it != name.value))
     {
         None => Ok(()),

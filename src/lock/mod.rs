@@ -22,6 +22,7 @@ mod patches;
 mod pip;
 pub mod relation;
 pub mod release;
+pub mod sdists;
 mod sources;
 mod suites;
 mod sysroot;
@@ -167,8 +168,11 @@ pub struct Locked {
     pub size: u64,
     /// sha256, hex.
     pub sha256: String,
-    /// Who needs it, for people: `recipe`, `python3.13-minimal`, `requests`.
+    /// Who needs it, for people: `recipe`, `python3.13-minimal`, `requests`. For what builds sdists, which
+    /// they are: `psutil 7.0.0, pyyaml 6.0.3`.
     pub reason: String,
+    /// What the metadata of an sdist say that its wheel needs; empty otherwise.
+    pub requires: Vec<String>,
 }
 
 impl Lock {
@@ -192,13 +196,25 @@ impl Locked {
         }
     }
 
+    /// Name and version: what a file for builds calls the sdist that it is for.
+    pub fn id(&self) -> String {
+        format!("{} {}", self.name, self.version)
+    }
+
+    /// The sdists that a file for builds is for, each by its [`Locked::id`].
+    pub fn builds(&self) -> impl Iterator<Item = &str> {
+        self.reason
+            .split(", ")
+            .filter(|_| self.kind.is_for_builds())
+    }
+
     /// Whether `word` is its name; for a project of Python, in any spelling.
     pub fn is_called(&self, word: &str) -> bool {
         let project = || {
             word.parse()
                 .is_ok_and(|it: ProjectName| it.as_str() == self.name)
         };
-        self.name == word || (self.kind == FileKind::Wheel && project())
+        self.name == word || (self.kind.is_of_python() && project())
     }
 }
 
@@ -219,17 +235,41 @@ pub enum FileKind {
     Sysroot,
     /// A file of a source; its name is the recipe's for that source.
     Source,
+    /// The source distribution of a Python project, which is built.
+    Sdist,
+    /// A Python wheel that builds of sdists see.
+    BuildWheel,
+    /// The same as a source distribution, which is built first.
+    BuildSdist,
 }
 
 impl FileKind {
+    /// Whether only builds of sdists see it.
+    pub fn is_for_builds(self) -> bool {
+        matches!(self, FileKind::BuildWheel | FileKind::BuildSdist)
+    }
+
+    /// Whether it is built.
+    pub fn is_sdist(self) -> bool {
+        matches!(self, FileKind::Sdist | FileKind::BuildSdist)
+    }
+
+    /// Whether it is of a project of a Python package index.
+    pub fn is_of_python(self) -> bool {
+        self.is_for_builds() || matches!(self, FileKind::Wheel | FileKind::Sdist)
+    }
+
     /// All of them, in the order of a lock file.
-    pub const ALL: [FileKind; 6] = [
+    pub const ALL: [FileKind; 9] = [
         FileKind::Deb,
         FileKind::DebianPatches,
         FileKind::Wheel,
         FileKind::Builder,
         FileKind::Sysroot,
         FileKind::Source,
+        FileKind::Sdist,
+        FileKind::BuildWheel,
+        FileKind::BuildSdist,
     ];
 }
 
@@ -242,6 +282,9 @@ impl fmt::Display for FileKind {
             FileKind::Builder => "builder",
             FileKind::Sysroot => "sysroot",
             FileKind::Source => "source",
+            FileKind::Sdist => "sdist",
+            FileKind::BuildWheel => "build-wheel",
+            FileKind::BuildSdist => "build-sdist",
         })
     }
 }

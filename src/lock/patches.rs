@@ -160,6 +160,7 @@ impl<'a> Asked<'a> {
                 size: file.size,
                 sha256: file.sha256,
                 reason: reason.clone(),
+                requires: Vec::new(),
             };
             // A build after this lock needs no network: it is fetched although nothing here reads it.
             match fetch(context, &file) {

@@ -6,12 +6,15 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use miette::NamedSource;
 use recipe_store::{BlobId, Entry, StoreError, TreeId, walk};
 use reqwest::Url;
 
 use super::candidates::{Unpacked, look_into, side_by_side};
-use super::error::LockError;
+use super::error::{FailedSdist, LockError};
 use super::options::{Options, Upgrade};
+use super::sdists::{self, SdistError, Sdists, Stop};
+use super::suites::Suites;
 use super::system::System;
 use super::wheels::{self, WheelsError, fetch};
 use super::{Context, Lock, Locked};
@@ -26,6 +29,8 @@ pub(crate) const PIP: [&str; 2] = ["python3-pip-whl", "python-pip-whl"];
 /// Wheels and what is in them, by project.
 pub(super) struct Wheels {
     pub(super) files: Vec<Locked>,
+    /// Sdists, and what builds them.
+    pub(super) sdists: Vec<Locked>,
     pub(super) unpacked: BTreeMap<String, Unpacked>,
 }
 
@@ -50,6 +55,16 @@ impl Beside<'_> {
     }
 }
 
+/// What else than the closure's own Python is there to run something in.
+pub(super) struct Machines<'s> {
+    /// What the resolver runs beside.
+    pub(super) beside: Beside<'s>,
+    /// What builds of sdists see.
+    pub(super) sysroot: Option<TreeId>,
+    /// Where packages come from.
+    pub(super) suites: &'s Suites,
+}
+
 /// Resolves what the recipe asks of pip, and looks into every wheel.
 pub(super) fn wheels(
     recipe: &Recipe,
@@ -57,10 +72,11 @@ pub(super) fn wheels(
     context: &Context<'_>,
     options: &Options,
     system: &System<'_>,
-    beside: &Beside<'_>,
+    machines: &Machines<'_>,
 ) -> Result<Wheels, LockError> {
     let nothing = Wheels {
         files: Vec::new(),
+        sdists: Vec::new(),
         unpacked: BTreeMap::new(),
     };
     if recipe.requirements().is_empty() {
@@ -79,6 +95,7 @@ pub(super) fn wheels(
     let python = recipe.interpreter.as_ref();
     let python = python.map_or("", |interpreter| &*interpreter.value.version);
     let target = target(system, python, options.platform).map_err(told)?;
+    let beside = &machines.beside;
     let indexes = indexes(context, beside.pip.unwrap_or(system))?;
     let root = beside.root.map_or_else(|| system.root(context), Ok)?;
     let root = context.session.checkout_private(&root)?;
@@ -103,7 +120,37 @@ pub(super) fn wheels(
         python_root: &root,
         python: beside.python.unwrap_or(python),
     };
-    let files = wheels::resolve(&requirements, previous, upgrade, &place).map_err(told)?;
+    let overrides: Vec<String> = recipe
+        .pip
+        .overrides
+        .iter()
+        .map(|it| it.value.text.clone())
+        .collect();
+    let (files, sdists) = match (&recipe.sdists, machines.sysroot) {
+        (Some(built), Some(sysroot)) => {
+            let projects = built.projects.iter();
+            let projects = projects.filter_map(|it| it.value.parse().ok()).collect();
+            let how = (python, machines.suites.date());
+            let before = (previous, &options.upgrade);
+            let mut sdists = Sdists::new(sandbox, place, sysroot, how, before);
+            let resolved = sdists.resolve(&requirements, projects, &overrides);
+            let resolved = resolved.map_err(|stop| match stop {
+                Stop::Wheels(error) => told(error),
+                Stop::Sdist(subject, cause) => failed(recipe, context, machines, subject, cause),
+            })?;
+            (resolved.wheels, resolved.sdists)
+        }
+        _ => {
+            let kept = wheels::preferences(previous, upgrade);
+            let terms = wheels::Terms {
+                overrides: &overrides,
+                kept: &kept,
+                ..wheels::Terms::default()
+            };
+            let answered = wheels::resolve_on(&requirements, &terms, &place).map_err(told)?;
+            (answered.wheels, Vec::new())
+        }
+    };
     let looked = side_by_side(&files, |file| {
         unpack(context, file, &indexes).map_err(Looked::told(told))
     });
@@ -111,7 +158,54 @@ pub(super) fn wheels(
     for (file, looked) in files.iter().zip(looked) {
         unpacked.insert(file.name.clone(), looked?);
     }
-    Ok(Wheels { files, unpacked })
+    Ok(Wheels {
+        files,
+        sdists,
+        unpacked,
+    })
+}
+
+/// Why an sdist cannot be built, with the line that asks for it, and who has what its build missed.
+fn failed(
+    recipe: &Recipe,
+    context: &Context<'_>,
+    machines: &Machines<'_>,
+    subject: String,
+    cause: SdistError,
+) -> LockError {
+    let said = match &cause {
+        SdistError::Hook(failed) => String::from_utf8_lossy(&failed.log).into_owned(),
+        _ => String::new(),
+    };
+    let offered = sdists::missing::files(&said).into_iter().map(|file| {
+        // Only asked when there is an error to tell, and only where there is a network.
+        let packages = machines.suites.packages_with(context, &file);
+        (file, packages.unwrap_or_default())
+    });
+    let offered = offered.collect();
+    let project = subject.split(' ').next().unwrap_or_default();
+    let mut requirements = recipe.requirements().iter();
+    let asked = requirements
+        .find(|asked| asked.name == project)
+        .map(|asked| (asked.origin.text.clone(), asked.origin.span));
+    let mut named = recipe.pip.no_binary.iter();
+    let named = named
+        .find(|word| word.value == project)
+        .or(recipe.pip.no_binary.first());
+    let (text, at) = match (asked, named) {
+        (Some(asked), _) => asked,
+        (None, Some(word)) => (NamedSource::clone(&word.text), word.span),
+        (None, None) => (NamedSource::clone(&recipe.text), (0, 0).into()),
+    };
+    let bare = recipe.sdists.as_ref().is_some_and(|it| !it.said);
+    LockError::Sdist(Box::new(FailedSdist {
+        subject,
+        cause,
+        offered,
+        suite: bare.then(|| machines.suites.release().to_owned()),
+        text,
+        at,
+    }))
 }
 
 /// What can go wrong while looking into a wheel.

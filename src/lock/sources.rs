@@ -82,6 +82,7 @@ fn debian(
                 size: file.size,
                 sha256: file.sha256,
                 reason: "recipe".to_owned(),
+                requires: Vec::new(),
             })
             .collect();
         let fetched = files
@@ -152,6 +153,7 @@ fn file_at(
         size: blob.size,
         sha256: sha256.to_owned(),
         reason: "recipe".to_owned(),
+        requires: Vec::new(),
     })
 }
 

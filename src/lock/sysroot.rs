@@ -9,14 +9,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use miette::NamedSource;
-use recipe_store::{Entry, walk};
+use recipe_store::{Entry, TreeId, walk};
 
 use super::candidates::Candidates;
 use super::distribution::every_machine;
 use super::error::{LockError, UnknownPackage};
 use super::suites::Suites;
 use super::{Context, FileKind, Locked};
-use crate::recipe::{Built, Spanned};
+use crate::recipe::Spanned;
 
 /// The reason of a package that is there for what is built: what of it that needs is in the closure.
 pub(crate) const LINKABLE: &str = "sysroot";
@@ -27,24 +27,32 @@ pub(super) struct Sysroot {
     pub files: Vec<Locked>,
     /// Packages with a library that a build can link to.
     pub linkable: BTreeSet<String>,
+    /// The packages' trees, in the lock's order.
+    pub trees: Vec<TreeId>,
 }
 
 impl Sysroot {
-    /// Chooses packages; `prefer` are versions that stay where they can.
+    /// Chooses the packages that the recipe names, those `added` for its interpreter, and all that they
+    /// need; `prefer` are versions that stay where they can.
     pub(super) fn resolve(
         context: &Context<'_>,
         suites: &Suites,
-        built: &Built,
+        packages: &[Spanned<String>],
+        added: &[String],
         prefer: &BTreeMap<String, String>,
     ) -> Result<Sysroot, LockError> {
         let universe = &suites.universe;
-        for package in &built.packages {
+        for package in packages {
             if universe.newest(&package.value).is_none() {
                 return Err(unknown(suites, package));
             }
         }
-        let named = built.packages.iter().map(|it| it.value.as_str());
-        let names: Vec<&str> = every_machine(universe).chain(named.clone()).collect();
+        let named = packages.iter().map(|it| it.value.as_str());
+        let added = added.iter().map(String::as_str);
+        let names: Vec<&str> = every_machine(universe)
+            .chain(named.clone())
+            .chain(added.clone())
+            .collect();
         let chosen = universe
             .choose(&names, prefer)
             // A kept version may have stopped to fit: then all move.
@@ -54,9 +62,11 @@ impl Sysroot {
                 cause: Box::new(cause),
             })?;
         let named: BTreeSet<&str> = named.collect();
-        let reason = |name: &str| match named.contains(name) {
-            true => "recipe",
-            false => "every machine",
+        let added: BTreeSet<&str> = added.collect();
+        let reason = |name: &str| match (named.contains(name), added.contains(name)) {
+            (true, _) => "recipe",
+            (false, true) => "interpreter",
+            (false, false) => "every machine",
         };
         let files = chosen.iter().map(|(name, offer)| Locked {
             kind: FileKind::Sysroot,
@@ -67,7 +77,14 @@ impl Sysroot {
         let mut packages = Candidates::default();
         packages.load(context, files.clone())?;
         let linkable = linkable(context, suites, &files, &packages)?;
-        Ok(Sysroot { files, linkable })
+        let trees = files.iter();
+        let trees = trees.filter_map(|file| packages.get(&file.name));
+        let trees = trees.map(|(_, unpacked)| unpacked.tree).collect();
+        Ok(Sysroot {
+            files,
+            linkable,
+            trees,
+        })
     }
 }
 

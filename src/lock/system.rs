@@ -456,6 +456,19 @@ fn interpreter_packages(version: &str) -> (Vec<String>, Vec<String>) {
     (needed, optional.into_iter().map(str::to_owned).collect())
 }
 
+/// What builds of sdists need of an interpreter: itself, what wheels expect of their host, and its
+/// headers where there is a compiler.
+pub(super) fn builds_with(suites: &Suites, version: &str, headers: bool) -> Vec<String> {
+    let (mut names, optional) = interpreter_packages(version);
+    names.extend(optional);
+    names.extend(MANYLINUX.iter().map(|name| (*name).to_owned()));
+    if headers {
+        names.push(format!("libpython{version}-dev"));
+    }
+    names.retain(|name| suites.universe.newest(name).is_some());
+    names
+}
+
 /// Versions of Python that a release has, such as `3.13`.
 pub(super) fn pythons(suites: &Suites) -> Vec<String> {
     let mut versions: Vec<&str> = suites
@@ -487,6 +500,7 @@ impl Suites {
             size: package.size,
             sha256: package.sha256.to_string(),
             reason: String::new(),
+            requires: Vec::new(),
         }
     }
 }

@@ -1045,6 +1045,7 @@ fn a_project_is_called_by_any_spelling_of_its_name_and_a_package_by_one() {
         size: 0,
         sha256: String::new(),
         reason: String::new(),
+        requires: Vec::new(),
     };
     let wheel = file(FileKind::Wheel, "typing-extensions");
     for word in [

@@ -198,7 +198,7 @@ impl Drawing {
     }
 
     /// The machine that builds see.
-    fn sysroot(&mut self, lock: &Lock, uses: Vec<NodeIndex>) -> NodeIndex {
+    pub(super) fn sysroot(&mut self, lock: &Lock, uses: Vec<NodeIndex>) -> NodeIndex {
         let files = lock.files.iter();
         let packages = files.filter(|file| file.kind == FileKind::Sysroot);
         let packages = packages.map(|file| {

@@ -13,7 +13,7 @@ use crate::platform::Platform;
 use crate::recipe::{Ask, Check, HostPolicy, Trim};
 
 /// What each kind of step does has a number, raised when the same inputs come to something else.
-pub const VERSIONS: [(&str, u32); 19] = [
+pub const VERSIONS: [(&str, u32); 20] = [
     ("fetch", 1),
     ("unpack-deb", 3),
     ("unpack-wheel", 1),
@@ -30,6 +30,7 @@ pub const VERSIONS: [(&str, u32); 19] = [
     ("unpack-source", 1),
     ("sysroot", 1),
     ("build", 1),
+    ("build-sdist", 1),
     ("select", 1),
     ("lay-out", 1),
     ("local", 1),
@@ -272,6 +273,32 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
                 run.words.iter().for_each(|word| ear.fact("word", word));
                 run.folder.iter().for_each(|folder| ear.fact("in", folder));
             }
+            ear.fact("date", &date.to_string());
+            ear.fact("isolation", "namespaces");
+        }
+        Step::BuildSdist {
+            sysroot,
+            sdist,
+            file_name,
+            name,
+            version,
+            requires,
+            wheels,
+            python,
+            date,
+        } => {
+            ear.kind("build-sdist");
+            ear.object("sysroot", sysroot);
+            ear.object("sdist", sdist);
+            ear.fact("file-name", file_name);
+            ear.fact("name", name);
+            ear.fact("version", version);
+            requires.iter().for_each(|it| ear.fact("requires", it));
+            for (file_name, wheel) in wheels {
+                ear.fact("file-name", file_name);
+                ear.object("wheel", wheel);
+            }
+            ear.fact("python", python);
             ear.fact("date", &date.to_string());
             ear.fact("isolation", "namespaces");
         }

@@ -7,6 +7,7 @@
 mod built;
 mod host;
 mod key;
+mod sdist;
 mod step;
 pub mod why;
 
@@ -167,10 +168,13 @@ impl Drawing {
             .filter_map(|file| match file.kind {
                 FileKind::Deb => Some(self.deb(recipe, lock, file, patches, fixed.clone())),
                 FileKind::Wheel => Some(self.wheel(recipe, lock, file)),
+                FileKind::Sdist => Some(self.sdist(recipe, lock, file)),
                 FileKind::DebianPatches
                 | FileKind::Builder
                 | FileKind::Sysroot
-                | FileKind::Source => None,
+                | FileKind::Source
+                | FileKind::BuildWheel
+                | FileKind::BuildSdist => None,
             })
             .collect();
         let own = self.built(recipe, lock, besides, fixed);
@@ -214,12 +218,15 @@ impl Drawing {
     /// Wheels bring libraries in folders of their own, which the closure's programs then have to name.
     fn fixed_path(&mut self, recipe: &Recipe, lock: &Lock) -> Option<FixedPath<NodeIndex>> {
         let path = recipe.closure.fixed_path.clone()?;
-        let wheels = lock.files.iter().filter(|it| it.kind == FileKind::Wheel);
-        let scans = wheels.map(|file| self.wheel(recipe, lock, file).scan);
-        Some(FixedPath {
-            path,
-            scans: scans.collect(),
-        })
+        let mut scans = Vec::new();
+        for file in &lock.files {
+            match file.kind {
+                FileKind::Wheel => scans.push(self.wheel(recipe, lock, file).scan),
+                FileKind::Sdist => scans.push(self.sdist(recipe, lock, file).scan),
+                _ => {}
+            }
+        }
+        Some(FixedPath { path, scans })
     }
 
     fn deb(
@@ -285,6 +292,17 @@ impl Drawing {
 
     fn wheel(&mut self, recipe: &Recipe, lock: &Lock, file: &Locked) -> Drawn {
         let wheel = self.fetch(file);
+        self.unpacked(recipe, lock, file, (wheel, &file.path))
+    }
+
+    /// A wheel, and its file name where that is known.
+    fn unpacked(
+        &mut self,
+        recipe: &Recipe,
+        lock: &Lock,
+        file: &Locked,
+        (wheel, file_name): (NodeIndex, &str),
+    ) -> Drawn {
         let keep_pth = recipe
             .pip
             .keep_pth
@@ -294,7 +312,7 @@ impl Drawing {
             &file.name,
             Step::UnpackWheel {
                 wheel,
-                file_name: file.path.clone(),
+                file_name: file_name.to_owned(),
                 platform: lock.platform,
                 python: lock.python.clone().unwrap_or_default(),
                 glibc: glibc(lock),

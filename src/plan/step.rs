@@ -33,9 +33,9 @@ pub enum Step<I> {
     },
     /// Decodes a wheel straight into closure layout.
     UnpackWheel {
-        /// The `.whl` file.
+        /// The `.whl` file, or what [`Step::BuildSdist`] made: a folder with that one file.
         wheel: I,
-        /// Its file name, which holds its version and tags (PEP 427).
+        /// Its file name, which holds its version and tags (PEP 427); empty where it lies in a folder.
         file_name: String,
         /// What the closure runs on.
         platform: Platform,
@@ -148,6 +148,27 @@ pub enum Step<I> {
         env: Vec<(String, String)>,
         /// What runs, one after the other.
         runs: Vec<Run>,
+        /// SOURCE_DATE_EPOCH, seconds since 1970.
+        date: u64,
+    },
+    /// Builds the wheel of a Python project from its sdist, in a sysroot: a folder with that one file.
+    BuildSdist {
+        /// The machine.
+        sysroot: I,
+        /// The `.tar.gz` or `.zip` file.
+        sdist: I,
+        /// Its file name, whose end says what it is.
+        file_name: String,
+        /// The project.
+        name: String,
+        /// Its version.
+        version: String,
+        /// What its wheel says that it needs, as it was locked.
+        requires: Vec<String>,
+        /// What builds it: wheels by file name; those that are built as well have none.
+        wheels: Vec<(String, I)>,
+        /// Version of the interpreter.
+        python: String,
         /// SOURCE_DATE_EPOCH, seconds since 1970.
         date: u64,
     },
@@ -281,7 +302,7 @@ impl<I> Step<I> {
             | Step::UnpackPackage { .. }
             | Step::UnpackSource { .. } => "unpack",
             Step::Sysroot { .. } => "sysroot",
-            Step::Build { .. } => "build",
+            Step::Build { .. } | Step::BuildSdist { .. } => "build",
             Step::Select { .. } => "select",
             Step::LayOut { .. } => "lay-out",
             Step::Patches { .. } => "patches",
@@ -424,6 +445,30 @@ impl<I> Step<I> {
                     .collect::<Result<_, _>>()?,
                 env: env.clone(),
                 runs: runs.clone(),
+                date: *date,
+            },
+            Step::BuildSdist {
+                sysroot,
+                sdist,
+                file_name,
+                name,
+                version,
+                requires,
+                wheels,
+                python,
+                date,
+            } => Step::BuildSdist {
+                sysroot: to(sysroot)?,
+                sdist: to(sdist)?,
+                file_name: file_name.clone(),
+                name: name.clone(),
+                version: version.clone(),
+                requires: requires.clone(),
+                wheels: wheels
+                    .iter()
+                    .map(|(name, wheel)| Ok((name.clone(), to(wheel)?)))
+                    .collect::<Result<_, _>>()?,
+                python: python.clone(),
                 date: *date,
             },
             Step::Select {

@@ -31,6 +31,7 @@ fn file(kind: FileKind, name: &str) -> Locked {
         size: 1,
         sha256: Digest::of(name.as_bytes()).to_string(),
         reason: "recipe".into(),
+        requires: Vec::new(),
     }
 }
 

@@ -20,7 +20,7 @@ pub mod wheel_name;
 
 pub use name::ProjectName;
 pub use pep508_rs::pep440_rs::{Version, VersionSpecifiers};
-pub use requirement::Requirement;
+pub use requirement::{Environment, Requirement};
 pub use tag::Target;
 pub use wheel_name::WheelName;
 

@@ -17,8 +17,8 @@ pub struct Package {
     pub version: Version,
     /// Its wheels that may run on the platform, as far as the resolver narrowed them.
     pub wheels: Vec<File>,
-    /// Whether there is a source distribution.
-    pub sdist: bool,
+    /// Its source distribution.
+    pub sdist: Option<File>,
 }
 
 /// One file of a package.
@@ -48,7 +48,7 @@ struct RawPackage {
     version: Option<String>,
     #[serde(default)]
     wheels: Vec<RawFile>,
-    sdist: Option<toml::Value>,
+    sdist: Option<RawFile>,
     archive: Option<toml::Value>,
     directory: Option<toml::Value>,
     vcs: Option<toml::Value>,
@@ -94,16 +94,16 @@ fn package(raw: RawPackage) -> Result<Package, PythonError> {
     Ok(Package {
         name: raw.name.parse()?,
         version: super::name::version(version)?,
-        sdist: raw.sdist.is_some(),
+        sdist: raw.sdist.map(|it| file(&raw.name, it)).transpose()?,
         wheels: raw
             .wheels
             .into_iter()
-            .map(|file| wheel(&raw.name, file))
+            .map(|it| file(&raw.name, it))
             .collect::<Result<_, _>>()?,
     })
 }
 
-fn wheel(project: &str, raw: RawFile) -> Result<File, PythonError> {
+fn file(project: &str, raw: RawFile) -> Result<File, PythonError> {
     let wrong = |reason: &str| PythonError::Pylock {
         reason: format!("{}: {reason}", shorten(project)),
     };
@@ -113,14 +113,14 @@ fn wheel(project: &str, raw: RawFile) -> Result<File, PythonError> {
         .name
         .or(from_url)
         .or(from_path)
-        .ok_or_else(|| wrong("a wheel without a name"))?;
+        .ok_or_else(|| wrong("a file without a name"))?;
     let sha256 = raw
         .hashes
         .get("sha256")
         .map(|hash| hash.to_ascii_lowercase());
     let sha256 = sha256
         .filter(|hash| super::index::is_sha256(hash))
-        .ok_or_else(|| wrong("a wheel without a sha256"))?;
+        .ok_or_else(|| wrong("a file without a sha256"))?;
     Ok(File {
         name,
         url: raw.url,

@@ -29,12 +29,45 @@ pub struct Requirement {
     /// sha256 that its files may have, lower-case hex; empty when any may.
     pub sha256: Vec<String>,
     versions: VersionSpecifiers,
+    marker: pep508_rs::MarkerTree,
+}
+
+/// The CPython on Linux that markers are asked about.
+#[derive(Debug, Clone)]
+pub struct Environment(Option<pep508_rs::MarkerEnvironment>);
+
+impl Environment {
+    /// `python` is the whole version, such as `3.13.5`.
+    pub fn new(python: &str) -> Environment {
+        let short = python.rsplit_once('.').map_or(python, |(short, _)| short);
+        let machine = std::env::consts::ARCH;
+        let builder = pep508_rs::MarkerEnvironmentBuilder {
+            implementation_name: "cpython",
+            implementation_version: python,
+            os_name: "posix",
+            platform_machine: machine,
+            platform_python_implementation: "CPython",
+            platform_release: "",
+            platform_system: "Linux",
+            platform_version: "",
+            python_full_version: python,
+            python_version: short,
+            sys_platform: "linux",
+        };
+        Environment(pep508_rs::MarkerEnvironment::try_from(builder).ok())
+    }
 }
 
 impl Requirement {
     /// Whether its version specifiers allow `version`.
     pub fn allows(&self, version: &Version) -> bool {
         self.versions.contains(version)
+    }
+
+    /// Whether its marker holds, without any extra.
+    pub fn applies(&self, environment: &Environment) -> bool {
+        let held = environment.0.as_ref();
+        held.is_none_or(|held| self.marker.evaluate(held, &[]))
     }
 }
 
@@ -66,8 +99,19 @@ impl FromStr for Requirement {
             text: text.replace('\t', " "),
             sha256: Vec::new(),
             versions,
+            marker: parsed.marker,
         })
     }
+}
+
+/// A requirement in one spelling, whoever wrote it; as it is where it is none that can be read.
+pub fn canonical(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let Ok(good) = Requirement::from_str(&line) else {
+        return line;
+    };
+    let parsed = pep508_rs::Requirement::<pep508_rs::VerbatimUrl>::from_str(&good.text);
+    parsed.map_or(line, |parsed| parsed.to_string())
 }
 
 fn bounded(text: &str) -> Result<(), String> {

@@ -347,7 +347,10 @@ fn source(item: &Item, notes: &mut Notes) -> Option<Spanned<Source>> {
     }))
 }
 
-fn sysroot(item: &Item, notes: &mut Notes) -> Option<(Spanned<Sysroot>, Vec<Spanned<String>>)> {
+pub(super) fn sysroot(
+    item: &Item,
+    notes: &mut Notes,
+) -> Option<(Spanned<Sysroot>, Vec<Spanned<String>>)> {
     if let Some(distribution) = item.words.first().filter(|it| it.value != "debian") {
         notes.unknown_value(
             distribution,

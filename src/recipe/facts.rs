@@ -6,7 +6,7 @@
 
 use recipe_store::Digest;
 
-use super::{Built, Recipe, Source, SourceOrigin, Spanned};
+use super::{Recipe, Source, SourceOrigin, Spanned, Sysroot};
 use crate::platform::Platform;
 
 /// Raised when the form of a fact changes: every lock is then out of date once.
@@ -47,9 +47,17 @@ impl Recipe {
         for exclusion in &self.system.exclude {
             facts.push(format!("system exclude {}", exclusion.value));
         }
+        for project in &self.pip.no_binary {
+            facts.push(format!("pip no-binary {}", project.value));
+        }
+        for it in &self.pip.overrides {
+            facts.push(format!("pip override {}", it.value.text));
+        }
         if let Some(built) = &self.built {
-            facts.extend(sysroot_facts(built));
+            facts.extend(sysroot_facts(&built.sysroot.value));
             facts.extend(built.sources.iter().filter_map(source_fact));
+        } else if let Some(sdists) = &self.sdists {
+            facts.extend(sysroot_facts(&sdists.sysroot.value));
         }
         if let Some(archive) = &self.archive {
             facts.extend(source_fact(archive));
@@ -72,8 +80,7 @@ impl Recipe {
 }
 
 /// What a build asks of the distribution.
-fn sysroot_facts(built: &Built) -> Vec<String> {
-    let sysroot = &built.sysroot.value;
+fn sysroot_facts(sysroot: &Sysroot) -> Vec<String> {
     let mut facts = vec![format!("sysroot debian {}", sysroot.suite)];
     let packages = sysroot.packages.iter();
     facts.extend(packages.map(|package| format!("sysroot package {package}")));

@@ -147,6 +147,25 @@ pub static RULES: &[Rule] = &[
         ..rule("pth", "pip", "pth \"setuptools\"")
     },
     Rule {
+        arguments: (1, MANY),
+        noun: "a project",
+        repeats: true,
+        joins: Joins::Words,
+        ..rule("no-binary", "pip", "no-binary \"mysqlclient\"")
+    },
+    Rule {
+        arguments: (2, 2),
+        noun: "a project and its versions",
+        properties: &[("reason", true)],
+        repeats: true,
+        joins: Joins::Names,
+        ..rule(
+            "override",
+            "pip",
+            "override \"urllib3\" \">=2.5\" reason=\"the pin has a known fault\"",
+        )
+    },
+    Rule {
         noun: "a project",
         ..without("pip", "without \"requests\"")
     },
@@ -443,8 +462,6 @@ const fn rule(node: &'static str, inside: &'static str, example: &'static str) -
 /// Nodes the language will have. People read about them in the design; they deserve a better
 /// answer than "unknown".
 pub(super) static PLANNED: &[(&str, &str)] = &[
-    ("no-binary", "delete it: only wheels are used"),
-    ("override", "let the requirements agree"),
     (
         "allow-expired",
         "write it as a property: interpreter … expired=\"allow\"",

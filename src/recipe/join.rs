@@ -122,7 +122,7 @@ impl LeftOut {
     fn means(&mut self, item: &Item, word: &str) -> bool {
         let wanted = self.word.value.as_str();
         let same = match item.rule.node {
-            "require" | "pth" => {
+            "require" | "pth" | "no-binary" | "override" => {
                 let name = project(wanted);
                 word == wanted || (!name.is_empty() && project(word) == name)
             }
@@ -189,7 +189,7 @@ fn said(item: &Item) -> Vec<String> {
     match item.rule.node {
         "require" => words.map(project).collect(),
         "python" | "run" => vec![words.collect::<Vec<_>>().join(" ")],
-        "entry" => words.take(1).map(str::to_owned).collect(),
+        "entry" | "override" => words.take(1).map(str::to_owned).collect(),
         "requirements" => Vec::new(),
         _ => words.map(str::to_owned).collect(),
     }
@@ -206,8 +206,8 @@ fn keeps(item: &mut Item, outs: &mut [LeftOut]) -> bool {
         any
     };
     match item.rule.node {
-        "python" | "run" | "entry" => !said(item).iter().any(|word| out(item, word)),
-        "require" | "pth" | "package" | "exclude" | "trim" => {
+        "python" | "run" | "entry" | "override" => !said(item).iter().any(|word| out(item, word)),
+        "require" | "pth" | "no-binary" | "package" | "exclude" | "trim" => {
             let words = std::mem::take(&mut item.words);
             let had = !words.is_empty();
             let kept = words.into_iter().filter(|word| !out(item, &word.value));

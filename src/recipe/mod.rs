@@ -37,6 +37,7 @@ mod notes;
 mod parameter;
 mod parse;
 mod requirement;
+mod sdists;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -52,6 +53,7 @@ pub use guard::Limits;
 pub use host::{HostPolicy, MATTERS, Matter, Order};
 pub use lookup::LookedUp;
 pub use requirement::{Origin, Requirement};
+pub use sdists::Sdists;
 pub use wrong::Wrong;
 
 /// A file as it was read, for errors.
@@ -189,6 +191,8 @@ pub struct Recipe {
     pub uses: Vec<Spanned<Utf8PathBuf>>,
     /// Where an interpreter lies that is taken as it is ([`InterpreterSource::Archive`]).
     pub archive: Option<Spanned<Source>>,
+    /// The projects of pip that are built from their sdists.
+    pub sdists: Option<Sdists>,
     /// How the closure is shaped.
     pub closure: ClosureSpec,
     /// What must work inside the finished closure.
@@ -377,6 +381,21 @@ pub struct Pip {
     pub requirements: Vec<Spanned<Utf8PathBuf>>,
     /// Keep start-up `.pth` files of these packages (`pth "setuptools"`); all others that run code are left out.
     pub keep_pth: Vec<Spanned<String>>,
+    /// Projects that are built from their sdists (normalised names).
+    pub no_binary: Vec<Spanned<String>>,
+    /// Projects whose versions are the recipe's own, whatever others require.
+    pub overrides: Vec<Spanned<Override>>,
+}
+
+/// `override "urllib3" ">=2.5" reason="the pin has a known fault"`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Override {
+    /// The project (normalised name).
+    pub name: String,
+    /// The requirement that takes the place of all others of this project (PEP 508).
+    pub text: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// The `system` node.

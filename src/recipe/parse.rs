@@ -20,18 +20,19 @@ use super::include::Library;
 use super::join::settle;
 use super::notes::Notes;
 use super::requirement::{self, Origin, Requirement};
+use super::sdists;
 use super::values::{
     ENTRY_NAME, FILE, FOLDER, FORMATS, INSIDE, MINOR_VERSION, PACKAGE_NAME, PLANNED_FORMATS,
-    POLICIES, PROJECT_NAME, RECIPE_NAME, Rule, SUITE, TIME, TRIMS, VERSION, is_entry_name,
-    is_inside, is_minor_version, is_package_name, is_prefix, is_recipe_name, is_suite, is_version,
-    name_of, time,
+    POLICIES, PROJECT_NAME, RECIPE_NAME, Rule, SUITE, TIME, TRIMS, VERSION, VERSIONS,
+    is_entry_name, is_inside, is_minor_version, is_package_name, is_prefix, is_recipe_name,
+    is_suite, is_version, name_of, time,
 };
 use super::variant;
 use super::wrong::Wrong;
 use super::{
     Ask, Check, ClosureSpec, EntryPoint, File, FileRead, HostPolicy, Interpreter,
-    InterpreterSource, LockPolicy, LookedUp, MATTERS, PackageSpec, PatchesFrom, Pip, Recipe,
-    Spanned, System, Wanted,
+    InterpreterSource, LockPolicy, LookedUp, MATTERS, Override, PackageSpec, PatchesFrom, Pip,
+    Recipe, Spanned, System, Wanted,
 };
 
 /// Reads one recipe file in the form that is wanted, and the files that it names.
@@ -137,6 +138,7 @@ impl<'w> Reading<'w> {
             built: None,
             uses: std::mem::take(&mut self.library.builds),
             archive: None,
+            sdists: None,
             closure: ClosureSpec {
                 entries: Vec::new(),
                 trim: Vec::new(),
@@ -187,6 +189,7 @@ impl<'w> Reading<'w> {
                 bytes: patch.text.as_bytes().into(),
             }));
         }
+        recipe.sdists = sdists::sdists(item, &recipe, &mut self.notes);
         self.whole(item, &mut recipe);
         recipe
     }
@@ -358,23 +361,67 @@ impl<'w> Reading<'w> {
                         pip.requirements.extend(file);
                     }
                 }
-                "pth" => {
-                    for word in words {
-                        let name =
-                            self.notes
-                                .checked(Some(word), PROJECT_NAME, requirement::is_name);
-                        pip.keep_pth.extend(
-                            name.map(|name| name.with(requirement::normalised(&name.value))),
-                        );
-                    }
-                }
+                "pth" => pip.keep_pth.extend(self.projects(words)),
+                "no-binary" => pip.no_binary.extend(self.projects(words)),
+                "override" => pip.overrides.extend(self.override_(child)),
                 _ => {}
             }
         }
+        let built = pip.no_binary.iter();
+        self.notes
+            .unique("the project", built.map(|it| (it.value.as_str(), it)));
+        let overridden = pip.overrides.iter();
+        let overridden = overridden.map(|it| (it.value.name.as_str(), it));
+        self.notes.unique("the override of", overridden);
         let kept = pip.keep_pth.iter();
         self.notes
             .unique("the project", kept.map(|it| (it.value.as_str(), it)));
         pip
+    }
+
+    /// Names of projects, in their one spelling.
+    fn projects<'i>(
+        &mut self,
+        words: impl Iterator<Item = &'i Spanned<String>>,
+    ) -> Vec<Spanned<String>> {
+        let mut names = Vec::new();
+        for word in words {
+            let name = self
+                .notes
+                .checked(Some(word), PROJECT_NAME, requirement::is_name);
+            names.extend(name.map(|name| name.with(requirement::normalised(&name.value))));
+        }
+        names
+    }
+
+    /// `override "urllib3" ">=2.5" reason="…"`
+    fn override_(&mut self, item: &Item) -> Option<Spanned<Override>> {
+        let [name, versions] = item.words.as_slice() else {
+            return None;
+        };
+        let reason = item.property("reason")?;
+        let name = self
+            .notes
+            .checked(Some(name), PROJECT_NAME, requirement::is_name)?;
+        let said = versions.value.trim();
+        let versions_text = match said.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+            true => format!("=={said}"),
+            false => said.to_owned(),
+        };
+        let text = format!("{}{versions_text}", requirement::normalised(&name.value));
+        let origin = Origin::new(&versions.text, versions.span);
+        let plain = !said.is_empty() && !said.contains([';', '@', '[', '(']);
+        match requirement::parse(&text, Vec::new(), origin) {
+            Ok(requirement) if plain => Some(name.with(Override {
+                name: requirement.name.clone(),
+                text: requirement.text,
+                reason: reason.value.clone(),
+            })),
+            _ => {
+                self.notes.bad_value(versions, VERSIONS, None);
+                None
+            }
+        }
     }
 
     fn system(&mut self, item: &Item) -> System {

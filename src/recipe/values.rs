@@ -24,6 +24,10 @@ pub(super) const PROJECT_NAME: Rule = Rule(
     "the name of a Python project",
     "a name has letters, digits and . _ -, and no version",
 );
+pub(super) const VERSIONS: Rule = Rule(
+    "what versions of a project are taken",
+    "write a version, such as 2.5.0, or versions as PEP 440 has them, such as >=2.5,<3",
+);
 pub(super) const INSIDE: Rule = Rule(
     "a path inside the closure",
     "such a path is relative, without `.` or `..`, such as bin/python3",

@@ -169,6 +169,12 @@ pub enum Wrong {
     #[error("a variant of another recipe")]
     OtherRecipe { near: Option<String> },
 
+    #[error("the sysroot is of {sysroot}, and the interpreter of {interpreter}")]
+    OtherSuite {
+        sysroot: String,
+        interpreter: String,
+    },
+
     #[error("the file holds no recipe")]
     NoRecipe,
     #[error("the file holds more than one recipe")]
@@ -243,6 +249,7 @@ impl Wrong {
             | Wrong::Unset { .. }
             | Wrong::BadParameter => "recipe::parameter",
             Wrong::OtherRecipe { .. } => "recipe::variant",
+            Wrong::OtherSuite { .. } => "recipe::other_suite",
             Wrong::NoRecipe => "recipe::no_recipe",
             Wrong::SeveralRecipes => "recipe::several_recipes",
         }
@@ -419,6 +426,10 @@ impl Wrong {
             Wrong::OtherRecipe { near } => {
                 format!("{}{}", suggestion(near), see("variant"))
             }
+            Wrong::OtherSuite { interpreter, .. } => format!(
+                "what is built runs with the interpreter's libraries: write \
+                 suite=\"{interpreter}\", or suite=\"${{suite}}\" where variants have others"
+            ),
             Wrong::NoRecipe => {
                 format!(
                     "such as: recipe \"hello\" version=\"1\" {{ … }}; {}",

@@ -14,6 +14,7 @@ mod patch;
 mod proof;
 pub(super) mod relocate;
 mod scan;
+mod sdist;
 mod source;
 mod sysroot;
 mod trim;
@@ -133,7 +134,7 @@ pub fn run(step: &Resolved, bench: &Bench<'_>) -> Result<Made, StepError> {
             glibc,
             keep_pth,
         } => {
-            let wheel = blob(wheel, "a wheel")?;
+            let (file_name, wheel) = &sdist::wheel_of(session, file_name, wheel)?;
             let target = target(python, *glibc, *platform)?;
             let launcher = launcher(*platform)?;
             let options = wheel::WheelOptions {
@@ -142,7 +143,7 @@ pub fn run(step: &Resolved, bench: &Bench<'_>) -> Result<Made, StepError> {
                 launcher: &launcher,
                 keep_pth: *keep_pth,
             };
-            let unpacked = wheel::unpack_wheel(session, &wheel, &options)?;
+            let unpacked = wheel::unpack_wheel(session, wheel, &options)?;
             unpacked
                 .notes
                 .iter()
@@ -266,6 +267,30 @@ pub fn run(step: &Resolved, bench: &Bench<'_>) -> Result<Made, StepError> {
                 date: *date,
             };
             return build::build(bench, &work);
+        }
+        Step::BuildSdist {
+            sysroot,
+            sdist,
+            file_name,
+            name,
+            version,
+            requires,
+            wheels,
+            python,
+            date,
+        } => {
+            let work = sdist::Work {
+                sysroot: &tree(sysroot, "a sysroot")?,
+                sdist: &blob(sdist, "an sdist")?,
+                file_name,
+                name,
+                version,
+                requires,
+                wheels,
+                python,
+                date: *date,
+            };
+            return sdist::build(bench, &work);
         }
         Step::Select {
             tree: input,

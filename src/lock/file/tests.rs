@@ -16,6 +16,7 @@ fn lock() -> Lock {
         size: 2_847_000,
         sha256: hash.to_string().repeat(64),
         reason: "python3.13-minimal needs libc.so.6".into(),
+        requires: Vec::new(),
     };
     Lock {
         serial: 3,
@@ -45,6 +46,7 @@ fn lock() -> Lock {
                 size: 7,
                 sha256: "d".repeat(64),
                 reason: "recipe".into(),
+                requires: Vec::new(),
             },
         ],
     }
@@ -156,7 +158,7 @@ prop_compose! {
         size in any::<u64>(), hash in "[0-9a-f]{64}") -> Locked {
         let architecture = match kind { FileKind::Deb | FileKind::Sysroot => "all", FileKind::Builder => "arm64", _ => "" }.into();
         let archive = if kind == FileKind::Wheel { "python".into() } else { "debian".into() };
-        Locked { kind, name, version, architecture, source, archive, path, size, sha256: hash, reason }
+        Locked { kind, name, version, architecture, source, archive, path, size, sha256: hash, reason, requires: Vec::new() }
     }
 }
 

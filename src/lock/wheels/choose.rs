@@ -47,7 +47,7 @@ fn refusal(
     allowed: &[&str],
 ) -> WheelsError {
     let (project, version) = (package.name.to_string(), package.version.to_string());
-    if wheels.is_empty() && package.sdist {
+    if wheels.is_empty() && package.sdist.is_some() {
         return WheelsError::OnlySource { project, version };
     }
     if !allowed.is_empty() && wheels.iter().any(|(_, name)| name.rank(target).is_some()) {
@@ -142,7 +142,7 @@ mod tests {
             name: "six".parse().unwrap(),
             version: "1.0".parse().unwrap(),
             wheels: files.iter().enumerate().map(file).collect(),
-            sdist: true,
+            sdist: Some(file((99, &"six-1.0.tar.gz"))),
         }
     }
 

@@ -58,7 +58,9 @@ pub enum WheelsError {
     #[error("{project} {version} comes as source only, there is no wheel of it")]
     #[diagnostic(
         code(lock::only_source),
-        help("ask for a version that has wheels: building from source is not there yet")
+        help(
+            "let it be built: `pip {{ no-binary \"{project}\" }}`; or ask for a version that has wheels"
+        )
     )]
     OnlySource {
         /// The project.
@@ -66,8 +68,20 @@ pub enum WheelsError {
         /// The version, or what was looked at.
         version: String,
     },
+    /// No sdist, where one is to be built.
+    #[error("{project} {version} has no sdist, and it is to be built")]
+    #[diagnostic(
+        code(lock::no_sdist),
+        help("take it out of `no-binary`, or ask for a version that has one")
+    )]
+    NoSdist {
+        /// The project.
+        project: String,
+        /// The version.
+        version: String,
+    },
     /// Wheels that run, but none with a hash that the requirements file allows.
-    #[error("no wheel of {project} {version} has a hash that was asked for")]
+    #[error("no file of {project} {version} has a hash that was asked for")]
     #[diagnostic(
         code(lock::hashes),
         help("the requirements file names hashes of other files: make its hashes again")
@@ -174,6 +188,7 @@ impl WheelsError {
             WheelsError::Unknown { project } => Some(project.clone()),
             WheelsError::NoWheel { project, .. }
             | WheelsError::OnlySource { project, .. }
+            | WheelsError::NoSdist { project, .. }
             | WheelsError::Hashes { project, .. } => project.parse().ok(),
             _ => None,
         }

@@ -38,7 +38,7 @@ pub fn fetch(
     session: &Session,
     indexes: &[Url],
 ) -> Result<BlobId, WheelsError> {
-    let project = file.name.parse::<WheelName>()?.name;
+    let project = project_of(file.name)?;
     let wanted = Wanted::exact(ARCHIVE, file.name, file.size, file.sha256);
     if let Some(blob) = net.here(&wanted, session)? {
         return Ok(blob);
@@ -64,6 +64,17 @@ pub fn fetch(
         }
     }
     Err(failure)
+}
+
+/// The project that a file of an index is of: a wheel, or an sdist.
+fn project_of(name: &str) -> Result<ProjectName, WheelsError> {
+    let stem = [".tar.gz", ".zip", ".tar.xz", ".tgz"]
+        .iter()
+        .find_map(|end| name.strip_suffix(end));
+    match stem.and_then(|stem| stem.rsplit_once('-')) {
+        Some((project, _)) => Ok(project.parse()?),
+        None => Ok(name.parse::<WheelName>()?.name),
+    }
 }
 
 /// The page of a project in one index.

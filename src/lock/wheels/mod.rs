@@ -18,6 +18,7 @@ use rayon::prelude::*;
 use recipe_store::{BlobId, Session};
 use reqwest::Url;
 
+use super::sdists::facts::Facts;
 use super::{FileKind, Locked};
 use crate::net::Net;
 use crate::python::{ProjectName, Requirement, Target, pylock};
@@ -60,6 +61,27 @@ pub enum Upgrade<'a> {
     Everything,
 }
 
+/// What a resolution takes besides requirements.
+#[derive(Default)]
+pub(super) struct Terms<'a> {
+    /// Projects whose sdists are taken.
+    pub(super) no_binary: &'a [ProjectName],
+    /// What is known of sdists; of all other versions it is assumed that they need nothing.
+    pub(super) known: &'a [Facts],
+    /// Requirements that take the place of all others of their projects.
+    pub(super) overrides: &'a [String],
+    /// Names and versions to keep where possible.
+    pub(super) kept: &'a [(&'a str, &'a str)],
+}
+
+/// One file for each project.
+pub(super) struct Answered {
+    /// Wheels, sorted by name.
+    pub(super) wheels: Vec<Locked>,
+    /// Sdists, sorted by name.
+    pub(super) sdists: Vec<Locked>,
+}
+
 /// One wheel for each project that `requirements` need, sorted by name.
 ///
 /// `previous` are the wheels of the lock before; their versions are kept where they can be.
@@ -73,15 +95,31 @@ pub fn resolve(
     upgrade: Upgrade<'_>,
     context: &Context<'_>,
 ) -> Result<Vec<Locked>, WheelsError> {
+    let kept = preferences(previous, upgrade);
+    let terms = Terms {
+        kept: &kept,
+        ..Terms::default()
+    };
+    Ok(resolve_on(requirements, &terms, context)?.wheels)
+}
+
+/// The same on other terms.
+pub(super) fn resolve_on(
+    requirements: &[Requirement],
+    terms: &Terms<'_>,
+    context: &Context<'_>,
+) -> Result<Answered, WheelsError> {
     if requirements.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Answered {
+            wheels: Vec::new(),
+            sdists: Vec::new(),
+        });
     }
     if context.net.settings().offline {
         return Err(WheelsError::Offline);
     }
     let tool = tool::Tool::pinned(std::env::consts::ARCH)?;
-    let kept = preferences(previous, upgrade);
-    let answer = run::run(requirements, &kept, &tool, context)?;
+    let answer = run::run(requirements, terms, &tool, context)?;
     let reasons = run::reasons(&answer.annotated);
     // Downloads wait for others: more of them than there are processors.
     let downloads = rayon::ThreadPoolBuilder::new()
@@ -93,7 +131,17 @@ pub fn resolve(
     let answers = downloads.install(|| {
         let packages = answer.packages.par_iter();
         packages
-            .map(|package| locked(package, requirements, &reasons, &answer.index, context))
+            .map(|package| {
+                let source = terms.no_binary.contains(&package.name);
+                locked(
+                    package,
+                    source,
+                    requirements,
+                    &reasons,
+                    &answer.index,
+                    context,
+                )
+            })
             .collect::<Result<Vec<_>, WheelsError>>()
     });
     let (mut locked, blobs): (Vec<Locked>, Vec<BlobId>) = answers?.into_iter().unzip();
@@ -102,11 +150,17 @@ pub fn resolve(
         crate::net::remember(context.session.store(), &file.sha256, blob)?;
     }
     locked.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(locked)
+    let (sdists, wheels) = locked
+        .into_iter()
+        .partition(|file| file.kind == FileKind::Sdist);
+    Ok(Answered { wheels, sdists })
 }
 
 /// Names and versions to keep where possible.
-fn preferences<'a>(previous: &'a [Locked], upgrade: Upgrade<'_>) -> Vec<(&'a str, &'a str)> {
+pub(super) fn preferences<'a>(
+    previous: &'a [Locked],
+    upgrade: Upgrade<'_>,
+) -> Vec<(&'a str, &'a str)> {
     let may_move = |name: &str| match upgrade {
         Upgrade::Nothing => false,
         Upgrade::These(names) => names.iter().any(|other| other.as_str() == name),
@@ -120,6 +174,7 @@ fn preferences<'a>(previous: &'a [Locked], upgrade: Upgrade<'_>) -> Vec<(&'a str
 
 fn locked(
     package: &pylock::Package,
+    source: bool,
     requirements: &[Requirement],
     reasons: &BTreeMap<ProjectName, String>,
     index: &Url,
@@ -130,11 +185,26 @@ fn locked(
         .filter(|requirement| requirement.name == package.name)
         .flat_map(|requirement| requirement.sha256.iter().map(String::as_str))
         .collect();
-    let file = choose::choose(package, context.target, &allowed)?;
+    let file = match (&package.sdist, source) {
+        (Some(file), true) if allowed.is_empty() || allowed.contains(&&*file.sha256) => file,
+        (Some(_), true) => {
+            let (project, version) = (package.name.to_string(), package.version.to_string());
+            return Err(WheelsError::Hashes { project, version });
+        }
+        (None, true) => {
+            let (project, version) = (package.name.to_string(), package.version.to_string());
+            return Err(WheelsError::NoSdist { project, version });
+        }
+        _ => choose::choose(package, context.target, &allowed)?,
+    };
+    let kind = match source {
+        true => FileKind::Sdist,
+        false => FileKind::Wheel,
+    };
     // The build needs it next, locking looks into it, and an HTML page does not say its size.
     let blob = fetch::of_answer(file, index, context)?;
     let locked = Locked {
-        kind: FileKind::Wheel,
+        kind,
         name: package.name.to_string(),
         version: package.version.to_string(),
         architecture: String::new(),
@@ -144,6 +214,7 @@ fn locked(
         size: blob.size,
         sha256: file.sha256.clone(),
         reason: reasons.get(&package.name).cloned().unwrap_or_default(),
+        requires: Vec::new(),
     };
     Ok((locked, blob))
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use camino::Utf8Path;
 use reqwest::Url;
 
-use super::{Context, Tool, WheelsError, choose, fetch};
+use super::{Context, Terms, Tool, WheelsError, choose, fetch};
 use crate::net::Settings;
 use crate::platform::Platform;
 use crate::python::pylock::{self, Package};
@@ -22,6 +22,8 @@ use crate::sandbox::{Outcome, Spec, Status, Stdin};
 /// Runs uv twice over one cache; see there.
 const DRIVER: &str = include_str!("resolve.py");
 const QUESTION: &str = "/tmp/recipe";
+const OVERRIDES: &str = "/tmp/overrides";
+const CONFIGURATION: &str = "/tmp/uv.toml";
 /// How uv ends when it understood the question and found no answer.
 const NO_SOLUTION: i32 = 1;
 /// How uv ends when something failed on the way: an index that does not answer.
@@ -40,14 +42,14 @@ pub(super) struct Answer {
 /// Asks each index until one answers.
 pub(super) fn run(
     requirements: &[Requirement],
-    kept: &[(&str, &str)],
+    terms: &Terms<'_>,
     tool: &Tool,
     context: &Context<'_>,
 ) -> Result<Answer, WheelsError> {
     let folder = tool.folder(context)?;
     let mut failure = WheelsError::NoIndex;
     for index in context.indexes {
-        let spec = spec(requirements, kept, index, &folder, context);
+        let spec = spec(requirements, terms, index, &folder, context);
         let outcome = context.sandbox.run(&spec, Stdin::Empty)?;
         let said = readable(&outcome.stderr);
         match outcome.status {
@@ -92,7 +94,7 @@ fn read(outcome: &Outcome, index: &Url) -> Result<Answer, WheelsError> {
 
 fn spec(
     requirements: &[Requirement],
-    kept: &[(&str, &str)],
+    terms: &Terms<'_>,
     index: &Url,
     folder: &Utf8Path,
     context: &Context<'_>,
@@ -101,7 +103,18 @@ fn spec(
     let mut question = vec![
         "-I", "-S", "-B", "-c", DRIVER, "/in/uv", "pip", "compile", QUESTION,
     ];
-    question.extend(["--python", &python, "--only-binary", ":all:", "--no-config"]);
+    question.extend(["--python", &python, "--only-binary", ":all:"]);
+    for project in terms.no_binary {
+        question.extend(["--no-binary", project.as_str()]);
+    }
+    if terms.no_binary.is_empty() {
+        question.push("--no-config");
+    } else {
+        question.extend(["--config-file", CONFIGURATION]);
+    }
+    if !terms.overrides.is_empty() {
+        question.extend(["--override", OVERRIDES]);
+    }
     question.extend(["--no-header", "--annotation-style", "line", "--quiet"]);
     question.extend(["--no-progress", "--color", "never", "--no-python-downloads"]);
     let version = context.target.python().to_string();
@@ -128,8 +141,16 @@ fn spec(
         .map(|asked| asked.text.clone() + "\n")
         .collect();
     spec.files.push((QUESTION.into(), text.into_bytes()));
-    if !kept.is_empty() {
-        let (lock, text) = preferred(kept);
+    if !terms.no_binary.is_empty() {
+        let text = configuration(terms).into_bytes();
+        spec.files.push((CONFIGURATION.into(), text));
+    }
+    if !terms.overrides.is_empty() {
+        let text = terms.overrides.join("\n") + "\n";
+        spec.files.push((OVERRIDES.into(), text.into_bytes()));
+    }
+    if !terms.kept.is_empty() {
+        let (lock, text) = preferred(terms.kept);
         spec.files
             .push(("/tmp/pylock.toml".into(), lock.into_bytes()));
         spec.files
@@ -170,6 +191,52 @@ fn uv_platform(target: &Target) -> String {
         31.. => minor.min(NEWEST),
     };
     format!("{}-manylinux_2_{minor}", target.platform().processor())
+}
+
+/// What is known of sdists, so that uv neither builds nor reads one: a version that nothing is known of
+/// needs nothing until it was looked into.
+fn configuration(terms: &Terms<'_>) -> String {
+    let list = |words: &[String]| {
+        let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+        format!("[{}]", words.join(", "))
+    };
+    let mut text = String::new();
+    for project in terms.no_binary {
+        text += &format!(
+            "[[dependency-metadata]]\nname = {}\nrequires-dist = []\n",
+            quoted(project.as_str())
+        );
+    }
+    for facts in terms.known {
+        text += &format!(
+            "[[dependency-metadata]]\nname = {}\nversion = {}\nrequires-dist = {}\nprovides-extra = {}\n",
+            quoted(facts.name.as_str()),
+            quoted(&facts.version.to_string()),
+            list(&facts.requires),
+            list(&facts.extras),
+        );
+        if let Some(python) = &facts.requires_python {
+            text += &format!("requires-python = {}\n", quoted(python));
+        }
+    }
+    text
+}
+
+/// A string of TOML.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => {
+                quoted.push('\\');
+                quoted.push(c);
+            }
+            c if c.is_control() => quoted.push(' '),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
 }
 
 /// Versions of the lock before, in the files that uv looks into for them: as `pylock.toml` and as
