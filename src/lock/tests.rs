@@ -613,7 +613,7 @@ fn a_source_package_of_patches_that_is_not_there_is_told_with_its_line() {
     let lock = |text: &str| shown(bench.lock(text, None, Upgrade::Nothing).unwrap_err());
     let text = lock(&BORROWING.replace("python3.13", "python3.31"));
     for told in [
-        "no source package python3.31 in trixie",
+        "trixie has no source package python3.31",
         "asked for here",
         "python.kdl:4",
     ] {
