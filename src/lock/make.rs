@@ -84,9 +84,15 @@ pub fn lock(
         _ => None,
     };
     let resolver = match is_pristine(recipe) && !recipe.requirements().is_empty() {
-        true => Some(Resolver::resolve(context, &suites, recipe)?),
+        true => Some(Resolver::resolve(
+            context,
+            &suites,
+            recipe,
+            &prefer(FileKind::Builder),
+        )?),
         false => None,
     };
+    files.extend(resolver.as_ref().and_then(Resolver::pip));
     let beside = match (&builder, &resolver) {
         (Some(builder), _) => Beside::root(builder.root),
         (None, Some(resolver)) => resolver.beside(context)?,
