@@ -95,8 +95,8 @@ pub enum HostError {
         wanted: String,
     },
     /// The store failed.
-    #[error("cannot keep the files of an installed package")]
-    #[diagnostic(code(lock::host_store))]
+    #[error(transparent)]
+    #[diagnostic(code(lock::store))]
     Store(#[from] StoreError),
 }
 
