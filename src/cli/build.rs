@@ -437,7 +437,7 @@ impl Scene<'_> {
             jobs: app.config.jobs,
             keep_going: options.keep_going || recipe.lock == LockPolicy::Follow,
             durations: &durations,
-            indexes: PythonIndexes::new(pip_source(&plan)),
+            indexes: PythonIndexes::new(pip_source(&plan).or_else(|| pip_of(lock))),
             compilers: Compilers::default(),
         };
         let built = build(&plan, &shop, &*progress);
@@ -490,6 +490,22 @@ fn pip_source(plan: &Plan) -> Option<Source> {
             }
             _ => None,
         })
+}
+
+/// The same where the closure has a pip of its own: then the package is locked for this alone.
+fn pip_of(lock: &Lock) -> Option<Source> {
+    let mut files = lock.files.iter();
+    let file = files.find(|file| lock::PIP.contains(&file.name.as_str()))?;
+    Some(Source {
+        kind: file.kind,
+        name: file.name.clone(),
+        version: file.version.clone(),
+        archive: file.archive.clone(),
+        path: file.path.clone(),
+        url: None,
+        size: file.size,
+        sha256: file.sha256.clone(),
+    })
 }
 
 /// The locked files that no mirror has any more; none if anything else failed too.

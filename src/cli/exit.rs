@@ -251,9 +251,9 @@ pub(super) fn store_error(failed: &Failed) -> Option<&StoreError> {
             BuildError::Threads(_) => None,
         },
         Failed::Lock(error) => match error.as_ref() {
-            LockError::Store(error) | LockError::Net(NetError::Store { cause: error, .. }) => {
-                Some(error)
-            }
+            LockError::Store(error)
+            | LockError::Host(HostError::Store(error))
+            | LockError::Net(NetError::Store { cause: error, .. }) => Some(error),
             _ => None,
         },
         Failed::Closure(error) => match error.as_ref() {

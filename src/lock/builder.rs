@@ -78,18 +78,20 @@ pub(super) struct Question<'a> {
 }
 
 /// The distribution's own Python, for uv: an interpreter that is built, or that an archive has, does not
-/// run while locking. Nothing of it is locked: which wheels fit is decided by the recipe's version.
+/// run while locking. It is not locked: which wheels fit is decided by the recipe's version.
 pub(super) struct Resolver<'s> {
     system: System<'s>,
     version: String,
 }
 
 impl<'s> Resolver<'s> {
-    /// The same version, where the release has it, else its newest.
+    /// The same version, where the release has it, else its newest; `prefer` are versions of packages
+    /// that stay where they can.
     pub(super) fn resolve(
         context: &Context<'_>,
         suites: &'s Suites,
         recipe: &Recipe,
+        prefer: &BTreeMap<String, String>,
     ) -> Result<Resolver<'s>, LockError> {
         let mut bare = recipe.clone();
         bare.system = crate::recipe::System::default();
@@ -107,8 +109,21 @@ impl<'s> Resolver<'s> {
             interpreter.value.from = InterpreterSource::Debian;
             version.clone_from(&interpreter.value.version);
         }
-        let system = System::resolve(context, suites, &bare, &BTreeMap::new(), &BTreeSet::new())?;
+        let system = System::resolve(context, suites, &bare, prefer, &BTreeSet::new())?;
         Ok(Resolver { system, version })
+    }
+
+    /// The package whose wheel of pip knows where pip looks for packages: a build may have to fetch
+    /// wheels, and the closure's own pip is not there before. Nothing of it enters the closure.
+    pub(super) fn pip(&self) -> Option<Locked> {
+        let (file, _) = super::PIP
+            .iter()
+            .find_map(|name| self.system.package(name))?;
+        Some(Locked {
+            kind: FileKind::Builder,
+            reason: "fetching wheels".to_owned(),
+            ..file.clone()
+        })
     }
 
     /// What the resolver of wheels runs beside.

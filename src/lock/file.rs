@@ -601,7 +601,9 @@ fn wrong(file: &Locked, platform: Platform) -> Option<(bool, String)> {
             Some((false, why))
         }
         FileKind::Builder
-            if Platform::of_debian(&file.architecture).is_none_or(|other| other == platform) =>
+            if file.architecture != "all"
+                && Platform::of_debian(&file.architecture)
+                    .is_none_or(|other| other == platform) =>
         {
             let why = format!(
                 "its architecture is \"{architecture}\"; a builder for {platform} is of another processor"

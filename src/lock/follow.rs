@@ -48,7 +48,7 @@ pub fn follow(
         ));
     }
     let (suite, expired) = release(recipe).ok_or(LockError::NoRelease)?;
-    if recipe.built.is_some() || recipe.sdists.is_some() {
+    if recipe.built.is_some() || recipe.sdists.is_some() || recipe.archive.is_some() {
         return anew(lock, recipe, gone, context);
     }
     let Some(interpreter) = &recipe.interpreter else {

@@ -95,8 +95,8 @@ pub enum HostError {
         wanted: String,
     },
     /// The store failed.
-    #[error("cannot keep the files of an installed package")]
-    #[diagnostic(code(lock::host_store))]
+    #[error(transparent)]
+    #[diagnostic(code(lock::store))]
     Store(#[from] StoreError),
 }
 
@@ -192,7 +192,8 @@ impl Host {
             .collect();
         let mut members = Vec::new();
         let paths: BTreeSet<&str> = list.lines().map(|it| it.trim_start_matches('/')).collect();
-        for path in paths {
+        for path in &paths {
+            let path = *path;
             if path.is_empty() || path == "." || is_left_out(path) {
                 continue;
             }
@@ -215,7 +216,8 @@ impl Host {
                 }
                 Err(error) => return Err(changed(&error.to_string())),
             };
-            if about.is_dir() {
+            // Since all of `/bin` lies in `/usr`, what was a folder for the package is a link.
+            if about.is_dir() || is_folder(&paths, path) {
                 continue;
             }
             if about.is_symlink() {
@@ -326,6 +328,13 @@ fn configuration(text: &str) -> BTreeMap<String, String> {
             Some((path.to_owned(), words.next()?.to_owned()))
         })
         .collect()
+}
+
+/// Whether the package has something below this path, or it is one at the top.
+fn is_folder(paths: &BTreeSet<&str>, path: &str) -> bool {
+    let below = format!("{path}/");
+    let next = paths.range(below.as_str()..).next();
+    !path.contains('/') || next.is_some_and(|next| next.starts_with(&below))
 }
 
 /// What a package has that is not taken; its licence is.

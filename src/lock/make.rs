@@ -94,9 +94,15 @@ pub fn lock(
         return Err(foreign(sdists, options.platform));
     }
     let resolver = match is_pristine(recipe) && !recipe.requirements().is_empty() {
-        true => Some(Resolver::resolve(context, &suites, recipe)?),
+        true => Some(Resolver::resolve(
+            context,
+            &suites,
+            recipe,
+            &prefer(FileKind::Builder),
+        )?),
         false => None,
     };
+    files.extend(resolver.as_ref().and_then(Resolver::pip));
     let beside = match (&builder, &resolver) {
         (Some(builder), _) => Beside::root(builder.root),
         (None, Some(resolver)) => resolver.beside(context)?,

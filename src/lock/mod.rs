@@ -182,7 +182,7 @@ impl Lock {
             .files
             .iter()
             .filter(|file| file.kind == FileKind::Builder);
-        Platform::of_debian(&builders.next()?.architecture)
+        builders.find_map(|file| Platform::of_debian(&file.architecture))
     }
 }
 
@@ -228,7 +228,8 @@ pub enum FileKind {
     /// A Python wheel.
     Wheel,
     /// A Debian binary package of the machine that builds, where the closure is for another: its
-    /// Python makes the byte code. Nothing of it enters the closure.
+    /// Python makes the byte code. Or, of any architecture, the one whose pip says where wheels are, where
+    /// the closure's own pip is not there before it is built. Nothing of it enters the closure.
     Builder,
     /// A Debian binary package that the build sees. Its libraries may enter the closure: then it is
     /// there as a [`FileKind::Deb`] too.

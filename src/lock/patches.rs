@@ -11,7 +11,7 @@ use super::suites::Suites;
 use super::version::compare;
 use super::{Context, FileKind, Locked, Suite};
 use crate::net::NetError;
-use crate::recipe::{Interpreter, PatchesFrom, Spanned};
+use crate::recipe::{Interpreter, InterpreterSource, PatchesFrom, Spanned};
 
 /// Whose patches are wanted.
 #[derive(Clone, Copy)]
@@ -37,6 +37,10 @@ impl<'a> Asked<'a> {
         self.interpreter.value.patches.as_ref()
     }
 
+    fn is_installed(&self) -> bool {
+        self.interpreter.value.from == InterpreterSource::Host
+    }
+
     /// Finds them; `own` is the interpreter's source package and its version, and `kept` what was
     /// locked before and stays where it can.
     pub(super) fn resolve(
@@ -45,9 +49,24 @@ impl<'a> Asked<'a> {
         own: (&str, &str),
         kept: &[&Locked],
     ) -> Result<Patches, LockError> {
-        match self.instead() {
-            None => self.own(context, own),
-            Some(wanted) => self.of(context, wanted, own.0, kept),
+        if let Some(wanted) = self.instead() {
+            return self.of(context, wanted, own.0, kept);
+        }
+        match self.own(context, own) {
+            // What is installed may be older or newer than what its release has today.
+            Err(LockError::NoSource { .. }) if self.is_installed() => {
+                let wanted = Spanned {
+                    value: PatchesFrom {
+                        source: own.0.to_owned(),
+                        suite: self.interpreter.value.suite.clone(),
+                        allow_expired: self.allow_expired,
+                    },
+                    span: self.interpreter.span,
+                    text: self.interpreter.text.clone(),
+                };
+                self.of(context, &wanted, own.0, kept)
+            }
+            found => found,
         }
     }
 

@@ -20,7 +20,7 @@ pub const VERSIONS: [(&str, u32); 20] = [
     ("patches", 1),
     ("relocate", 5),
     ("scan", 1),
-    ("interpreter", 2),
+    ("interpreter", 3),
     ("compile", 1),
     ("compose", 2),
     ("manifest", 2),

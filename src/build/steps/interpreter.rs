@@ -42,6 +42,8 @@ fn needed(path: &str, python: &str) -> bool {
     ];
     const UNFROZEN: [&str; 3] = ["abc.py", "codecs.py", "io.py"];
     let encodings = format!("lib/python{python}/encodings/");
+    // Built in where a distribution builds it; of an interpreter of our own a file.
+    let names = format!("lib/python{python}/lib-dynload/unicodedata.");
     let loader = |platform: Platform| path == format!("lib/{}", platform.loader());
     path == format!("bin/python{python}")
         || path == format!("lib/python{python}/os.py")
@@ -49,7 +51,9 @@ fn needed(path: &str, python: &str) -> bool {
             && UNFROZEN
                 .iter()
                 .any(|name| path == format!("lib/python{python}/{name}")))
+        || path == format!("lib/libpython{python}.so.1.0")
         || path.starts_with(&encodings)
+        || path.starts_with(&names)
         || LIBRARIES.contains(&path)
         || Platform::ALL.into_iter().any(loader)
 }

@@ -25,7 +25,7 @@ impl Machine {
         fs::set_permissions(program, fs::Permissions::from_mode(0o4755)).unwrap();
         symlink("tool", machine.root().join("usr/bin/alias")).unwrap();
         let list = format!(
-            "/.\n/usr\n/usr/bin\n/usr/bin/tool\n/usr/bin/alias\n/etc/tool.conf\n\
+            "/.\n/bin\n/usr\n/usr/bin\n/usr/bin/tool\n/usr/bin/alias\n/etc/tool.conf\n\
              /usr/share/man/man1/tool.1\n/usr/share/doc/tool/copyright\n/{long}\n"
         );
         machine.write("var/lib/dpkg/info/tool:amd64.list", &list);
@@ -44,6 +44,8 @@ impl Machine {
             sum("a = 1\n")
         );
         machine.write("var/lib/dpkg/status", &status);
+        // As on all machines of today.
+        symlink("usr/bin", machine.root().join("bin")).unwrap();
         machine
     }
 

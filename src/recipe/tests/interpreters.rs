@@ -62,8 +62,9 @@ fn each_part_of_how_an_interpreter_is_built_can_be_another() {
 
 #[test]
 fn own_commands_take_the_place_of_all_that_is_usual() {
-    let text =
-        format!("{SOURCE}; sysroot debian suite=trixie {{ package tcc; }}; build {{ run true; }}");
+    let text = format!(
+        "{SOURCE}; sysroot debian suite=trixie {{ package tcc; }}; build {{ run \"make\"; }}"
+    );
     let built = read(&text).expect("read").built.expect("built");
     assert_eq!(built.sysroot.value.packages, ["tcc"]);
     assert_eq!(built.build.value.runs.len(), 1);
@@ -94,7 +95,7 @@ fn an_archive_is_a_source_that_nothing_builds() {
         "{facts}"
     );
     assert!(facts.contains("source python sha256 000"), "{facts}");
-    let built = format!("{archive}; {source}; build {{ run true; }}");
+    let built = format!("{archive}; {source}; build {{ run \"make\"; }}");
     let said = message(&read(&built).expect_err("a build"));
     assert!(said.contains("from=\"source\" builds one"), "{said}");
 }

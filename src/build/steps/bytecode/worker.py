@@ -18,6 +18,13 @@ else:  # since 3.14
     _warnings._acquire_lock()
     _warnings._filters_mutated_lock_held()
     _warnings._release_lock()
+# Names in a source (\N{...}, identifiers beyond ASCII) take this module. Debian's Python has it built in;
+# where it is a file, what importing it leaves behind is there from the first source on.
+if "unicodedata" not in sys.builtin_module_names:
+    try:
+        import unicodedata
+    except ImportError:
+        pass
 gc.disable()  # compiling leaves no cycles behind
 
 KEY = int.from_bytes(MAGIC_NUMBER, "little")
