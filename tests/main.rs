@@ -37,6 +37,7 @@ mod promises {
     mod on_top;
     mod relocatable;
     mod reproducible;
+    mod sdists;
     mod shared_store;
     mod terminal;
 }

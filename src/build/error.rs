@@ -220,7 +220,7 @@ pub enum StepError {
     #[error("`{}` failed: {}\n{}", .0.words, .0.how, .0.said)]
     #[diagnostic(
         code(build::run),
-        help("the recipe's `run` says what is done; all that was said is in the log")
+        help("{}", .0.advice())
     )]
     Build(Box<FailedRun>),
     /// A program that the sysroot does not have.
@@ -375,6 +375,17 @@ pub struct FailedCheck {
 }
 
 impl StepError {
+    /// Files that a program looked for and did not find, and where the packages that have them are told.
+    pub fn missed(&mut self) -> Option<(Vec<String>, &mut Vec<(String, Vec<String>)>)> {
+        match self {
+            StepError::Build(failed) => Some((failed.missing.clone(), &mut failed.offered)),
+            StepError::Sdist(SdistError::Hook(failed)) => {
+                Some((failed.missing(), &mut failed.offered))
+            }
+            _ => None,
+        }
+    }
+
     /// What the network said, where that is why.
     pub fn net(&self) -> Option<&NetError> {
         match self {

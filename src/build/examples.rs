@@ -23,6 +23,11 @@ pub(crate) fn steps() -> Vec<StepError> {
     all.extend(outputs().map(StepError::from));
     all.extend(sources().map(StepError::from));
     all.extend(builds());
+    all.extend(
+        crate::lock::sdists::examples()
+            .into_iter()
+            .map(StepError::Sdist),
+    );
     let long = "x".repeat(300);
     let blob = recipe_store::Entry::File {
         blob: recipe_store::BlobId::of(b""),
@@ -165,6 +170,8 @@ fn builds() -> impl Iterator<Item = StepError> {
             words: "make -j2".into(),
             how: "exit code 2".into(),
             said: "main.c:3:10: fatal error: zlib.h: No such file or directory".into(),
+            missing: vec!["zlib.h".into()],
+            offered: vec![("zlib.h".into(), vec!["zlib1g-dev".into()])],
         })),
         StepError::NoProgram {
             program: "cmake".into(),

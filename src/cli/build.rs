@@ -450,10 +450,38 @@ impl Scene<'_> {
         };
         // Where the store itself failed, that is what has to be told.
         let kept = record.keep(session.store(), &found.lock_path, &recipe.title());
-        let built = built.map_err(|error| error.in_recipe(recipe, &found.typed()))?;
+        let built = built.map_err(|error| {
+            let error = tell_packages(error, recipe, lock, session, app);
+            error.in_recipe(recipe, &found.typed())
+        })?;
         kept?;
         Ok(built)
     }
+}
+
+/// Adds which packages have what builds missed, as far as the suite can be asked.
+fn tell_packages(
+    mut error: BuildError,
+    recipe: &Recipe,
+    lock: &Lock,
+    session: &Session,
+    app: &App,
+) -> BuildError {
+    let BuildError::Failed { failures, .. } = &mut error else {
+        return error;
+    };
+    for failure in failures {
+        let Some((files, offered)) = failure.error.missed() else {
+            continue;
+        };
+        let progress = app.progress();
+        if let (false, Ok(net)) = (files.is_empty(), app.net(progress.clone())) {
+            let context = lock::Context::without_sandbox(&net, session, now());
+            *offered = lock::packages_with(recipe, lock, files, &context).unwrap_or_default();
+        }
+        progress.finish();
+    }
+    error
 }
 
 /// Says which versions the suite has instead of those that are gone, as far as it can be asked.

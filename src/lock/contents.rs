@@ -3,6 +3,28 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, Read};
 
+use super::error::LockError;
+use super::make::release;
+use super::suites::Suites;
+use super::{Context, Lock};
+use crate::recipe::Recipe;
+
+/// Files that a build missed, each with the Debian packages that have it, of the lock's own release.
+pub fn packages_with(
+    recipe: &Recipe,
+    lock: &Lock,
+    files: Vec<String>,
+    context: &Context<'_>,
+) -> Result<Vec<(String, Vec<String>)>, LockError> {
+    let (suite, expired) = release(recipe).ok_or(LockError::NoRelease)?;
+    let suites = Suites::load(context, suite, lock.platform, &lock.suites, expired)?;
+    let found = files.into_iter().map(|file| {
+        let packages = suites.packages_with(context, &file)?;
+        Ok((file, packages))
+    });
+    found.collect()
+}
+
 /// No line of a real index comes near this (bytes).
 const MOST_LINE: u64 = 1 << 20;
 

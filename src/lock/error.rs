@@ -290,8 +290,6 @@ pub struct FailedSdist {
     pub subject: String,
     /// Why.
     pub cause: SdistError,
-    /// Files that its build missed, and the packages that have them.
-    pub offered: Vec<(String, Vec<String>)>,
     /// The suite, where the recipe has no sysroot of its own.
     pub suite: Option<String>,
     /// The recipe.
@@ -304,15 +302,12 @@ pub struct FailedSdist {
 
 impl FailedSdist {
     fn advice(&self) -> String {
-        let mut advice = offer_files(&self.offered);
+        let help = self.cause.help().map(|help| help.to_string());
+        let mut advice: Vec<String> = help.into_iter().collect();
         if let (Some(suite), SdistError::Hook(_)) = (&self.suite, &self.cause) {
             advice.push(format!(
                 "the recipe has no compiler for it: `sysroot \"debian\" suite=\"{suite}\" {{ package \"gcc\" \"libc6-dev\" }}`"
             ));
-        }
-        if advice.is_empty() {
-            let help = self.cause.help().map(|help| help.to_string());
-            advice.extend(help);
         }
         advice.join("; ")
     }

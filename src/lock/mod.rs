@@ -42,8 +42,12 @@ use crate::python::ProjectName;
 use crate::sandbox::Sandbox;
 
 pub(crate) use self::builder::compiles;
+pub use self::contents::packages_with;
 pub use self::distribution::{Distribution, distribution};
-pub use self::error::{FileError, LockError, NoPackaging, NoSourcePackage, Refusal};
+pub(crate) use self::error::offer_files;
+pub use self::error::{
+    FailedSdist, FileError, ForeignSdist, LockError, NoPackaging, NoSourcePackage, Refusal,
+};
 pub use self::follow::{Moved, follow, newest};
 pub(crate) use self::installed::{entry_at, installed};
 pub use self::make::{lock, out_of_date};

@@ -13,7 +13,7 @@ use reqwest::Url;
 use super::candidates::{Unpacked, look_into, side_by_side};
 use super::error::{FailedSdist, LockError};
 use super::options::{Options, Upgrade};
-use super::sdists::{self, SdistError, Sdists, Stop};
+use super::sdists::{SdistError, Sdists, Stop};
 use super::suites::Suites;
 use super::system::System;
 use super::wheels::{self, WheelsError, fetch};
@@ -173,16 +173,16 @@ fn failed(
     subject: String,
     cause: SdistError,
 ) -> LockError {
-    let said = match &cause {
-        SdistError::Hook(failed) => String::from_utf8_lossy(&failed.log).into_owned(),
-        _ => String::new(),
-    };
-    let offered = sdists::missing::files(&said).into_iter().map(|file| {
+    let mut cause = cause;
+    if let SdistError::Hook(failed) = &mut cause {
+        let files = failed.missing().into_iter();
         // Only asked when there is an error to tell, and only where there is a network.
-        let packages = machines.suites.packages_with(context, &file);
-        (file, packages.unwrap_or_default())
-    });
-    let offered = offered.collect();
+        let offered = files.map(|file| {
+            let packages = machines.suites.packages_with(context, &file);
+            (file, packages.unwrap_or_default())
+        });
+        failed.offered = offered.collect();
+    }
     let project = subject.split(' ').next().unwrap_or_default();
     let mut requirements = recipe.requirements().iter();
     let asked = requirements
@@ -201,7 +201,6 @@ fn failed(
     LockError::Sdist(Box::new(FailedSdist {
         subject,
         cause,
-        offered,
         suite: bare.then(|| machines.suites.release().to_owned()),
         text,
         at,

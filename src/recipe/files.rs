@@ -278,7 +278,9 @@ fn refused_option(option: &str) -> Wrong {
         }
         "-e" | "--editable" => "only released wheels are used",
         "-c" | "--constraint" => "write the bound into the requirement itself",
-        "--no-binary" | "--only-binary" | "--prefer-binary" => "only wheels are used, always",
+        "--no-binary" | "--only-binary" | "--prefer-binary" => {
+            "the recipe says which projects are built: `pip { no-binary \"...\" }`"
+        }
         "--pre" => "name the pre-release, such as `NAME>=2.0rc1`",
         "-r" | "--requirement" => "it needs the name of a file",
         _ => "of pip's options there are -r FILE and --hash=sha256:…",

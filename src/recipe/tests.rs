@@ -404,12 +404,35 @@ fn the_whole_recipe_uses_every_node_of_the_grammar() {
                     rule.node,
                     "requirements" | "include" | "extends" | "use" | "without" | "patch"
                 )
+                || matches!(rule.node, "no-binary" | "override")
                 || (rule.node, rule.inside) == ("suite", "variant"),
             "{} in {:?}",
             rule.node,
             rule.inside
         );
     }
+}
+
+#[test]
+fn what_is_built_from_sdists_is_part_of_what_a_lock_depends_on() {
+    let recipe = |more: &str| {
+        let text = format!(
+            "recipe hello version=\"1\" {{\n interpreter python \"3.13\" from=debian suite=trixie\n pip {{ require psutil urllib3; {more} }}\n}}\n"
+        );
+        Recipe::parse("hello.kdl", text.into(), Utf8Path::new("")).expect("good")
+    };
+    let built = recipe("no-binary PSUtil; override urllib3 \"2.5\" reason=why");
+    let facts = built.lock_facts();
+    for fact in [
+        "pip no-binary psutil",
+        "pip override urllib3==2.5",
+        "sysroot debian trixie",
+    ] {
+        assert!(facts.iter().any(|it| it == fact), "{fact}: {facts:?}");
+    }
+    let other_reason = recipe("no-binary psutil; override urllib3 \"==2.5\" reason=another");
+    assert_eq!(built.lock_digest(), other_reason.lock_digest());
+    assert!(recipe("").sdists.is_none());
 }
 
 #[test]

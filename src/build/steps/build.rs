@@ -17,6 +17,7 @@ use super::proof::ended;
 use super::{Bench, Made, StepError, tree};
 use crate::build::collect::{self, Rules};
 use crate::lock::entry_at;
+use crate::lock::sdists::missing;
 use crate::recipe::Run;
 use crate::sandbox::{Channel, Root, Spec, Status, Stdin};
 
@@ -78,6 +79,20 @@ pub struct FailedRun {
     pub how: String,
     /// The first line that tells why, and the last lines.
     pub said: String,
+    /// Headers, libraries and programs that it looked for and did not find.
+    pub missing: Vec<String>,
+    /// The Debian packages that have them, as far as somebody looked.
+    pub offered: Vec<(String, Vec<String>)>,
+}
+
+impl FailedRun {
+    pub(in crate::build) fn advice(&self) -> String {
+        let mut advice = crate::lock::offer_files(&self.offered);
+        advice.push(
+            "the recipe's `run` says what is done; all that was said is in the log".to_owned(),
+        );
+        advice.join("; ")
+    }
 }
 
 /// The folders of one build.
@@ -168,6 +183,8 @@ fn run_one(
         words: told,
         how: ended(outcome.status),
         said: log.told(outcome.status),
+        missing: missing::files(&String::from_utf8_lossy(&log.bytes)),
+        offered: Vec::new(),
     }))
 }
 

@@ -145,6 +145,10 @@ pub(super) fn wheels() -> Vec<WheelsError> {
         },
         no_wheel(&["3.9", "3.11"]),
         no_wheel(&[]),
+        WheelsError::NoSdist {
+            project: "six".into(),
+            version: "1.0".into(),
+        },
         WheelsError::OnlySource {
             project: project(),
             version: version(),
@@ -217,6 +221,18 @@ pub(super) fn locks() -> Vec<LockError> {
             reason: "it holds no key".into(),
         },
         LockError::NoRelease,
+        LockError::Sdist(Box::new(crate::lock::FailedSdist {
+            subject: "a 1.0".into(),
+            cause: crate::lock::sdists::examples().remove(1),
+            suite: Some("trixie".into()),
+            text: miette::NamedSource::new("a.kdl", "no-binary a".into()),
+            at: (0, 9).into(),
+        })),
+        LockError::ForeignSdist(Box::new(crate::lock::ForeignSdist {
+            platform: Platform::Aarch64,
+            text: miette::NamedSource::new("a.kdl", "no-binary a".into()),
+            at: (0, 9).into(),
+        })),
         LockError::OtherPython {
             wanted: "3.13.5".into(),
             found: "3.13.4".into(),

@@ -53,6 +53,45 @@ fn lock() -> Lock {
 }
 
 #[test]
+fn what_builds_an_sdist_names_it_and_the_sdist_is_there() {
+    let of = |kind, name: &str, reason: &str, requires: &[&str]| Locked {
+        kind,
+        name: name.into(),
+        version: "1.0".into(),
+        architecture: String::new(),
+        source: String::new(),
+        archive: "python".into(),
+        path: format!("{name}-1.0.tar.gz"),
+        size: 1,
+        sha256: "a".repeat(64),
+        reason: reason.into(),
+        requires: requires.iter().map(|it| (*it).to_owned()).collect(),
+    };
+    let mut lock = lock();
+    lock.files
+        .push(of(FileKind::Sdist, "golf", "recipe", &["b>=2", "c"]));
+    lock.files
+        .push(of(FileKind::BuildWheel, "flit-core", "golf 1.0", &[]));
+    let text = write(&lock);
+    assert!(
+        text.contains("    requires \"b>=2\"\n    requires \"c\"\n}"),
+        "{text}"
+    );
+    let again = read("x.lock.kdl", &text).unwrap();
+    assert_eq!(write(&again), text);
+    let alone = text.replace("for \"golf 1.0\"", "for \"hotel 1.0\"");
+    let error = read("x.lock.kdl", &alone).unwrap_err().to_string();
+    assert!(
+        error.contains("it is for hotel 1.0, which the lock has not"),
+        "{error}"
+    );
+    let wheel = text
+        .replace("build-wheel", "wheel")
+        .replace("for \"golf 1.0\"", "requires \"x\"\n    for \"recipe\"");
+    assert!(read("x.lock.kdl", &wheel).is_err());
+}
+
+#[test]
 fn a_lock_file_looks_like_this() {
     insta::assert_snapshot!(write(&lock()));
 }
@@ -152,8 +191,14 @@ fn says(title: &str, text: &str) {
         { insta::assert_snapshot!(name, shown); });
 }
 
+/// Of those for builds the reason says which sdists they are for.
+fn not_for_builds() -> Vec<FileKind> {
+    let all = FileKind::ALL.into_iter();
+    all.filter(|kind| !kind.is_for_builds()).collect()
+}
+
 prop_compose! {
-    fn any_file()(kind in prop::sample::select(FileKind::ALL.to_vec()), name in "[a-z0-9][a-z0-9+.-]{1,12}",
+    fn any_file()(kind in prop::sample::select(not_for_builds()), name in "[a-z0-9][a-z0-9+.-]{1,12}",
         version in "[0-9][0-9a-z.+~]{0,8}", reason in any::<String>(), source in "[a-z0-9+.-]{0,8}", path in "[a-zA-Z0-9%+~ ]{1,9}(/[a-z]{1,4}){0,3}",
         size in any::<u64>(), hash in "[0-9a-f]{64}") -> Locked {
         let architecture = match kind { FileKind::Deb | FileKind::Sysroot => "all", FileKind::Builder => "arm64", _ => "" }.into();

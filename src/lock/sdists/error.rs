@@ -18,9 +18,7 @@ pub enum SdistError {
     #[error("its build backend does not tell {}: {}\n{}", .0.what, .0.how, .0.said)]
     #[diagnostic(
         code(sdist::backend),
-        help(
-            "what its build needs besides Python's own packages has to be in the recipe's `sysroot`"
-        )
+        help("{}", .0.advice())
     )]
     Hook(Box<FailedHook>),
     /// Its build requirements cannot be had.

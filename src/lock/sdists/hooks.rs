@@ -17,6 +17,7 @@ use serde::Deserialize;
 use super::environment::PLACE;
 use super::source::BuildSystem;
 use super::{SdistError, missing};
+use crate::lock::error::offer_files;
 use crate::python::WheelName;
 use crate::sandbox::{Channel, Root, Sandbox, Spec, Status, Stdin};
 
@@ -101,6 +102,26 @@ pub struct FailedHook {
     pub said: String,
     /// All that was said.
     pub log: Vec<u8>,
+    /// Files that it missed, and the Debian packages that have them, as far as somebody looked.
+    pub offered: Vec<(String, Vec<String>)>,
+}
+
+impl FailedHook {
+    /// Headers, libraries and programs that were looked for and not found.
+    pub fn missing(&self) -> Vec<String> {
+        missing::files(&String::from_utf8_lossy(&self.log))
+    }
+
+    pub(super) fn advice(&self) -> String {
+        match offer_files(&self.offered) {
+            offers if offers.is_empty() => {
+                "what its build needs besides Python's own packages has \
+                                            to be in the recipe's `sysroot`"
+                    .to_owned()
+            }
+            offers => offers.join("; "),
+        }
+    }
 }
 
 /// Asks.
@@ -122,6 +143,7 @@ pub(crate) fn ask(work: &Work<'_>, question: Question) -> Result<Heard, SdistErr
             how,
             said: missing::told(&log),
             log,
+            offered: Vec::new(),
         }))
     };
     if !outcome.success() {

@@ -441,6 +441,64 @@ fn without_wheels(error: &WheelsError) -> Option<ProjectName> {
     }
 }
 
+/// One of each failure, for the table of all messages.
+#[cfg(test)]
+pub(crate) fn examples() -> Vec<SdistError> {
+    let hook = |offered: Vec<(String, Vec<String>)>| {
+        let log = b"x.c:1:10: fatal error: lber.h: No such file or directory".to_vec();
+        SdistError::Hook(Box::new(FailedHook {
+            what: "its wheel",
+            how: "exit code 1".to_owned(),
+            said: missing::told(&log),
+            log,
+            offered,
+        }))
+    };
+    let id = |name: &str| format!("{name} 1.0");
+    vec![
+        hook(Vec::new()),
+        hook(vec![("lber.h".to_owned(), vec!["libldap-dev".to_owned()])]),
+        SdistError::Needs(Box::new(WheelsError::NoIndex)),
+        SdistError::Shape {
+            file: "a-1.0.tar.gz".to_owned(),
+        },
+        SdistError::Project {
+            reason: "`backend-path` leads out of the source".to_owned(),
+        },
+        SdistError::Another {
+            file: "a-1.0.tar.gz".to_owned(),
+            wanted: id("a"),
+            found_in: "its metadata",
+            found: id("b"),
+        },
+        SdistError::Metadata {
+            subject: id("a"),
+            locked: "nothing".to_owned(),
+            found: "b>=2".to_owned(),
+        },
+        SdistError::Requirement {
+            subject: id("a"),
+            requirement: "cython>=3".to_owned(),
+            found: "no cython".to_owned(),
+        },
+        SdistError::Cycle {
+            chain: vec![id("a"), id("b")],
+            last: id("a"),
+        },
+        SdistError::Depth {
+            limit: DEPTH,
+            chain: vec![id("a"), id("b")],
+        },
+        SdistError::Folder {
+            path: "/home/me/store/tmp/x".into(),
+            error: std::io::Error::from(std::io::ErrorKind::StorageFull),
+        },
+        SdistError::Store(recipe_store::StoreError::Missing {
+            id: BlobId::of(b"x").into(),
+        }),
+    ]
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {

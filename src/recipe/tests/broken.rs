@@ -105,9 +105,9 @@ fn messages_about_the_shape() {
                 "sysroot \"debian\"",
             ),
             (
-                "planned in pip",
+                "override without a reason",
                 "pth \"Setuptools\"",
-                "no-binary \"numpy\"",
+                "override \"numpy\" \"2\"",
             ),
             (
                 "twice",
@@ -241,6 +241,16 @@ fn messages_about_values() {
                 "project with a version",
                 "pth \"Setuptools\"",
                 "pth \"setuptools>=1\"",
+            ),
+            (
+                "versions of an override",
+                "pth \"Setuptools\"",
+                "override \"numpy\" \"=>2\" reason=\"why\"",
+            ),
+            (
+                "sysroot of another suite",
+                "pth \"Setuptools\"\n    }",
+                "no-binary \"psutil\"\n    }\n    sysroot \"debian\" suite=\"sid\" { package \"gcc\"; }",
             ),
             ("requirement", "\"psutil>=5.9\"", "\"psutil=>5.9\""),
             (
