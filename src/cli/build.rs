@@ -477,7 +477,11 @@ fn tell_packages(
         let progress = app.progress();
         if let (false, Ok(net)) = (files.is_empty(), app.net(progress.clone())) {
             let context = lock::Context::without_sandbox(&net, session, now());
-            *offered = lock::packages_with(recipe, lock, files, &context).unwrap_or_default();
+            match lock::packages_with(recipe, lock, files, &context) {
+                Ok(found) => *offered = found,
+                // The failure itself is what has to be told.
+                Err(error) => app.tell(&format!("who has what it missed is not known: {error}")),
+            }
         }
         progress.finish();
     }

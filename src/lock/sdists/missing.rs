@@ -86,9 +86,9 @@ fn missing(line: &str) -> Option<String> {
     if let Some(program) = program {
         return plain(program).map(|program| format!("bin/{program}"));
     }
-    let (_, rest) = line.split_once("FileNotFoundError: [Errno 2] No such file or directory: ")?;
-    let program = rest.trim_matches(['\'', '"']);
-    (!program.contains('/')).then(|| plain(program).map(|program| format!("bin/{program}")))?
+    let (_, rest) = line.split_once("[Errno 2] No such file or directory: ")?;
+    let program = plain(rest)?;
+    (!program.contains('/')).then(|| format!("bin/{program}"))
 }
 
 fn word(text: &str) -> &str {
@@ -135,6 +135,10 @@ mod tests {
             ("/bin/sh: 1: mysql_config: not found", "bin/mysql_config"),
             (
                 "FileNotFoundError: [Errno 2] No such file or directory: 'curl-config'",
+                "bin/curl-config",
+            ),
+            (
+                "Could not run curl-config: [Errno 2] No such file or directory: 'curl-config'",
                 "bin/curl-config",
             ),
             ("error: command 'gcc' failed with exit code 1", ""),
