@@ -962,7 +962,7 @@ fn what_cannot_be_followed_says_why() {
         .follow(&wheel, &[name.as_str()])
         .unwrap_err()
         .to_string();
-    assert!(wheel.contains("it is a wheel"), "{wheel}");
+    assert!(wheel.contains("it is a file of a package index"), "{wheel}");
 }
 
 /// A wheel with a module that needs these libraries, and a library of its own.
