@@ -31,7 +31,7 @@ pub const VERSIONS: [(&str, u32); 19] = [
     ("sysroot", 1),
     ("build", 1),
     ("select", 1),
-    ("lay-out", 1),
+    ("lay-out", 2),
     ("local", 1),
 ];
 
