@@ -32,7 +32,7 @@ pub const VERSIONS: [(&str, u32); 20] = [
     ("build", 1),
     ("build-sdist", 1),
     ("select", 1),
-    ("lay-out", 1),
+    ("lay-out", 2),
     ("local", 1),
 ];
 

@@ -69,6 +69,9 @@ pub(super) fn lay_out(
     let mut remains = Vec::new();
     for (path, entry) in leaves(session, tree)? {
         let mut place = placed(&path);
+        if kept.python.is_some() {
+            place = python::header(place);
+        }
         if place::place(&place, &layout) == Place::Drop
             || kept.python.is_some() && python::is_left_out(&place)
         {

@@ -5,6 +5,7 @@ use recipe_store::{Entry, Session, StoreError, TreeBuilder, TreeId};
 use super::StepError;
 use crate::build::steps::wheel::{SCRIPTS, runs_python};
 use crate::lock::entry_at;
+use crate::platform::Platform;
 
 /// Scripts of the interpreter's own that say what a module says as well (`python3 -m pydoc`), or that
 /// speak of the folder it was built in; a distribution's interpreter is without them too.
@@ -16,6 +17,16 @@ pub(super) fn is_left_out(path: &str) -> bool {
         .iter()
         .any(|own| name.starts_with(own))
         || (name.starts_with("python3") && name.ends_with("-config"))
+}
+
+/// A distribution has the `pyconfig.h` of each processor in a folder of its own, and beside the other
+/// headers one that chooses; an interpreter of our own has the one only.
+pub(super) fn header(path: String) -> String {
+    let folder = Platform::default().triplet();
+    match path.strip_prefix("include/") {
+        Some(inside) if inside.ends_with("/pyconfig.h") => format!("include/{folder}/{inside}"),
+        _ => path,
+    }
 }
 
 /// A program that a Python runs, where it names one that is nowhere else: the script beside its
