@@ -374,9 +374,12 @@ pub struct FailedCheck {
     pub said: String,
 }
 
+/// Files that a build missed, and the packages that have them.
+pub type Offered = Vec<(String, Vec<String>)>;
+
 impl StepError {
     /// Files that a program looked for and did not find, and where the packages that have them are told.
-    pub fn missed(&mut self) -> Option<(Vec<String>, &mut Vec<(String, Vec<String>)>)> {
+    pub fn missed(&mut self) -> Option<(Vec<String>, &mut Offered)> {
         match self {
             StepError::Build(failed) => Some((failed.missing.clone(), &mut failed.offered)),
             StepError::Sdist(SdistError::Hook(failed)) => {

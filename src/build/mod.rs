@@ -24,7 +24,7 @@ use recipe_store::{
     Committed, Digest, Isolation, ObjectId, Recorded, Session, StepKey, StoreError, Trace, TreeId,
 };
 
-pub use error::{BuildError, FailedCheck, Failure, MissingLibrary, StepError};
+pub use error::{BuildError, FailedCheck, Failure, MissingLibrary, Offered, StepError};
 pub use event::{Deaf, Ear, End, Ended, Event, Scribe};
 pub use places::Places;
 

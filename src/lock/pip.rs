@@ -136,7 +136,7 @@ pub(super) fn wheels(
             let resolved = sdists.resolve(&requirements, projects, &overrides);
             let resolved = resolved.map_err(|stop| match stop {
                 Stop::Wheels(error) => told(error),
-                Stop::Sdist(subject, cause) => failed(recipe, context, machines, subject, cause),
+                Stop::Sdist(subject, cause) => failed(recipe, context, machines, subject, *cause),
             })?;
             (resolved.wheels, resolved.sdists)
         }

@@ -303,7 +303,7 @@ fn keys_are_pinned() {
         Digest::of(all.as_bytes()).to_string()
     };
     insta::assert_snapshot!(digest(&samples()), @"5a1999dde9fb3ba6512031885e1d2bd836a35d4af0a4582d5c3041c6318b45bc");
-    insta::assert_snapshot!(digest(&built_samples()), @"");
+    insta::assert_snapshot!(digest(&built_samples()), @"6792132f9d1a69c1d24b493a82acbc97d70a3f7e034bff8455a076d9c04d1f01");
 }
 
 #[test]

@@ -56,7 +56,7 @@ pub(super) struct Sdists<'a> {
 pub(super) enum Stop {
     Wheels(WheelsError),
     /// An sdist, by name and version.
-    Sdist(String, SdistError),
+    Sdist(String, Box<SdistError>),
 }
 
 impl From<WheelsError> for Stop {
@@ -189,7 +189,7 @@ impl<'a> Sdists<'a> {
         }
         let id = sdist.id();
         let last = id.clone();
-        let failed = |cause: SdistError| Stop::Sdist(id.clone(), cause);
+        let failed = |cause: SdistError| Stop::Sdist(id.clone(), Box::new(cause));
         let mut chain = chain.to_vec();
         if chain.contains(&last) {
             return Err(failed(SdistError::Cycle { chain, last }));
@@ -264,7 +264,8 @@ impl<'a> Sdists<'a> {
         sdist: &Locked,
         chain: &[String],
     ) -> Result<Vec<Locked>, Stop> {
-        let failed = |error: crate::python::PythonError| Stop::Sdist(sdist.id(), error.into());
+        let failed =
+            |error: crate::python::PythonError| Stop::Sdist(sdist.id(), Box::new(error.into()));
         let requirements = asked.iter().map(|text| Requirement::from_str(text));
         let requirements: Vec<Requirement> =
             requirements.collect::<Result<_, _>>().map_err(failed)?;
@@ -288,7 +289,9 @@ impl<'a> Sdists<'a> {
         };
         let answered = self.settle(asked, chain).map_err(|stop| match stop {
             // Whoever reads it knows the recipe, not what its projects are built with.
-            Stop::Wheels(error) => Stop::Sdist(sdist.id(), SdistError::Needs(Box::new(error))),
+            Stop::Wheels(error) => {
+                Stop::Sdist(sdist.id(), Box::new(SdistError::Needs(Box::new(error))))
+            }
             stop => stop,
         })?;
         let wheels = answered.wheels.into_iter().map(|wheel| Locked {
@@ -316,7 +319,7 @@ impl<'a> Sdists<'a> {
         }
         let wheels = wheels.iter().map(|(name, blob)| (name.as_str(), *blob));
         environment::environment(self.place.session, self.python, wheels)
-            .map_err(|cause| Stop::Sdist("build requirements".to_owned(), cause))
+            .map_err(|cause| Stop::Sdist("build requirements".to_owned(), Box::new(cause)))
     }
 
     /// The wheel of an sdist that others need to be built.
@@ -325,7 +328,7 @@ impl<'a> Sdists<'a> {
             let what = SdistError::Shape {
                 file: sdist.path.clone(),
             };
-            return Err(Stop::Sdist(sdist.id(), what));
+            return Err(Stop::Sdist(sdist.id(), Box::new(what)));
         };
         if let Some(wheel) = &prepared.wheel {
             return Ok(wheel.clone());
@@ -342,10 +345,10 @@ impl<'a> Sdists<'a> {
             jobs: 2,
         };
         let heard = ask(&work, Question::Wheel);
-        let heard = heard.map_err(|cause| Stop::Sdist(sdist.id(), cause))?;
+        let heard = heard.map_err(|cause| Stop::Sdist(sdist.id(), Box::new(cause)))?;
         let wheel = heard.wheel.ok_or_else(|| {
             let file = sdist.path.clone();
-            Stop::Sdist(sdist.id(), SdistError::Shape { file })
+            Stop::Sdist(sdist.id(), Box::new(SdistError::Shape { file }))
         })?;
         prepared.wheel = Some(wheel.clone());
         Ok(wheel)
