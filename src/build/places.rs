@@ -90,6 +90,16 @@ fn places(recipe: &Recipe, failure: &Failure) -> Vec<Place> {
                 .map(|check| Place::of(check, "this check failed"))
                 .collect()
         }
+        StepError::Build(_)
+        | StepError::NoProgram { .. }
+        | StepError::Prefix { .. }
+        | StepError::Collect(_)
+            if recipe.name == failure.subject =>
+        {
+            let built = recipe.built.as_ref();
+            let place = built.map(|built| Place::of(&built.build, "this build"));
+            place.into_iter().collect()
+        }
         StepError::NoEntry { name, .. } | StepError::EntryTaken { name, .. } => {
             let mut entries = recipe.closure.entries.iter();
             let entry = entries.find(|entry| entry.value.name == *name);
