@@ -28,6 +28,7 @@ mod commands {
 }
 
 mod promises {
+    mod builds;
     mod early_cut_off;
     mod fixed_path;
     mod follow;
