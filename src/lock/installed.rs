@@ -27,15 +27,16 @@ const COPIES: [(&str, &[&str]); 3] = [
 ];
 
 /// What a script of a package links, if that is there: the link, its target, and the target's path.
-const LINKS: [(&str, &str, &str); 12] = [
+const LINKS: [(&str, &str, &str); 13] = [
     ("usr/bin/sh", "dash", "usr/bin/dash"),
     ("usr/bin/awk", "mawk", "usr/bin/mawk"),
     ("usr/bin/cc", "gcc", "usr/bin/gcc"),
     ("usr/bin/c++", "g++", "usr/bin/g++"),
     ("usr/bin/c99", "c99-gcc", "usr/bin/c99-gcc"),
-    ("usr/bin/cpp", "cpp-14", "usr/bin/cpp-14"),
     ("usr/bin/yacc", "bison.yacc", "usr/bin/bison.yacc"),
     ("usr/bin/lex", "flex", "usr/bin/flex"),
+    ("usr/bin/automake", "automake-1.16", "usr/bin/automake-1.16"),
+    ("usr/bin/aclocal", "aclocal-1.16", "usr/bin/aclocal-1.16"),
     ("usr/bin/automake", "automake-1.17", "usr/bin/automake-1.17"),
     ("usr/bin/aclocal", "aclocal-1.17", "usr/bin/aclocal-1.17"),
     (

@@ -19,7 +19,7 @@ use crate::build::collect::{self, Rules};
 use crate::lock::entry_at;
 use crate::lock::sdists::missing;
 use crate::recipe::Run;
-use crate::sandbox::{Channel, Root, Spec, Status, Stdin};
+use crate::sandbox::{Channel, Root, Spec, Stdin};
 
 /// Where programs are looked for.
 const PATH: [&str; 5] = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"];
@@ -30,8 +30,6 @@ const PROCESSES: u64 = 4096;
 const DISK: u64 = 64 << 30;
 const LOG: u64 = 256 << 20;
 const WALL: Duration = Duration::from_secs(6 * 3600);
-/// Lines that an error shows.
-const SHOWN: usize = 20;
 
 /// What is run, and what is seen.
 pub(super) struct Work<'a> {
@@ -166,15 +164,15 @@ fn run_one(
         });
     }
     let spec = spec(work, place, run, &words, &jobs);
-    let mut log = Log::default();
+    let mut log = Vec::new();
     let outcome =
         bench
             .shop
             .sandbox
             .run_watched(&spec, Stdin::Empty, &mut |_: Channel, bytes| {
-                log.add(bytes);
+                log.extend_from_slice(bytes);
             })?;
-    bench.keep(&log.bytes);
+    bench.keep(&log);
     if outcome.success() {
         return Ok(None);
     }
@@ -182,8 +180,8 @@ fn run_one(
         index: 0,
         words: told,
         how: ended(outcome.status),
-        said: log.told(outcome.status),
-        missing: missing::files(&String::from_utf8_lossy(&log.bytes)),
+        said: missing::told(&log),
+        missing: missing::files(&String::from_utf8_lossy(&log)),
         offered: Vec::new(),
     }))
 }
@@ -243,50 +241,6 @@ fn has_program(session: &Session, sysroot: &TreeId, name: &str) -> Result<bool, 
         }
     }
     Ok(false)
-}
-
-/// What programs say.
-#[derive(Default)]
-struct Log {
-    bytes: Vec<u8>,
-}
-
-impl Log {
-    fn add(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
-    }
-
-    /// The first line that looks like the reason, and the end.
-    fn told(&self, status: Status) -> String {
-        let text = String::from_utf8_lossy(&self.bytes);
-        let lines: Vec<&str> = text.lines().collect();
-        let from = lines.len().saturating_sub(SHOWN);
-        let mut told = String::new();
-        if let Some(first) = lines[..from].iter().find(|line| is_reason(line)) {
-            told.push_str(first.trim_end());
-            told.push_str("\n…\n");
-        }
-        told.push_str(&lines[from..].join("\n"));
-        if told.is_empty() {
-            told = format!("it said nothing ({})", ended(status));
-        }
-        told
-    }
-}
-
-/// Whether a line is how compilers, linkers, make and configure begin to tell of a failure.
-fn is_reason(line: &str) -> bool {
-    let line = line.to_ascii_lowercase();
-    const SIGNS: [&str; 7] = [
-        "error:",
-        "fatal:",
-        "undefined reference",
-        "cannot find -l",
-        "no such file or directory",
-        "command not found",
-        "traceback (most recent call last)",
-    ];
-    SIGNS.iter().any(|sign| line.contains(sign))
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub(crate) fn told(log: &[u8]) -> String {
 
 /// Whether a line is how compilers, linkers and backends begin to tell of a failure.
 fn is_reason(line: &str) -> bool {
-    const SIGNS: [&str; 7] = [
+    const SIGNS: [&str; 8] = [
         "error:",
         "fatal:",
         "undefined reference",
@@ -36,6 +36,7 @@ fn is_reason(line: &str) -> bool {
         "no such file or directory",
         "command not found",
         "modulenotfounderror",
+        "traceback (most recent call last)",
     ];
     let line = line.to_ascii_lowercase();
     SIGNS.iter().any(|sign| line.contains(sign))
