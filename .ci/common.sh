@@ -86,6 +86,7 @@ cargo_tests() {
         grep -E '^test .* FAILED$|^    [a-z_]+(::[a-z0-9_]+)+$' "$log" | sort -u | sed 's/^/    | /'
         sed -n '/^failures:/,$p' "$log" | tail -n 150 | sed 's/^/    | /'
         grep -E '^error' -A 12 "$log" | head -n 60 | sed 's/^/    | /'
+        never_ended "$log" | sed 's/^/    | /'
         if [ "$bad_ones" -eq 0 ]; then
             bad "$name" "exit code $code before any test failed"
         else
@@ -94,6 +95,13 @@ cargo_tests() {
     elif [ "$good_ones" -eq 0 ]; then
         bad "$name" "it ran no test"
     fi
+}
+
+# never_ended LOG: the tests that cargo complained of for their time and that have no result.
+never_ended() {
+    awk '/ has been running for over 60 seconds$/ { slow[$2] = 1 }
+         /^test .* \.\.\. / { delete slow[$2] }
+         END { for (test in slow) print "never ended: " test }' "$1"
 }
 
 is_root() { [ "$(id -u)" -eq 0 ]; }
