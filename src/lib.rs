@@ -15,6 +15,7 @@ pub mod sandbox;
 
 pub mod recipe;
 
+pub mod git;
 pub mod lock;
 
 pub mod plan;

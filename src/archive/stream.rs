@@ -19,6 +19,8 @@ pub enum Compression {
     None,
     /// RFC 1952.
     Gzip,
+    /// Blocks of 100 to 900 kB, as `bzip2` writes them.
+    Bzip2,
     /// The .xz file format 1.2, with LZMA2 and BCJ or delta filters.
     Xz,
     /// RFC 8878, without dictionaries.
@@ -26,12 +28,14 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// What a file name says: `.tar`, `.tar.gz`, `.tgz`, `.tar.xz`, `.txz`, `.tar.zst`, `.tzst`.
+    /// What a file name says: `.tar`, `.tar.gz`, `.tgz`, `.tar.bz2`, `.tbz2`, `.tar.xz`, `.txz`, `.tar.zst`, `.tzst`.
     pub fn of_tar_name(name: &str) -> Option<Compression> {
         let endings = [
             (".tar", Compression::None),
             (".tar.gz", Compression::Gzip),
             (".tgz", Compression::Gzip),
+            (".tar.bz2", Compression::Bzip2),
+            (".tbz2", Compression::Bzip2),
             (".tar.xz", Compression::Xz),
             (".txz", Compression::Xz),
             (".tar.zst", Compression::Zstd),
@@ -45,6 +49,7 @@ impl Compression {
         match self {
             Compression::None => (b"", "a plain tar archive"),
             Compression::Gzip => (b"\x1f\x8b", "a gzip stream"),
+            Compression::Bzip2 => (b"BZh", "a bzip2 stream"),
             Compression::Xz => (b"\xfd7zXZ\0", "an xz stream"),
             Compression::Zstd => (b"\x28\xb5\x2f\xfd", "a zstd stream"),
         }
@@ -111,6 +116,7 @@ pub(super) fn open<'s>(
     let decoder: Box<dyn Read + 's> = match compression {
         Compression::None => Box::new(source),
         Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(source)),
+        Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(source)),
         Compression::Xz => Box::new(lzma_rust2::XzReader::new_mem_limit(
             source,
             true,

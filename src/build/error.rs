@@ -13,6 +13,7 @@ use super::steps::relocate::RelocateError;
 use super::steps::wheel::WheelError;
 use super::steps::{FailedRun, SourceError};
 use crate::elf::ElfError;
+use crate::git::GitError;
 use crate::lock::sdists::SdistError;
 use crate::lock::wheels::WheelsError;
 use crate::net::NetError;
@@ -23,12 +24,7 @@ use crate::sandbox::SandboxError;
 pub enum BuildError {
     /// Steps failed.
     #[error("{}", summary(failures, *skipped))]
-    #[diagnostic(
-        code(build::failed),
-        help(
-            "`recipe log {recipe}` shows what each step said; what did succeed is kept for the next build"
-        )
-    )]
+    #[diagnostic(code(build::failed), help("{}", advice(failures, recipe)))]
     Failed {
         /// Every step that failed.
         #[related]
@@ -49,6 +45,19 @@ pub enum BuildError {
         help("raise the limit of processes (`ulimit -u`), or build with fewer `--jobs`")
     )]
     Threads(String),
+}
+
+fn advice(failures: &[Failure], recipe: &str) -> String {
+    let mut advice = format!(
+        "`recipe log {recipe}` shows what each step said; what did succeed is kept for the next build"
+    );
+    let left = |failure: &&Failure| failure.error.left_its_folders();
+    if let Some(Failure { kind, subject, .. }) = failures.iter().find(left) {
+        advice.push_str(&format!(
+            "; `recipe shell \"{recipe}:{kind} {subject}\" --failed` is the step's sandbox as it was left"
+        ));
+    }
+    advice
 }
 
 fn summary(failures: &[Failure], skipped: usize) -> String {
@@ -123,6 +132,10 @@ pub enum StepError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Net(#[from] NetError),
+    /// A commit of a git repository could not be had.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Git(#[from] GitError),
     /// A package that is installed cannot be taken.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -389,10 +402,23 @@ impl StepError {
         }
     }
 
+    /// Whether it ended a build whose folders are kept.
+    fn left_its_folders(&self) -> bool {
+        matches!(
+            self,
+            StepError::Build(_)
+                | StepError::Collect(_)
+                | StepError::NoProgram { .. }
+                | StepError::Sdist(SdistError::Hook(_))
+        )
+    }
+
     /// What the network said, where that is why.
     pub fn net(&self) -> Option<&NetError> {
         match self {
-            StepError::Net(error) | StepError::Wheels(WheelsError::Net(error)) => Some(error),
+            StepError::Net(error)
+            | StepError::Git(GitError::Net(error))
+            | StepError::Wheels(WheelsError::Net(error)) => Some(error),
             _ => None,
         }
     }
@@ -416,6 +442,7 @@ impl StepError {
         match self {
             StepError::Store(error)
             | StepError::Net(NetError::Store { cause: error, .. })
+            | StepError::Git(GitError::Store(error))
             | StepError::Wheels(
                 WheelsError::Store(error) | WheelsError::Net(NetError::Store { cause: error, .. }),
             )

@@ -19,6 +19,8 @@ pub enum Event<'a> {
     Ended(&'a Ended<'a>),
     /// Something a person should know, that stops nothing.
     Note(&'a str),
+    /// What a program just printed, in pieces that need not be lines: see [`super::Workshop::loud`].
+    Printed(&'a str),
 }
 
 /// How one step ended.
@@ -36,6 +38,8 @@ pub struct Ended<'a> {
     pub took: Duration,
     /// What it said, where it failed. What other steps said is kept beside their trace.
     pub said: &'a str,
+    /// Why it failed, if it did.
+    pub why: &'a str,
 }
 
 /// What became of a step.

@@ -10,6 +10,7 @@ use super::steps::wheel::WheelError;
 use super::steps::{FailedRun, PatchError, SourceError};
 use crate::archive::ArchiveError;
 use crate::elf::ElfError;
+use crate::git::GitError;
 use crate::platform::Platform;
 use crate::python::{PythonError, Target};
 
@@ -23,6 +24,7 @@ pub(crate) fn steps() -> Vec<StepError> {
     all.extend(outputs().map(StepError::from));
     all.extend(sources().map(StepError::from));
     all.extend(builds());
+    all.extend(commits().map(StepError::from));
     all.extend(
         crate::lock::sdists::examples()
             .into_iter()
@@ -151,7 +153,42 @@ fn sources() -> impl Iterator<Item = SourceError> {
         SourceError::Series {
             name: "01-prefix.patch".into(),
         },
+        SourceError::Commit {
+            file: "src-6d0c1d3e8ee31fcb2bb3e2d1b6b7b1ee9ce0d3a1.tar".into(),
+            wanted: "ab".repeat(32),
+            found: "cd".repeat(32),
+        },
         SourceError::Store(store()),
+    ]
+    .into_iter()
+}
+
+fn commits() -> impl Iterator<Item = GitError> {
+    let url = || "https://git.test/hello.git".to_owned();
+    let commit = "6d0c1d3e8ee31fcb2bb3e2d1b6b7b1ee9ce0d3a1";
+    let commit = commit.parse().expect("a name");
+    [
+        GitError::Refused {
+            url: url(),
+            commit,
+            said: format!("upload-pack: not our ref {commit}"),
+        },
+        GitError::Protocol {
+            url: url(),
+            what: "its answer begins a line with \"<htm\"".into(),
+        },
+        GitError::Objects {
+            url: url(),
+            commit,
+            what: "its pack has another sum than it says".into(),
+        },
+        GitError::Place {
+            place: "https:// hello#1".into(),
+        },
+        GitError::Store(store()),
+        GitError::Write {
+            error: std::io::Error::from(std::io::ErrorKind::PermissionDenied),
+        },
     ]
     .into_iter()
 }

@@ -15,6 +15,7 @@ pub mod steps;
 
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -53,12 +54,16 @@ pub struct Workshop<'a> {
     pub jobs: usize,
     /// Whether a failure lets everything that does not depend on it go on.
     pub keep_going: bool,
+    /// Whether what programs print is told as they print it, not only kept.
+    pub loud: bool,
     /// How long a step took last time, by kind and subject, in milliseconds.
     pub durations: &'a Durations,
     /// Where wheels come from.
     pub indexes: steps::PythonIndexes,
     /// Interpreters that compile byte code.
     pub compilers: steps::Compilers,
+    /// How many builds of sources run now: they share the cores.
+    pub building: AtomicUsize,
 }
 
 /// How long steps took, by kind and subject, in milliseconds.
@@ -84,11 +89,38 @@ pub struct Built {
 /// Runs what is needed of `plan`, and returns once the closure is proved, checked and durable.
 pub fn build(plan: &Plan, shop: &Workshop<'_>, ear: &dyn Ear) -> Result<Built, BuildError> {
     ear.hear(Event::Planned(plan.len()));
+    let schedule = Schedule::new(plan, |node| cost(plan, shop.durations, node));
+    run(plan, shop, ear, schedule)?.finish()
+}
+
+/// Runs what the step `node` needs, not the step itself, and gives the step with its inputs.
+pub fn inputs(
+    plan: &Plan,
+    node: NodeIndex,
+    shop: &Workshop<'_>,
+    ear: &dyn Ear,
+) -> Result<Resolved, BuildError> {
+    let schedule = Schedule::before(plan, node, |node| cost(plan, shop.durations, node));
+    ear.hear(Event::Planned(schedule.len()));
+    let run = run(plan, shop, ear, schedule)?;
+    let step = &plan.graph()[node].step;
+    match step.map(|input| run.outputs.get(input).copied().ok_or(())) {
+        Ok(step) => Ok(step),
+        Err(()) => Err(run.failed()),
+    }
+}
+
+fn run<'p>(
+    plan: &'p Plan,
+    shop: &Workshop<'_>,
+    ear: &dyn Ear,
+    schedule: Schedule<'p>,
+) -> Result<Run<'p>, BuildError> {
     let work = pool(shop.jobs.max(1))?;
     let downloads = pool(DOWNLOADS)?;
     let mut run = Run {
         plan,
-        schedule: Schedule::new(plan, |node| cost(plan, shop.durations, node)),
+        schedule,
         outputs: HashMap::new(),
         built: Vec::new(),
         failures: Vec::new(),
@@ -116,7 +148,7 @@ pub fn build(plan: &Plan, shop: &Workshop<'_>, ear: &dyn Ear) -> Result<Built, B
     driven?;
     match broken.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some(error) => Err(BuildError::Store(error)),
-        None => run.finish(),
+        None => Ok(run),
     }
 }
 
@@ -293,7 +325,7 @@ impl<'p> Run<'p> {
             took,
             said,
         } = report;
-        let tell = |end, said: &str| {
+        let tell = |end, said: &str, why: &str| {
             ear.hear(Event::Ended(&Ended {
                 index: node,
                 node: planned,
@@ -301,6 +333,7 @@ impl<'p> Run<'p> {
                 end,
                 took,
                 said,
+                why,
             }));
         };
         match result {
@@ -308,13 +341,13 @@ impl<'p> Run<'p> {
                 if done.ran && self.plan.guards().contains(&node) {
                     self.guarded(took);
                 }
-                tell(if done.ran { End::Ran } else { End::Reused }, "");
+                tell(if done.ran { End::Ran } else { End::Reused }, "", "");
                 self.outputs.insert(node, done.output);
                 self.built.push((node, done, took));
                 self.schedule.done(node);
             }
             Err(error) => {
-                tell(End::Failed, &format!("{said}{error}\n"));
+                tell(End::Failed, &said, &format!("{error}\n"));
                 self.schedule.failed(node);
                 if !keep_going {
                     self.schedule.stop();
@@ -404,7 +437,11 @@ fn perform(
     }
     scribe.hear(Event::Started(node, planned));
     let begun = Instant::now();
-    let bench = steps::Bench { shop, scribe };
+    let bench = steps::Bench {
+        shop,
+        scribe,
+        key: &key,
+    };
     let steps::Made { output, isolation } = steps::run(step, &bench)?;
     let trace = Trace {
         key,

@@ -21,11 +21,40 @@ pub(super) struct Schedule<'p> {
     downloads: BinaryHeap<(u64, Reverse<NodeIndex>)>,
     work: BinaryHeap<(u64, Reverse<NodeIndex>)>,
     skipped: Vec<bool>,
+    /// How many steps it is about.
+    count: usize,
 }
 
 impl<'p> Schedule<'p> {
     /// A schedule of all of `plan`; `cost` says how long a step takes, in any unit.
     pub(super) fn new(plan: &'p Plan, cost: impl Fn(NodeIndex) -> u64) -> Schedule<'p> {
+        Schedule::of(plan, cost, |_| true)
+    }
+
+    /// A schedule of what has to be there before `end` can be run.
+    pub(super) fn before(
+        plan: &'p Plan,
+        end: NodeIndex,
+        cost: impl Fn(NodeIndex) -> u64,
+    ) -> Schedule<'p> {
+        let graph = plan.graph();
+        let mut wanted = vec![false; graph.node_count()];
+        let mut open = vec![end];
+        while let Some(node) = open.pop() {
+            for input in graph.neighbors_directed(node, Incoming) {
+                if !std::mem::replace(&mut wanted[input.index()], true) {
+                    open.push(input);
+                }
+            }
+        }
+        Schedule::of(plan, cost, |node| wanted[node.index()])
+    }
+
+    fn of(
+        plan: &'p Plan,
+        cost: impl Fn(NodeIndex) -> u64,
+        is_wanted: impl Fn(NodeIndex) -> bool,
+    ) -> Schedule<'p> {
         let graph = plan.graph();
         let mut length = vec![0; graph.node_count()];
         // Nodes are numbered after their inputs, so going backwards meets dependants first.
@@ -37,7 +66,11 @@ impl<'p> Schedule<'p> {
         }
         let missing: Vec<usize> = graph
             .node_indices()
-            .map(|node| graph.neighbors_directed(node, Incoming).count())
+            .map(|node| match is_wanted(node) {
+                true => graph.neighbors_directed(node, Incoming).count(),
+                // Never ready.
+                false => usize::MAX,
+            })
             .collect();
         let mut schedule = Schedule {
             plan,
@@ -45,6 +78,7 @@ impl<'p> Schedule<'p> {
             downloads: BinaryHeap::new(),
             work: BinaryHeap::new(),
             skipped: vec![false; graph.node_count()],
+            count: missing.iter().filter(|count| **count != usize::MAX).count(),
             missing: missing.clone(),
         };
         for node in graph
@@ -54,6 +88,11 @@ impl<'p> Schedule<'p> {
             schedule.enqueue(node);
         }
         schedule
+    }
+
+    /// How many steps it is about.
+    pub(super) fn len(&self) -> usize {
+        self.count
     }
 
     /// The download to start next.

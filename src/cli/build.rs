@@ -1,8 +1,10 @@
 //! `recipe build`: a recipe as a closure, linked at `result/NAME`.
 
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use petgraph::graph::NodeIndex;
 use recipe_store::{Digest, Root, Session, StepKey, Store, StoreError, TreeId};
 
 use serde::Serialize;
@@ -13,13 +15,14 @@ use super::exit::Failed;
 use super::found::{Forms, Found};
 use super::memo::{self, Memo};
 use super::record::Record;
-use super::render::{bytes, plural, seconds};
+use super::render::{Progress, bytes, plural, seconds};
+use super::standing::Standing;
 use crate::build::steps::{Compilers, PythonIndexes};
-use crate::build::{BuildError, Built, Durations, Workshop, build};
+use crate::build::{BuildError, Built, Durations, Workshop, build, inputs};
 use crate::closure::Closure;
 use crate::lock::{self, Lock, Locked};
 use crate::net::NetError;
-use crate::plan::{Besides, Plan, Source, Step};
+use crate::plan::{Besides, Plan, Resolved, Source, Step};
 use crate::recipe::{LockPolicy, Recipe};
 
 /// What `recipe build` takes.
@@ -44,6 +47,25 @@ pub(super) struct Args {
     keep_going: bool,
     #[command(flatten)]
     form: Form,
+    /// Show what programs print, as they print it.
+    #[arg(skip)]
+    loud: bool,
+}
+
+impl Args {
+    /// The recipe `name` again, with all that its programs print.
+    pub(super) fn again(name: &str, forms: &Forms, form: Form) -> Args {
+        Args {
+            names: vec![name.to_owned()],
+            forms: forms.clone(),
+            all_variants: false,
+            out: None,
+            locked: false,
+            keep_going: true,
+            form,
+            loud: true,
+        }
+    }
 }
 
 /// The answer.
@@ -88,6 +110,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     let options = Options {
         locked: args.locked,
         keep_going: args.keep_going,
+        loud: args.loud,
     };
     check_link_folder(args.out.as_deref())?;
     let mut answer = Answer {
@@ -161,6 +184,7 @@ fn no_link(link: &Utf8Path, why: &str) -> Failed {
 pub(super) struct Options {
     pub(super) locked: bool,
     pub(super) keep_going: bool,
+    pub(super) loud: bool,
 }
 
 /// A closure in the store, made now or earlier.
@@ -358,13 +382,13 @@ fn relied_by(roots: &[(Root, bool)], closure: &TreeId) -> Vec<StepKey> {
 
 /// What one build is about.
 #[derive(Clone, Copy)]
-struct Scene<'a> {
-    recipe: &'a Recipe,
-    besides: &'a Besides,
-    found: &'a Found,
-    session: &'a Session,
-    app: &'a App,
-    options: &'a Options,
+pub(super) struct Scene<'a> {
+    pub(super) recipe: &'a Recipe,
+    pub(super) besides: &'a Besides,
+    pub(super) found: &'a Found,
+    pub(super) session: &'a Session,
+    pub(super) app: &'a App,
+    pub(super) options: &'a Options,
 }
 
 impl Scene<'_> {
@@ -422,10 +446,47 @@ impl Scene<'_> {
             found,
             session,
             app,
+            ..
+        } = *self;
+        let host = app.running(lock.platform).host;
+        let plan = Plan::with(recipe, lock, besides, host);
+        let (built, lines) = self.at_work(lock, &plan, |shop, progress| {
+            (build(&plan, shop, progress), progress.ended())
+        })?;
+        let record = Record {
+            lock: found.lock_path.clone(),
+            ended: now().saturating_mul(1000),
+            planned: plan.len(),
+            lines,
+        };
+        // Where the store itself failed, that is what has to be told.
+        let kept = record.keep(session.store(), &found.lock_path, &recipe.title());
+        let built = built.map_err(|error| self.told(error, lock))?;
+        kept?;
+        Ok(built)
+    }
+
+    /// A failure with all that can be said of it.
+    fn told(&self, error: BuildError, lock: &Lock) -> BuildError {
+        let error = tell_packages(error, self.recipe, lock, self.session, self.app);
+        error.in_recipe(self.recipe, &self.found.typed())
+    }
+
+    /// What `work` makes with all that a build works with.
+    fn at_work<T>(
+        &self,
+        lock: &Lock,
+        plan: &Plan,
+        work: impl FnOnce(&Workshop<'_>, &Progress) -> T,
+    ) -> Result<T, Failed> {
+        let Scene {
+            recipe,
+            session,
+            app,
             options,
+            ..
         } = *self;
         let running = app.running(lock.platform);
-        let plan = Plan::with(recipe, lock, besides, running.host);
         let progress = app.progress();
         let (net, sandbox) = (app.net(progress.clone())?, app.sandbox()?);
         let durations = durations(session, &recipe.title())?;
@@ -436,26 +497,31 @@ impl Scene<'_> {
             emulator: running.emulator(),
             jobs: app.config.jobs,
             keep_going: options.keep_going || recipe.lock == LockPolicy::Follow,
+            loud: options.loud,
             durations: &durations,
-            indexes: PythonIndexes::new(pip_source(&plan).or_else(|| pip_of(lock))),
+            indexes: PythonIndexes::new(pip_source(plan).or_else(|| pip_of(lock))),
             compilers: Compilers::default(),
+            building: AtomicUsize::new(0),
         };
-        let built = build(&plan, &shop, &*progress);
+        let made = work(&shop, &progress);
         progress.finish();
-        let record = Record {
-            lock: found.lock_path.clone(),
-            ended: now().saturating_mul(1000),
-            planned: plan.len(),
-            lines: progress.ended(),
-        };
-        // Where the store itself failed, that is what has to be told.
-        let kept = record.keep(session.store(), &found.lock_path, &recipe.title());
-        let built = built.map_err(|error| {
-            let error = tell_packages(error, recipe, lock, session, app);
-            error.in_recipe(recipe, &found.typed())
+        Ok(made)
+    }
+
+    /// The step `node` with its inputs, which are made where they are not there.
+    pub(super) fn ready(
+        &self,
+        lock: &Lock,
+        plan: &Plan,
+        node: NodeIndex,
+    ) -> Result<Resolved, Failed> {
+        if let Some(step) = Standing::of(plan, self.session)?.resolved(plan, node) {
+            return Ok(step);
+        }
+        let step = self.at_work(lock, plan, |shop, progress| {
+            inputs(plan, node, shop, progress)
         })?;
-        kept?;
-        Ok(built)
+        Ok(step.map_err(|error| self.told(error, lock))?)
     }
 }
 

@@ -119,7 +119,7 @@ fn side(word: &str, app: &App) -> Result<Side, Failed> {
 fn not_comparable(path: &Utf8Path) -> Failed {
     Failed::Usage(report(
         format!("{path} is neither a folder, an archive, nor a lock"),
-        "the name of an archive ends in .tar, .tar.zst, .tar.gz, .tar.xz, .zip, .whl or .deb; \
+        "the name of an archive ends in .tar, .tar.zst, .tar.gz, .tar.bz2, .tar.xz, .zip, .whl or .deb; \
          that of a lock in .lock.kdl"
             .into(),
     ))

@@ -4,9 +4,11 @@ use miette::{Diagnostic, Report};
 use recipe_store::StoreError;
 
 use super::advice::StoreFailed;
+use crate::build::steps::SourceError;
 use crate::build::{BuildError, Failure, StepError};
 use crate::closure::ClosureError;
 use crate::conformance::ConformanceError;
+use crate::git::GitError;
 use crate::lock::LockError;
 use crate::lock::host::HostError;
 use crate::net::NetError;
@@ -188,6 +190,8 @@ fn step_code(error: &StepError) -> u8 {
         (None, Some(error), _) => net_code(error),
         (None, None, StepError::Wheels(_)) => UNREACHABLE,
         (None, None, StepError::Host(error)) => host_code(error),
+        (None, None, StepError::Git(error)) => git_code(error),
+        (None, None, StepError::Source(SourceError::Commit { .. })) => INTEGRITY,
         (None, None, _) => STEP,
     }
 }
@@ -198,8 +202,19 @@ fn lock_code(error: &LockError) -> u8 {
         LockError::NoPackaging(error) => net_code(&error.cause),
         LockError::Store(_) => STORE,
         LockError::Host(error) => host_code(error),
+        LockError::Git(error) => git_code(error),
         error if error.is_integrity() => INTEGRITY,
         _ => RECIPE,
+    }
+}
+
+fn git_code(error: &GitError) -> u8 {
+    match error {
+        GitError::Net(error) => net_code(error),
+        GitError::Refused { .. } | GitError::Protocol { .. } => UNREACHABLE,
+        GitError::Objects { .. } => INTEGRITY,
+        GitError::Place { .. } => RECIPE,
+        GitError::Store(_) | GitError::Write { .. } => STORE,
     }
 }
 
@@ -253,6 +268,7 @@ pub(super) fn store_error(failed: &Failed) -> Option<&StoreError> {
         Failed::Lock(error) => match error.as_ref() {
             LockError::Store(error)
             | LockError::Host(HostError::Store(error))
+            | LockError::Git(GitError::Store(error))
             | LockError::Net(NetError::Store { cause: error, .. }) => Some(error),
             _ => None,
         },

@@ -46,6 +46,25 @@ fn setting(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
+/// `NAME:STEP` as a name and the words that name a step; a file of that whole name is a name.
+pub(super) fn split_step(word: &str) -> (&str, Vec<String>) {
+    match word.rsplit_once(':') {
+        Some((name, step)) if !Utf8Path::new(word).exists() => {
+            (name, step.split_whitespace().map(str::to_owned).collect())
+        }
+        _ => (word, Vec::new()),
+    }
+}
+
+/// Whether the words name this step: its kind, its subject, or one after the other; none name any.
+pub(super) fn step_is(kind: &str, subject: &str, words: &[String]) -> bool {
+    match words {
+        [] => true,
+        [word] => word == kind || word == subject,
+        [first, rest @ ..] => first == kind && rest.join(" ") == subject,
+    }
+}
+
 /// A recipe that was found, not yet parsed.
 pub(super) struct Found {
     /// The recipe as it was typed, without its variant.

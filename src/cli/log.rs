@@ -7,16 +7,17 @@ use super::advice::report;
 use super::answer::Form;
 use super::app::App;
 use super::exit::Failed;
-use super::found::Forms;
+use super::found::{Forms, split_step, step_is};
 use super::record::{Line, Record, State};
 use super::render::{plural, printable};
 use crate::build::log_of;
+use crate::build::steps::LOG_FILE;
 
 /// What `recipe log` takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The recipe, by name or path; a variant as NAME@VARIANT
-    #[arg(value_name = "NAME")]
+    /// The recipe, by name or path; a variant as NAME@VARIANT; NAME:STEP for a step alone
+    #[arg(value_name = "NAME[:STEP]")]
     name: String,
     #[command(flatten)]
     forms: Forms,
@@ -59,15 +60,19 @@ struct Told {
 
 /// So many lines of a step are shown where all steps are.
 const FEW: usize = 6;
+/// So many of one that failed.
+const LAST: usize = 60;
 
 pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
-    let mut found = app.find(&args.name, &args.forms)?;
+    let (name, mut words) = split_step(&args.name);
+    words.extend(args.step.iter().cloned());
+    let mut found = app.find(name, &args.forms)?;
     // A variant may share the lock of the recipe as it is written: only the recipe knows.
     let recipe = found.recipe()?;
     let store = app.store()?;
     let Some(record) = Record::find(&store, &found.lock_path, &recipe.title())? else {
         return Err(Failed::Usage(report(
-            format!("nothing is known of a build of {}", args.name),
+            format!("nothing is known of a build of {name}"),
             format!("`recipe build {}` makes one", found.typed()),
         )));
     };
@@ -76,24 +81,24 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
         lines.filter(|line| line.state != State::Earlier)
     };
     let count = |state| last().filter(|line| line.state == state).count();
-    let wanted = last().filter(|line| is_wanted(line, &args.step));
+    let wanted = last().filter(|line| step_is(&line.kind, &line.subject, &words));
     let steps: Vec<Told> = wanted
         .map(|line| told(&store, line))
         .collect::<Result<_, _>>()?;
-    if steps.is_empty() && !args.step.is_empty() {
+    if steps.is_empty() && !words.is_empty() {
         return Err(Failed::Usage(report(
-            format!("the last build had no step `{}`", args.step.join(" ")),
+            format!("the last build had no step `{}`", words.join(" ")),
             format!("`recipe log {}` lists its steps", found.typed()),
         )));
     }
     if record.is_from_elsewhere(&found.lock_path) {
         app.tell(&format!(
-            "{} was not built here yet: this is its last build with {}",
-            args.name, record.lock
+            "{name} was not built here yet: this is its last build with {}",
+            record.lock
         ));
     }
     let log = Log {
-        name: args.name.clone(),
+        name: name.to_owned(),
         typed: found.typed(),
         lock: record.lock.to_string(),
         ended: record.ended,
@@ -104,17 +109,8 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
         steps,
     };
     app.answer(args.form, "log", &log, || {
-        printable(&log.text(!args.step.is_empty()))
+        printable(&log.text(!words.is_empty()))
     })
-}
-
-/// Whether the words name this step: its kind, its subject, or one after the other.
-pub(super) fn is_wanted(line: &Line, words: &[String]) -> bool {
-    match words {
-        [] => true,
-        [word] => *word == line.kind || *word == line.subject,
-        [kind, subject @ ..] => *kind == line.kind && subject.join(" ") == line.subject,
-    }
 }
 
 fn told(store: &Store, line: &Line) -> Result<Told, Failed> {
@@ -134,9 +130,20 @@ fn told(store: &Store, line: &Line) -> Result<Told, Failed> {
         isolation: trace.as_ref().map(|trace| trace.isolation.reached.clone()),
         said: match &trace {
             Some(trace) => said(store, trace)?,
-            None => line.said.clone(),
+            None => whole(store, line)?.unwrap_or_else(|| line.said.clone()) + &line.why,
         },
     })
+}
+
+/// All that a failed step said, as long as what it left is kept.
+fn whole(store: &Store, line: &Line) -> Result<Option<String>, Failed> {
+    let Some(kept) = store.kept(&line.key)? else {
+        return Ok(None);
+    };
+    let Ok(log) = std::fs::read(kept.path().join(LOG_FILE)) else {
+        return Ok(None);
+    };
+    Ok(Some(String::from_utf8_lossy(&log).into_owned()))
 }
 
 /// What the step of a trace said, as long as it is kept.
@@ -167,23 +174,28 @@ impl Log {
                 step.subject
             ));
             let lines: Vec<&str> = step.said.lines().collect();
-            let shown = if whole || step.state == State::Failed.word() {
-                lines.len()
-            } else {
-                lines.len().min(FEW)
+            let count = lines.len();
+            let shown = match step.state == State::Failed.word() {
+                _ if whole => 0..count,
+                // Why it failed stands at the end.
+                true => count.saturating_sub(LAST)..count,
+                false => 0..count.min(FEW),
             };
-            for line in &lines[..shown] {
-                text.push_str(&format!("    {line}\n"));
-            }
-            if shown < lines.len() {
-                text.push_str(&format!(
-                    "    … {} more: recipe log {} {} {}\n",
-                    plural(lines.len() - shown, "line"),
+            let rest = |hidden: usize, word: &str| match hidden {
+                0 => String::new(),
+                hidden => format!(
+                    "    … {} {word}: recipe log {} {} {}\n",
+                    plural(hidden, "line"),
                     self.typed,
                     step.kind,
                     step.subject
-                ));
+                ),
+            };
+            text.push_str(&rest(shown.start, "before"));
+            for line in &lines[shown.clone()] {
+                text.push_str(&format!("    {line}\n"));
             }
+            text.push_str(&rest(count - shown.end, "more"));
         }
         let tried = self.ran + self.reused + self.failed;
         text.push_str(&format!("{} ran, {} reused", self.ran, self.reused));

@@ -30,6 +30,7 @@ mod plan;
 mod record;
 mod render;
 mod report_table;
+mod retry;
 mod run;
 mod running;
 mod shell;
@@ -129,7 +130,9 @@ enum Command {
     Export(export::Args),
     /// Run a program of a closure
     Run(run::Args),
-    /// Start a shell that finds the closure's programs first
+    /// Run again what failed in the last build, and show what it prints as it prints it
+    Retry(retry::Args),
+    /// Start a shell that finds the closure's programs first, or one in the sandbox of a build step
     Shell(shell::Args),
     /// Tell what each step of the last build did and said
     Log(log::Args),
@@ -202,6 +205,7 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::run(&args, &app),
         Command::Export(args) => export::run(&args, &app),
         Command::Run(args) => run::run(&args, &app),
+        Command::Retry(args) => retry::run(&args, &app),
         Command::Shell(args) => shell::run(&args, &app),
         Command::Log(args) => log::run(&args, &app),
         Command::Why(args) => why::run(&args, &app),

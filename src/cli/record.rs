@@ -38,6 +38,8 @@ pub(super) struct Line {
     pub(super) took: u64,
     /// What it said, where it failed.
     pub(super) said: String,
+    /// Why it failed, if it did.
+    pub(super) why: String,
 }
 
 /// What became of a step.
@@ -63,7 +65,7 @@ impl State {
     }
 }
 
-const VERSION: &str = "recipe-record 2";
+const VERSION: &str = "recipe-record 3";
 
 impl Line {
     pub(super) fn of(ended: &Ended<'_>) -> Line {
@@ -78,6 +80,7 @@ impl Line {
             key: ended.key,
             took: ended.took.as_millis() as u64,
             said: ended.said.to_owned(),
+            why: ended.why.to_owned(),
         }
     }
 
@@ -163,10 +166,11 @@ impl Record {
                 key,
                 took,
                 said,
+                why,
             } = line;
-            let (word, length) = (state.word(), said.len());
-            text.push_str(&format!("{word} {took} {key} {length} {kind} {subject}\n"));
-            text.push_str(said);
+            let (word, length, rest) = (state.word(), said.len(), why.len());
+            let head = format!("{word} {took} {key} {length} {rest} {kind} {subject}\n");
+            text.extend([head.as_str(), said, why]);
         }
         text
     }
@@ -183,10 +187,11 @@ impl Record {
             lines: Vec::new(),
         };
         while let Some((line, after)) = rest.split_once('\n') {
-            let mut words = line.splitn(6, ' ');
+            let mut words = line.splitn(7, ' ');
             let word = words.next()?;
             let (took, key) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
             let length: usize = words.next()?.parse().ok()?;
+            let end = length.checked_add(words.next()?.parse().ok()?)?;
             record.lines.push(Line {
                 kind: words.next()?.to_owned(),
                 subject: words.next()?.to_owned(),
@@ -194,8 +199,9 @@ impl Record {
                 key,
                 took,
                 said: after.get(..length)?.to_owned(),
+                why: after.get(length..end)?.to_owned(),
             });
-            rest = after.get(length..)?;
+            rest = after.get(end..)?;
         }
         (version == VERSION && rest.is_empty()).then_some(record)
     }
@@ -229,14 +235,16 @@ mod tests {
             0..4_usize,
             0..u64::MAX,
             ".{0,20}\n{0,2}",
+            ".{0,20}\n{0,2}",
         )
-            .prop_map(|(kind, subject, state, took, said)| Line {
+            .prop_map(|(kind, subject, state, took, said, why)| Line {
                 kind,
                 subject,
                 state: State::ALL[state],
                 key: StepKey::of(said.as_bytes()),
                 took,
                 said,
+                why,
             })
     }
 
@@ -273,6 +281,7 @@ mod tests {
             key,
             took: 1,
             said: String::new(),
+            why: String::new(),
         };
         let record = |planned, lines| Record {
             lock: Utf8PathBuf::new(),

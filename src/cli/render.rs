@@ -139,6 +139,18 @@ impl Progress {
         }
     }
 
+    /// Shows what a program prints, as it comes.
+    fn print(&self, text: &str) {
+        let print = || {
+            let mut err = std::io::stderr().lock();
+            let _ = err.write_all(printable(text).as_bytes());
+        };
+        match &self.bar {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
+    }
+
     fn update(&self, change: impl FnOnce(&mut State)) {
         let Ok(mut state) = self.state.lock() else {
             return;
@@ -191,6 +203,7 @@ impl Ear for Progress {
                 state.ended.push(Line::of(ended));
             }),
             Event::Note(text) => self.line(text),
+            Event::Printed(text) => self.print(text),
         }
     }
 }

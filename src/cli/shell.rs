@@ -1,18 +1,26 @@
-//! `recipe shell`: a shell that finds a closure's programs first, in place of this process.
+//! `recipe shell`: a shell that finds a closure's programs first, in place of this process; or one in the
+//! sandbox of a step that builds.
 
 use std::ffi::OsString;
 
+use petgraph::graph::NodeIndex;
+
 use super::advice::report;
 use super::app::App;
-use super::build::{Options, make};
+use super::build::{Options, Scene, make};
 use super::exit::Failed;
-use super::found::Forms;
+use super::found::{Forms, split_step, step_is};
+use crate::build::steps::{Attended, Left, attended};
+use crate::build::{BuildError, Failure, StepError};
+use crate::plan::{Plan, Step};
+use crate::sandbox::Status;
 
 /// What `recipe shell` takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The recipe, by name or path; a variant as NAME@VARIANT
-    #[arg(value_name = "NAME")]
+    /// The recipe, by name or path; a variant as NAME@VARIANT; NAME:STEP for the sandbox of a step
+    /// that builds, such as `zlib:build`
+    #[arg(value_name = "NAME[:STEP]")]
     name: String,
     #[command(flatten)]
     forms: Forms,
@@ -22,12 +30,27 @@ pub(super) struct Args {
     /// Fail rather than change the lock
     #[arg(long)]
     locked: bool,
+    /// With NAME:STEP: the folders as the last try has left them that failed
+    #[arg(long)]
+    failed: bool,
 }
 
 pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
+    let (name, step) = split_step(&args.name);
+    match step.as_slice() {
+        [] if args.failed => Err(Failed::Usage(report(
+            "`--failed` is about a step, and none is named".into(),
+            format!("name the step that failed: `recipe shell {name}:build --failed`"),
+        ))),
+        [] => in_closure(args, app),
+        step => in_step(name, step, args, app),
+    }
+}
+
+fn in_closure(args: &Args, app: &App) -> Result<(), Failed> {
     let options = Options {
         locked: args.locked,
-        keep_going: false,
+        ..Options::default()
     };
     let made = make(&args.name, &args.forms, app, &options)?;
     let place = made.store.session()?.checkout(&made.memo.closure)?;
@@ -67,4 +90,124 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
             args.name
         ),
     )))
+}
+
+fn in_step(name: &str, step: &[String], args: &Args, app: &App) -> Result<(), Failed> {
+    let mut found = app.find(name, &args.forms)?;
+    let recipe = found.recipe()?;
+    let session = app.store()?.session()?;
+    let lock = app.lock_for(&recipe, &found, &session, args.locked)?;
+    let besides = app.besides(&recipe, &session, args.locked)?.besides;
+    let plan = Plan::with(&recipe, &lock, &besides, app.running(lock.platform).host);
+    let node = named(&plan, name, step)?;
+    let scene = Scene {
+        recipe: &recipe,
+        besides: &besides,
+        found: &found,
+        session: &session,
+        app,
+        options: &Options::default(),
+    };
+    let ready = scene.ready(&lock, &plan, node)?;
+    let scratch = session.scratch()?;
+    let kept = match args.failed {
+        true => Some(session.store().kept(&ready.key())?.ok_or_else(|| {
+            Failed::Usage(report(
+                format!("no failed try of `{}` is kept", step.join(" ")),
+                "only the last few that failed are, until `recipe gc`; without `--failed` the step's \
+                 sandbox is as before its first program"
+                    .into(),
+            ))
+        })?),
+        false => None,
+    };
+    let place = match &kept {
+        Some(kept) => Left::There(kept.path()),
+        None => Left::Fresh(scratch.path()),
+    };
+    let sandbox = app.sandbox()?;
+    let attended = attended(&session, &sandbox, &ready, place, app.config.jobs);
+    let Some(attended) = attended.map_err(|error| unready(&plan, node, error))? else {
+        return Err(no_such_step(&plan, name, step));
+    };
+    let Attended { runs, .. } = &attended;
+    if args.command.is_empty() {
+        app.tell(&format!("The step runs:\n  {}", runs.join("\n  ")));
+        app.tell("Leave this shell to return; what is done here changes no result");
+    }
+    let prompt = format!("[{} \\w] ", step.join(" "));
+    let Some(spec) = attended.starting(&args.command, &prompt) else {
+        let program = "sh".to_owned();
+        return Err(unready(&plan, node, StepError::NoProgram { program }));
+    };
+    let ended = sandbox.attend(&spec);
+    let status = ended
+        .map_err(|error| unready(&plan, node, error.into()))?
+        .status;
+    drop((scratch, kept, session));
+    match status {
+        Status::Exited(0) => Ok(()),
+        // What a person's own program said is passed on as it is.
+        Status::Exited(code) => std::process::exit(code),
+        Status::Signalled(signal) => std::process::exit(128 + signal),
+        _ => std::process::exit(i32::from(super::exit::STEP)),
+    }
+}
+
+/// The one step that builds among those that the words name.
+fn named(plan: &Plan, name: &str, step: &[String]) -> Result<NodeIndex, Failed> {
+    let nodes = builds(plan);
+    let is_meant = |node: &NodeIndex| {
+        let node = &plan.graph()[*node];
+        step_is(node.step.kind(), &node.subject, step)
+    };
+    let mut meant = nodes.into_iter().filter(is_meant);
+    match (meant.next(), meant.next()) {
+        (Some(node), None) => Ok(node),
+        _ => Err(no_such_step(plan, name, step)),
+    }
+}
+
+fn builds(plan: &Plan) -> Vec<NodeIndex> {
+    let graph = plan.graph();
+    let is_build = |node: &NodeIndex| {
+        matches!(
+            graph[*node].step,
+            Step::Build { .. } | Step::BuildSdist { .. }
+        )
+    };
+    graph.node_indices().filter(is_build).collect()
+}
+
+fn no_such_step(plan: &Plan, name: &str, step: &[String]) -> Failed {
+    let subjects: Vec<String> = builds(plan)
+        .into_iter()
+        .map(|node| format!("`{name}:build {}`", plan.graph()[node].subject))
+        .collect();
+    let advice = match subjects.as_slice() {
+        [] => format!("{name} has none: everything in it is taken as others built it"),
+        subjects => format!("these can be named: {}", subjects.join(", ")),
+    };
+    Failed::Usage(report(
+        format!("`{}` names no one step that builds", step.join(" ")),
+        advice,
+    ))
+}
+
+/// A step whose sandbox cannot be had.
+fn unready(plan: &Plan, node: NodeIndex, error: StepError) -> Failed {
+    let node = &plan.graph()[node];
+    let failure = Failure {
+        kind: node.step.kind(),
+        subject: node.subject.clone(),
+        also: Vec::new(),
+        places: Vec::new(),
+        error,
+    };
+    BuildError::Failed {
+        failures: vec![failure],
+        skipped: 0,
+        recipe: "NAME".to_owned(),
+    }
+    .into()
 }

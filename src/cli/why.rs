@@ -13,7 +13,7 @@ use super::advice::report;
 use super::answer::Form;
 use super::app::App;
 use super::exit::Failed;
-use super::found::{Forms, Found};
+use super::found::{Forms, Found, step_is};
 use super::standing::Standing;
 use crate::lock::Lock;
 use crate::plan::Plan;
@@ -96,12 +96,7 @@ impl Scene<'_> {
         let graph = self.plan.graph();
         let is_meant = |index: &NodeIndex| {
             let node = &graph[*index];
-            let kind = node.step.kind();
-            match words {
-                [] => true,
-                [word] => word == kind || *word == node.subject,
-                [first, rest @ ..] => first == kind && rest.join(" ") == node.subject,
-            }
+            step_is(node.step.kind(), &node.subject, words)
         };
         graph.node_indices().filter(is_meant).collect()
     }

@@ -11,6 +11,7 @@ use super::openpgp::SignatureError;
 use super::release::Stale;
 use super::sdists::SdistError;
 use super::universe::Unmet;
+use crate::git::GitError;
 use crate::net::NetError;
 use crate::recipe::Mistake;
 
@@ -21,6 +22,10 @@ pub enum LockError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Net(#[from] NetError),
+    /// A commit of a git repository could not be had.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Git(#[from] GitError),
     /// A package that is installed cannot be taken.
     #[error(transparent)]
     #[diagnostic(transparent)]

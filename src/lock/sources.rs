@@ -11,6 +11,7 @@ use super::error::{LockError, NoSourcePackage};
 use super::suites::Suites;
 use super::version::compare;
 use super::{Context, FileKind, Locked};
+use crate::git;
 use crate::net::Wanted;
 use crate::recipe::{Source, SourceOrigin, Spanned};
 
@@ -34,6 +35,9 @@ pub(super) fn sources(
             }
             SourceOrigin::Url { url, sha256 } => {
                 files.push(file_at(context, &source.value, url, sha256)?);
+            }
+            SourceOrigin::Git { url, commit } => {
+                files.push(commit_of(context, &source.value, url, commit, kept)?);
             }
             SourceOrigin::Path(_) => {}
         }
@@ -152,6 +156,40 @@ fn file_at(
         path,
         size: blob.size,
         sha256: sha256.to_owned(),
+        reason: "recipe".to_owned(),
+        requires: Vec::new(),
+    })
+}
+
+/// The archive of a commit, as it was locked before, or made now.
+fn commit_of(
+    context: &Context<'_>,
+    source: &Source,
+    url: &str,
+    commit: &str,
+    kept: &[&Locked],
+) -> Result<Locked, LockError> {
+    let path = format!("{}-{commit}.tar", source.name);
+    let known = |file: &&&Locked| {
+        file.kind == FileKind::Source
+            && (file.archive.as_str(), &file.path) == (git::ARCHIVE, &path)
+    };
+    if let Some(file) = kept.iter().find(known) {
+        return Ok((*file).clone());
+    }
+    let place = format!("{url}#{commit}");
+    let git::Fetched { blob, sha256 } = git::fetch(context.net, context.session, &place, &path)?;
+    context.fetched(&sha256, &blob);
+    Ok(Locked {
+        kind: FileKind::Source,
+        name: source.name.clone(),
+        version: String::new(),
+        architecture: String::new(),
+        source: String::new(),
+        archive: git::ARCHIVE.to_owned(),
+        path,
+        size: blob.size,
+        sha256,
         reason: "recipe".to_owned(),
         requires: Vec::new(),
     })

@@ -14,7 +14,7 @@ use reqwest::header;
 use sha2::{Digest as _, Sha256};
 
 use super::error::{Cause, Mismatch};
-use super::request::{Answer, read_cause};
+use super::request::{Answer, Sent, read_cause};
 use super::{Net, Wanted};
 
 /// A cut body is continued at most this often; then the whole download starts again.
@@ -202,7 +202,14 @@ impl<'a> Body<'a> {
         }
         let answer = self
             .net
-            .request(self.url, self.done, if_range.as_slice())
+            .request(
+                self.url,
+                self.done,
+                Sent {
+                    headers: if_range.as_slice(),
+                    posted: None,
+                },
+            )
             .ok()?;
         let changed = match (&self.answer.validator, &answer.validator) {
             (Some(before), Some(now)) => before != now,

@@ -5,10 +5,10 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use reqwest::Url;
-use reqwest::header::HeaderName;
 
 use super::body::Body;
 use super::error::{Cause, NetError, Tries, Try, shown};
+use super::request::{Posted, Sent};
 use super::{Net, Page, Wanted};
 
 /// What one try says about the next.
@@ -36,7 +36,7 @@ impl Net {
         wanted: &Wanted<'_>,
         take: &mut dyn FnMut(&mut dyn Read) -> Result<T, NetError>,
     ) -> Result<(T, Url), NetError> {
-        let result = self.rounds(urls, wanted, &[], &mut |_, body| take(body));
+        let result = self.rounds(urls, wanted, Sent::default(), &mut |_, body| take(body));
         self.watch.finished(wanted.path);
         result
     }
@@ -49,7 +49,10 @@ impl Net {
         let page = self.rounds(
             std::slice::from_ref(url),
             &wanted,
-            &headers,
+            Sent {
+                headers: &headers,
+                posted: None,
+            },
             &mut |(url, kind), body| {
                 let mut bytes = Vec::new();
                 match body.read_to_end(&mut bytes) {
@@ -68,11 +71,33 @@ impl Net {
         page.map(|(page, _)| page)
     }
 
+    /// What a server answers to what is posted to it, whole.
+    pub fn post(&self, url: &Url, posted: &Posted<'_>, limit: u64) -> Result<Vec<u8>, NetError> {
+        let name = shown(url);
+        let wanted = Wanted::unknown("git", &name, limit);
+        let sent = Sent {
+            headers: &[],
+            posted: Some(posted),
+        };
+        let urls = std::slice::from_ref(url);
+        let answer = self.rounds(urls, &wanted, sent, &mut |_, body| {
+            let mut bytes = Vec::new();
+            match body.read_to_end(&mut bytes) {
+                Ok(_) => Ok(bytes),
+                Err(reason) => Err(NetError::Client {
+                    reason: reason.to_string(),
+                }),
+            }
+        });
+        self.watch.finished(&name);
+        answer.map(|(bytes, _)| bytes)
+    }
+
     fn rounds<T>(
         &self,
         urls: &[Url],
         wanted: &Wanted<'_>,
-        headers: &[(HeaderName, &str)],
+        sent: Sent<'_>,
         take: Take<'_, T>,
     ) -> Result<(T, Url), NetError> {
         let mut left: Vec<&Url> = urls.iter().collect();
@@ -91,7 +116,7 @@ impl Net {
             let mut wait: Option<Duration> = None;
             let mut next = Vec::new();
             for url in left {
-                match self.once(url, wanted, headers, take) {
+                match self.once(url, wanted, sent, take) {
                     Outcome::Came(value) => return Ok((value, url.clone())),
                     Outcome::Stop(error) => return Err(error),
                     Outcome::Final(cause) => remember(&mut failed, url, cause),
@@ -130,10 +155,10 @@ impl Net {
         &self,
         url: &Url,
         wanted: &Wanted<'_>,
-        headers: &[(HeaderName, &str)],
+        sent: Sent<'_>,
         take: Take<'_, T>,
     ) -> Outcome<T> {
-        let answer = match self.request(url, 0, headers) {
+        let answer = match self.request(url, 0, sent) {
             Ok(answer) => answer,
             Err(refused) => return judge(refused.cause, refused.wait, false),
         };

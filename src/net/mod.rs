@@ -36,6 +36,7 @@ pub(crate) use self::body::hex;
 pub use self::error::{Cause, Mismatch, NetError, Tries, Try, shown};
 pub use self::known::{recall, remember};
 pub use self::machine::{Machine, Said};
+pub use self::request::Posted;
 pub use self::retry::Timing;
 pub use self::settings::{Proxies, Settings};
 

@@ -1,4 +1,4 @@
-//! One GET with its redirects → the answer's headers, and a reader of its body.
+//! One request with its redirects → the answer's headers, and a reader of its body.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -34,6 +34,27 @@ pub(super) struct Answer {
     pub(super) body: Box<dyn Read + Send>,
 }
 
+/// What a question to a server says besides its URL.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Sent<'a> {
+    /// Headers besides those that every request has.
+    pub(super) headers: &'a [(HeaderName, &'a str)],
+    /// What is posted; without, it is a GET.
+    pub(super) posted: Option<&'a Posted<'a>>,
+}
+
+/// What is posted to a server, which answers that.
+pub struct Posted<'a> {
+    /// `Content-Type`.
+    pub content_type: &'a str,
+    /// `Accept`.
+    pub accept: &'a str,
+    /// Headers besides, by their names in lower case.
+    pub headers: &'a [(&'static str, &'a str)],
+    /// The bytes.
+    pub body: Vec<u8>,
+}
+
 /// A refusal, and how long the server wants to be left alone.
 pub(super) struct Refused {
     pub(super) cause: Cause,
@@ -47,14 +68,9 @@ impl From<Cause> for Refused {
 }
 
 impl Net {
-    /// GETs `url` with these headers, from byte `start` on.
-    pub(super) fn request(
-        &self,
-        url: &Url,
-        start: u64,
-        headers: &[(HeaderName, &str)],
-    ) -> Result<Answer, Refused> {
-        if url.scheme() == "file" {
+    /// Asks `url`, for what it has from byte `start` on.
+    pub(super) fn request(&self, url: &Url, start: u64, sent: Sent<'_>) -> Result<Answer, Refused> {
+        if url.scheme() == "file" && sent.posted.is_none() {
             return Ok(open_file(url, start)?);
         }
         let client = self
@@ -63,13 +79,25 @@ impl Net {
         let mut at = url.clone();
         for _ in 0..=MOST_REDIRECTS {
             // Identity: the bytes on the wire are the bytes that were hashed.
-            let mut request = client
-                .get(at.clone())
-                .header(header::ACCEPT_ENCODING, "identity");
+            let mut request = match sent.posted {
+                None => client.get(at.clone()),
+                Some(posted) => {
+                    let request = client
+                        .post(at.clone())
+                        .header(header::CONTENT_TYPE, posted.content_type)
+                        .header(header::ACCEPT, posted.accept)
+                        .body(posted.body.clone());
+                    let more = posted.headers.iter();
+                    more.fold(request, |request, (name, value)| {
+                        request.header(*name, *value)
+                    })
+                }
+            };
+            request = request.header(header::ACCEPT_ENCODING, "identity");
             if start > 0 {
                 request = request.header(header::RANGE, format!("bytes={start}-"));
             }
-            for (name, value) in headers {
+            for (name, value) in sent.headers {
                 request = request.header(name, *value);
             }
             let response = request

@@ -6,7 +6,7 @@
 //! it is read: what is damaged in the store does not leave it.
 
 mod compress;
-mod tar;
+pub(crate) mod tar;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;

@@ -5,30 +5,30 @@ use std::io::{self, Write};
 
 const BLOCK: usize = 512;
 /// The latest time eleven octal digits hold.
-pub(super) const LATEST: u64 = (8 << 30) - 1;
+pub(crate) const LATEST: u64 = (8 << 30) - 1;
 /// The largest size they hold.
 const LARGEST: u64 = (8 << 30) - 1;
 
 /// What an entry is.
 #[derive(Clone, Copy)]
-pub(super) enum Kind<'t> {
+pub(crate) enum Kind<'t> {
     Directory,
     File { size: u64, executable: bool },
     Symlink { target: &'t str },
 }
 
-pub(super) struct TarWriter<W: Write> {
+pub(crate) struct TarWriter<W: Write> {
     out: W,
     epoch: u64,
 }
 
 impl<W: Write> TarWriter<W> {
-    pub(super) fn new(out: W, epoch: u64) -> Self {
+    pub(crate) fn new(out: W, epoch: u64) -> Self {
         TarWriter { out, epoch }
     }
 
     /// Writes all of an entry but a file's content, which must follow.
-    pub(super) fn entry(&mut self, path: &str, kind: Kind<'_>) -> io::Result<()> {
+    pub(crate) fn entry(&mut self, path: &str, kind: Kind<'_>) -> io::Result<()> {
         let (flag, mode, size, target) = match kind {
             Kind::Directory => (b'5', 0o755, 0, ""),
             Kind::File { size, executable } => {
@@ -68,18 +68,18 @@ impl<W: Write> TarWriter<W> {
     }
 
     /// Bytes of the file whose entry was written last.
-    pub(super) fn content(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn content(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.out.write_all(bytes)
     }
 
     /// After the last of `size` bytes: fills the block.
-    pub(super) fn end_of_content(&mut self, size: u64) -> io::Result<()> {
+    pub(crate) fn end_of_content(&mut self, size: u64) -> io::Result<()> {
         let over = (size % BLOCK as u64) as usize;
         self.out.write_all(&[0; BLOCK][..(BLOCK - over) % BLOCK])
     }
 
     /// Writes the end mark.
-    pub(super) fn finish(mut self) -> io::Result<W> {
+    pub(crate) fn finish(mut self) -> io::Result<W> {
         self.out.write_all(&[0; 2 * BLOCK])?;
         Ok(self.out)
     }

@@ -229,6 +229,7 @@ impl Drawing {
         let files = locked.map(|file| {
             let url = match &source.from {
                 SourceOrigin::Url { url, .. } => Some(url.clone()),
+                SourceOrigin::Git { url, commit } => Some(format!("{url}#{commit}")),
                 _ => None,
             };
             SourceFile {

@@ -31,6 +31,14 @@ const URL: Rule = Rule(
     "a URL",
     "it begins with https:// or http://, and ends with the name of a file",
 );
+const REPOSITORY: Rule = Rule(
+    "the URL of a git repository",
+    "it begins with https:// or http://, as `git clone` takes it",
+);
+const COMMIT: Rule = Rule(
+    "a commit",
+    "40 hex digits in lower case, as `git rev-parse` prints them: a branch or a tag moves",
+);
 /// The values of `patches`.
 const PATCHES: &[(&str, bool)] = &[("debian", true), ("none", false)];
 /// What every build has.
@@ -63,6 +71,13 @@ pub enum Origin {
         url: String,
         /// What it is: sha256, lower-case hex.
         sha256: String,
+    },
+    /// The files of one commit of a git repository.
+    Git {
+        /// Where the repository is.
+        url: String,
+        /// The commit: 40 lower-case hex digits.
+        commit: String,
     },
     /// A folder or an archive in the folder of the file that names it.
     Path(Utf8PathBuf),
@@ -310,7 +325,8 @@ fn source(item: &Item, notes: &mut Notes) -> Option<Spanned<Source>> {
     let [place] = item.children.as_slice() else {
         let wrong = Wrong::Missing {
             node: "source",
-            what: "one place that it comes from: `debian-source`, `url` or `path`".to_owned(),
+            what: "one place that it comes from: `debian-source`, `url`, `git` or `path`"
+                .to_owned(),
             example: "source \"src\" { debian-source \"zlib\"; }",
             anchor: "source",
         };
@@ -334,6 +350,12 @@ fn source(item: &Item, notes: &mut Notes) -> Option<Spanned<Source>> {
             url: notes.checked(word, URL, is_url)?.value,
             sha256: notes
                 .checked(place.property("sha256"), SHA256, is_sha256)?
+                .value,
+        },
+        "git" => Origin::Git {
+            url: notes.checked(word, REPOSITORY, is_repository)?.value,
+            commit: notes
+                .checked(place.property("commit"), COMMIT, is_commit)?
                 .value,
         },
         _ => {
@@ -510,6 +532,22 @@ fn is_variable(name: &str) -> bool {
 
 fn is_hex(text: &str, length: usize) -> bool {
     text.len() == length
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn is_repository(text: &str) -> bool {
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    rest.is_some_and(|rest| {
+        rest.contains('/') && !rest.starts_with('/') && !rest.contains(['#', '?'])
+    }) && text.chars().all(|c| c.is_ascii_graphic())
+}
+
+fn is_commit(text: &str) -> bool {
+    text.len() == 40
         && text
             .bytes()
             .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))

@@ -96,6 +96,7 @@ fn source_fact(source: &Spanned<Source>) -> Option<String> {
             Some(format!("source {name} debian {package}{patches}"))
         }
         SourceOrigin::Url { url: _, sha256 } => Some(format!("source {name} sha256 {sha256}")),
+        SourceOrigin::Git { url: _, commit } => Some(format!("source {name} commit {commit}")),
         SourceOrigin::Path(_) => None,
     }
 }

@@ -221,6 +221,16 @@ pub static RULES: &[Rule] = &[
     },
     Rule {
         arguments: (1, 1),
+        noun: "the URL of a git repository",
+        properties: &[("commit", true)],
+        ..rule(
+            "git",
+            "source",
+            "git \"https://example.org/hello.git\" commit=\"…\"",
+        )
+    },
+    Rule {
+        arguments: (1, 1),
         noun: "a folder or an archive beside the recipe",
         ..rule("path", "source", "path \"src\"")
     },

@@ -55,6 +55,9 @@ const BUILT: &str = r#"    source "zlib" { debian-source "zlib" patches="none"; 
     source "hello" {
         url "https://example.org/hello.tar.gz" sha256="8d99142afd92576f30b0cd7cb42a8dc6809998bc5d607d88761f512e26c7db20"
     }
+    source "cloned" {
+        git "https://example.org/hello.git" commit="8d99142afd92576f30b0cd7cb42a8dc6809998bc"
+    }
     source "mine" { path "src"; }
     sysroot "debian" suite="trixie" {
         package "gcc" "make"

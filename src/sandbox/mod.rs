@@ -27,6 +27,7 @@ mod inside;
 mod running;
 mod spec;
 mod start;
+mod terminal;
 mod wire;
 
 use std::ffi::{OsStr, OsString};
@@ -184,6 +185,17 @@ impl Sandbox {
         ear: &mut dyn FnMut(Channel, &[u8]),
     ) -> Result<Outcome, SandboxError> {
         drive::run(self, spec, stdin, ear)
+    }
+
+    /// Runs a program for the person at the caller's terminal, to its end: it reads and writes what the
+    /// caller's own descriptors do. Where those are a terminal it gets another, of which it is in
+    /// control, so that Ctrl-C, job control and the size of the window are as on any. The
+    /// [`Outcome`] has no output.
+    ///
+    /// # Errors
+    /// As [`Sandbox::run`].
+    pub fn attend(&self, spec: &Spec) -> Result<Outcome, SandboxError> {
+        terminal::attend(self, spec)
     }
 
     /// How far this machine lets programs of a build be shut in, told without running one.

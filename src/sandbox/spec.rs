@@ -64,6 +64,8 @@ pub struct Spec {
     /// Whether what it executes may give it privileges (set-user-id bits, file capabilities), as on
     /// any host: only in [`Root::Host`].
     pub privileges: bool,
+    /// Whether its descriptor 0 is a terminal that it controls: see [`super::Sandbox::attend`].
+    pub terminal: bool,
     /// How far it can go.
     pub limits: Limits,
 }
@@ -189,6 +191,7 @@ impl Spec {
             umask: 0o022,
             cpus: None,
             privileges: false,
+            terminal: false,
             limits: Limits::default(),
         }
     }

@@ -131,6 +131,7 @@ impl Spec {
             umask,
             cpus,
             privileges,
+            terminal,
             limits,
         } = self;
         let mut to = Writer::default();
@@ -174,7 +175,8 @@ impl Spec {
             .bytes(hostname.as_bytes())
             .number((*umask).into())
             .limit(cpus.map(u64::from))
-            .flag(*privileges);
+            .flag(*privileges)
+            .flag(*terminal);
         to.list(emulator.as_slice(), |to, Emulator { program, machine }| {
             to.bytes(program.as_str().as_bytes())
                 .number((*machine).into());
@@ -244,6 +246,7 @@ impl Spec {
                 None => None,
             },
             privileges: from.flag()?,
+            terminal: from.flag()?,
             emulator: from
                 .list(|from| {
                     Some(Emulator {
@@ -353,7 +356,7 @@ mod tests {
             binds in prop::collection::vec((".*", ".*", any::<bool>()), 0..4),
             files in prop::collection::vec((".*", any::<Vec<u8>>()), 0..3),
             (tmp, noexec, proc, dev) in any::<(bool, bool, bool, bool)>(),
-            (network, is_root, privileges) in any::<(bool, bool, bool)>(),
+            (network, is_root, privileges, terminal) in any::<(bool, bool, bool, bool)>(),
             (apart, hardened, hostname, umask) in (any::<bool>(), any::<bool>(), ".*", any::<u32>()),
             (cpus, other, disk) in any::<(Option<u32>, Option<u32>, Option<u64>)>(),
             (program, cwd) in (".*", ".*"),
@@ -386,6 +389,7 @@ mod tests {
                 },
                 apart, hardened, hostname, umask, cpus,
                 privileges,
+                terminal,
                 limits: Limits {
                     memory, processes, open_files, file_size, disk, tmp: space, output,
                     wall: wall.map(Duration::from_millis),

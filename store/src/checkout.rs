@@ -9,6 +9,8 @@
 //! It is built aside and moved into place when it is complete and durable, so a tree under
 //! `trees/` is whole. Two who build the same one at once do no harm: the second throws its own away.
 
+use std::sync::Arc;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use rayon::prelude::*;
 use rustix::io::Errno;
@@ -16,7 +18,7 @@ use rustix::io::Errno;
 use crate::digest::{BlobId, TreeId};
 use crate::disk::{Dir, Placed};
 use crate::error::{Result, StoreError};
-use crate::layout::{Key, Kind, Store};
+use crate::layout::{Folders, Key, Kind, Store};
 use crate::lease::locked;
 use crate::objects::clone_or_copy;
 use crate::session::{Place, Session, staged_name};
@@ -92,6 +94,7 @@ impl Session {
         Ok(Scratch {
             path: self.staging.path().join(&name),
             staging: self.staging.again()?,
+            folders: self.store.folders.clone(),
             name,
         })
     }
@@ -265,8 +268,9 @@ enum Files {
 #[derive(Debug)]
 pub struct Scratch {
     path: Utf8PathBuf,
-    staging: Dir,
-    name: String,
+    pub(crate) staging: Dir,
+    pub(crate) folders: Arc<Folders>,
+    pub(crate) name: String,
 }
 
 impl Scratch {

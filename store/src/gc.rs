@@ -17,6 +17,7 @@ use rustix::io::retry_on_intr;
 
 use crate::disk::{ShardPath, utf8};
 use crate::error::Result;
+use crate::kept;
 use crate::layout::{Folders, Key, Kind, Store};
 use crate::lease::GATE;
 use crate::list::list;
@@ -42,6 +43,7 @@ impl Store {
         let mut work = Work::survey(self, options)?;
         if !options.dry_run {
             work.remove()?;
+            kept::collect(self)?;
             self.remove_leftovers()?;
         }
         drop(collecting);

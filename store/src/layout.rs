@@ -17,7 +17,9 @@ use crate::error::{Result, StoreError};
 /// The format this code writes, as the version file has it.
 pub const FORMAT: &str = "recipe-store 1";
 
-const FOLDERS: [&str; 7] = ["blobs", "dirs", "traces", "memo", "roots", "trees", "tmp"];
+const FOLDERS: [&str; 8] = [
+    "blobs", "dirs", "traces", "memo", "roots", "trees", "kept", "tmp",
+];
 
 /// A store on disk. Cheap to clone; all clones share the open folders. Reads need no session and
 /// see only what is published.
@@ -36,6 +38,7 @@ pub(crate) struct Folders {
     pub(crate) memo: Dir,
     pub(crate) roots: Dir,
     pub(crate) trees: Dir,
+    pub(crate) kept: Dir,
     pub(crate) tmp: Dir,
 }
 
@@ -124,6 +127,7 @@ impl Folders {
             memo: root.sub("memo")?,
             roots: root.sub("roots")?,
             trees: root.sub("trees")?,
+            kept: root.sub("kept")?,
             tmp: root.sub("tmp")?,
             root,
         })

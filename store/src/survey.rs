@@ -9,6 +9,7 @@ use rustix::fs::FileType;
 use crate::digest::{Digest, StepKey, digest_of_hex};
 use crate::disk::utf8;
 use crate::error::{Result, StoreError};
+use crate::kept;
 use crate::layout::{Key, Kind, Store};
 use crate::lease::{Kept, LEASE, RECORD, read_lease};
 use crate::list::list;
@@ -45,6 +46,8 @@ pub struct GcReport {
     pub traces: u64,
     /// Checked-out trees that were removed.
     pub trees: u64,
+    /// Files that failed steps have left; removed, but where somebody is in them.
+    pub left: Amount,
     /// For each root whose link is alive, what it keeps; what several keep counts for each.
     pub roots: Vec<(Root, Amount)>,
     /// Roots whose link is gone or points elsewhere; they were removed.
@@ -119,6 +122,7 @@ impl<'a> Work<'a> {
         work.report.sessions = work.leases.len() as u64;
         work.reach_recent(&traces, options.cap)?;
         work.choose(&traces)?;
+        work.report.left = kept::survey(&store.folders)?;
         Ok(work)
     }
 

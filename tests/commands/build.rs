@@ -24,7 +24,7 @@ fn the_main_job_makes_a_python_that_imports_yaml() {
 #[test]
 fn nothing_is_done_when_nothing_changed() {
     let Some(sources) = sources() else { return };
-    let scratch = Scratch::new().local(sources);
+    let scratch = Scratch::new().warm(sources);
     scratch.run(["build", MAIN_JOB, "--locked"]).ok();
     let before = scratch.closure_id();
     let ran = scratch
@@ -37,7 +37,7 @@ fn nothing_is_done_when_nothing_changed() {
 #[test]
 fn with_keep_going_a_recipe_that_fails_does_not_keep_others_from_being_built() {
     let Some(sources) = sources() else { return };
-    let scratch = Scratch::new().local(sources);
+    let scratch = Scratch::new().warm(sources);
     fs::write(scratch.work().join("broken.kdl"), "recipe \"broken\"").expect("written");
     let words = ["build", "./broken.kdl", MAIN_JOB, "--locked", "--json"];
     let stops = scratch.run(words);
@@ -53,7 +53,7 @@ fn with_keep_going_a_recipe_that_fails_does_not_keep_others_from_being_built() {
 #[test]
 fn another_link_is_a_root_of_its_own() {
     let Some(sources) = sources() else { return };
-    let scratch = Scratch::new().local(sources);
+    let scratch = Scratch::new().warm(sources);
     scratch.run(["build", MAIN_JOB, "--locked"]).ok();
     scratch
         .run(["build", MAIN_JOB, "--locked", "-o", "there"])
@@ -165,7 +165,7 @@ fn a_store_of_another_kind_of_file_is_refused() {
 #[test]
 fn a_closure_without_byte_code_holds_none_and_still_works() {
     let Some(sources) = sources() else { return };
-    let scratch = Scratch::new().local(sources);
+    let scratch = Scratch::new().warm(sources);
     let path = scratch.work().join("recipes/app/scylla-python.kdl");
     let text = fs::read_to_string(&path).expect("a recipe");
     fs::write(
@@ -235,7 +235,7 @@ fn place(text: &str, word: &str) -> (usize, usize) {
 #[test]
 fn a_failed_check_shows_its_line_in_the_recipe() {
     let Some(sources) = sources() else { return };
-    let scratch = Scratch::new().local(sources);
+    let scratch = Scratch::new().warm(sources);
     let checks =
         "        python \"import good\"\n        python \"import os\"\n        run \"bin/false\"\n";
     let path = failing(&scratch, "", checks);
@@ -273,7 +273,7 @@ fn a_failed_check_shows_its_line_in_the_recipe() {
 #[test]
 fn an_entry_that_runs_nothing_shows_its_line_in_the_recipe_and_what_was_meant() {
     let Some(sources) = sources() else { return };
-    let scratch = Scratch::new().local(sources);
+    let scratch = Scratch::new().warm(sources);
     let path = failing(&scratch, "        entry \"x\" runs=\"bin/pyton3\"\n", "");
     let text = fs::read_to_string(&path).expect("a recipe");
     let (line, column) = place(&text, "\"x\"");
@@ -286,7 +286,7 @@ fn an_entry_that_runs_nothing_shows_its_line_in_the_recipe_and_what_was_meant() 
 #[test]
 fn a_check_that_takes_longer_than_it_may_is_stopped_and_says_how_it_gets_longer() {
     let Some(sources) = sources() else { return };
-    let scratch = Scratch::new().local(sources);
+    let scratch = Scratch::new().warm(sources);
     let sleeps = "        python \"import time; time.sleep(600)\" timeout=\"1s\"\n";
     let path = failing(&scratch, "", sleeps);
     let ran = scratch.run(["build", "failing", "--locked"]).fails_with(1);

@@ -13,7 +13,7 @@ fn told(text: &str) -> String {
 #[test]
 fn the_first_recipe_builds() {
     let Some(sources) = sources() else { return };
-    let scratch = Scratch::new().local(sources);
+    let scratch = Scratch::new().warm(sources);
     scratch.run(["init", "hello"]).ok();
     // It asks a lock for what the recipe `python` asks for.
     let lock = scratch.work().join("recipes/python/python.lock.kdl");

@@ -22,7 +22,7 @@ fn listing(scratch: &Scratch, name: &str) -> String {
 #[test]
 fn an_export_is_the_same_to_the_byte_each_time() {
     let Some(sources) = sources() else { return };
-    let scratch = Scratch::new().local(sources);
+    let scratch = Scratch::new().warm(sources);
     let name = format!("{ARCHIVE}.tar.zst");
     scratch.run(["export", MAIN_JOB, "--locked"]).ok();
     let first = fs::read(scratch.work().join(&name)).expect("an archive");
@@ -35,7 +35,7 @@ fn an_export_is_the_same_to_the_byte_each_time() {
 #[test]
 fn tar_unpacks_an_export_to_a_closure_that_verifies_and_runs() {
     let Some(sources) = sources() else { return };
-    let scratch = Scratch::new().local(sources);
+    let scratch = Scratch::new().warm(sources);
     for format in ["tar.zst", "tar.gz"] {
         scratch
             .run([
@@ -69,7 +69,7 @@ fn tar_unpacks_an_export_to_a_closure_that_verifies_and_runs() {
 #[test]
 fn a_folder_that_does_not_exist_is_named() {
     let Some(sources) = sources() else { return };
-    let scratch = Scratch::new().local(sources);
+    let scratch = Scratch::new().warm(sources);
     let ran = scratch
         .run(["export", MAIN_JOB, "--locked", "-o", "nowhere"])
         .fails_with(2);

@@ -31,7 +31,7 @@ fn a_step_that_the_build_had_not_is_said_to_be_none() {
 #[test]
 fn a_failed_build_has_a_log_names_every_failed_check_and_shows_places_that_exist() {
     let Some(sources) = sources() else { return };
-    let scratch = Scratch::new().local(sources);
+    let scratch = Scratch::new().warm(sources);
     let path = scratch.work().join("recipes/python/python.kdl");
     let text = fs::read_to_string(&path).unwrap();
     let bad = "check {\n        python \"print('said at length'); import nothing.at_all\"\n        \
@@ -95,7 +95,7 @@ fn a_step_whose_log_is_lost_is_not_run_again() {
 #[test]
 fn a_recipe_that_was_given_by_path_is_named_by_it_in_what_to_type_next() {
     let Some(sources) = sources() else { return };
-    let scratch = Scratch::new().local(sources);
+    let scratch = Scratch::new().warm(sources);
     let from = scratch.work().join("recipes/python");
     let text = fs::read_to_string(from.join("python.kdl")).unwrap();
     let bad = text.replacen(

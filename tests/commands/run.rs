@@ -3,7 +3,7 @@ use crate::support::{MAIN_JOB, Scratch, built, sources};
 #[test]
 fn a_program_of_the_closure_runs_with_its_arguments_and_its_exit_code() {
     let Some(sources) = sources() else { return };
-    let scratch = Scratch::new().local(sources);
+    let scratch = Scratch::new().warm(sources);
     let code = "import sys; print(sys.argv[1:]); sys.exit(7)";
     let ran = scratch.run([
         "run", MAIN_JOB, "--locked", "--", "python3", "-c", code, "a b",
@@ -19,7 +19,7 @@ fn a_program_of_the_closure_runs_with_its_arguments_and_its_exit_code() {
 #[test]
 fn a_program_that_is_not_there_is_named() {
     let Some(sources) = sources() else { return };
-    let scratch = Scratch::new().local(sources);
+    let scratch = Scratch::new().warm(sources);
     let ran = scratch
         .run(["run", MAIN_JOB, "--locked", "--", "no-such-program"])
         .fails_with(2);

@@ -22,7 +22,7 @@ fn copied(scratch: &Scratch, flags: &str) -> Utf8PathBuf {
 fn a_copy_verifies_also_one_whose_links_became_files() {
     let Some(sources) = sources() else { return };
     for flags in ["-a", "-aL"] {
-        let scratch = Scratch::new().local(sources);
+        let scratch = Scratch::new().warm(sources);
         let copy = copied(&scratch, flags);
         scratch.run(["verify", copy.as_str()]).ok();
     }
@@ -31,7 +31,7 @@ fn a_copy_verifies_also_one_whose_links_became_files() {
 #[test]
 fn a_changed_a_missing_and_an_extra_file_are_told_apart() {
     let Some(sources) = sources() else { return };
-    let scratch = Scratch::new().local(sources);
+    let scratch = Scratch::new().warm(sources);
     let copy = copied(&scratch, "-a");
     let change = |path: &str, text: &str| {
         let path = copy.join(path);
@@ -58,7 +58,7 @@ fn a_changed_a_missing_and_an_extra_file_are_told_apart() {
 #[test]
 fn bits_that_give_others_rights_are_found_and_a_group_that_may_write_is_none() {
     let Some(sources) = sources() else { return };
-    let scratch = Scratch::new().local(sources);
+    let scratch = Scratch::new().warm(sources);
     let copy = copied(&scratch, "-a");
     let set = |path: &str, mode: u32| {
         let mode = fs::Permissions::from_mode(mode);

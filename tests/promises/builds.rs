@@ -2,6 +2,8 @@
 //! mirrors of this machine: where there are none, that is said.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
 
 use crate::support::{Scratch, skip};
 
@@ -31,7 +33,7 @@ const PROGRAM: &str = r#"recipe "asks" version="1" {
 
 #[test]
 fn what_a_recipe_uses_is_built_before_it_and_a_change_of_it_is_seen() {
-    let scratch = Scratch::new();
+    let scratch = Scratch::new().sharing();
     let answer = |number: u32| format!("int answer(void) {{ return {number}; }}\n");
     scratch.write("recipes/answer.kdl", LIBRARY);
     scratch.write("recipes/answer-src/answer.h", "int answer(void);\n");
@@ -59,5 +61,124 @@ fn what_a_recipe_uses_is_built_before_it_and_a_change_of_it_is_seen() {
     scratch.write("recipes/answer-src/answer.c", &answer(41));
     let ran = scratch.run(["build", "asks", "--offline"]).fails_with(1);
     assert!(ran.err.contains("bin/asks"), "{}", ran.err);
+    scratch.store_verifies();
+}
+
+/// git's own server, as a web server runs it (git-http-backend(1)).
+const GIT_SERVER: &str = r#"
+import http.server, os, subprocess, sys
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        env = dict(
+            os.environ,
+            GIT_PROJECT_ROOT=sys.argv[1],
+            GIT_HTTP_EXPORT_ALL="1",
+            PATH_INFO=self.path,
+            REQUEST_METHOD="POST",
+            CONTENT_TYPE=self.headers["content-type"],
+            CONTENT_LENGTH=str(len(body)),
+            GIT_PROTOCOL=self.headers.get("git-protocol", ""),
+        )
+        said = subprocess.run(["git", "http-backend"], input=body, env=env, stdout=subprocess.PIPE)
+        head, _, content = said.stdout.partition(b"\r\n\r\n")
+        head = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
+        self.send_response(int(head.pop("Status", "200 OK").split()[0]))
+        for name, value in head.items():
+            self.send_header(name, value)
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_GET = do_POST
+
+    def log_message(self, *args):
+        pass
+
+server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+print(server.server_port, flush=True)
+server.serve_forever()
+"#;
+
+/// A server that ends with the test.
+struct GitServer(Child);
+
+impl Drop for GitServer {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_commit_of_a_repository_is_built_and_another_one_is_refused() {
+    let scratch = Scratch::new().sharing();
+    scratch.write("repositories/hello/share/text", "of a commit\n");
+    let repository = scratch.work().join("repositories/hello");
+    let git = |args: &[&str]| {
+        let ran = Command::new("git")
+            .args(["-c", "user.name=A", "-c", "user.email=a@b.test"])
+            .args(args)
+            .current_dir(&repository)
+            .output();
+        let ran = ran.ok().filter(|ran| ran.status.success())?;
+        Some(String::from_utf8_lossy(&ran.stdout).trim().to_owned())
+    };
+    let commit = git(&["init", "-q"])
+        .and_then(|_| git(&["add", "-A"]))
+        .and_then(|_| git(&["commit", "-qm", "one"]))
+        .and_then(|_| git(&["rev-parse", "HEAD"]));
+    let Some(commit) = commit else {
+        return skip("there is no git");
+    };
+    let server = Command::new("python3")
+        .args([
+            "-c",
+            GIT_SERVER,
+            scratch.work().join("repositories").as_str(),
+        ])
+        .stdout(Stdio::piped())
+        .spawn();
+    let Ok(mut server) = server.map(GitServer) else {
+        return skip("there is no python3 to serve a repository");
+    };
+    let mut port = String::new();
+    let said = server.0.stdout.take().expect("a pipe");
+    BufReader::new(said).read_line(&mut port).expect("its port");
+    let url = format!("http://127.0.0.1:{}/hello/.git", port.trim());
+    let recipe = |commit: &str| {
+        format!(
+            r#"recipe "cloned" version="1" {{
+    source "src" {{ git "{url}" commit="{commit}"; }}
+    sysroot "debian" suite="trixie" {{ package "bash"; }}
+    build {{ run "mkdir" "-p" "$out"; run "cp" "-r" "share" "$out" in="src"; }}
+}}
+"#
+        )
+    };
+    scratch.write("recipes/cloned.kdl", &recipe(&commit));
+    let ran = scratch.run(["build", "cloned"]);
+    if ran.code == Some(4) && !ran.err.contains("git") {
+        return skip("no mirror can be reached");
+    }
+    ran.ok();
+    let built = fs::read_to_string(scratch.work().join("result/cloned/share/text"));
+    assert_eq!(built.expect("built"), "of a commit\n");
+    let lock = fs::read_to_string(scratch.work().join("recipes/cloned.lock.kdl")).expect("a lock");
+    assert!(lock.contains(&format!("src-{commit}.tar")), "{lock}");
+    assert!(!lock.contains("127.0.0.1"), "{lock}");
+
+    let other = "1234567890123456789012345678901234567890";
+    scratch.write("recipes/cloned.kdl", &recipe(other));
+    let ran = scratch.run(["build", "cloned"]).fails_with(4);
+    assert!(ran.err.contains("not our ref"), "{}", ran.err);
+    // Not a repository: a page, or nothing.
+    scratch.write(
+        "recipes/cloned.kdl",
+        &recipe(&commit).replace("/hello/.git", "/other"),
+    );
+    let ran = scratch.run(["lock", "cloned", "--upgrade"]).fails_with(4);
+    assert!(ran.err.contains("/other"), "{}", ran.err);
     scratch.store_verifies();
 }

@@ -36,7 +36,7 @@ struct Host {
 impl Host {
     fn new() -> Option<Host> {
         let sources = sources()?;
-        let scratch = Scratch::new().local(sources);
+        let scratch = Scratch::new().warm(sources);
         let recipe = scratch.work().join("recipes/app/scylla-python.kdl");
         let text = fs::read_to_string(&recipe).expect("a recipe");
         for (name, orders) in ORDERS {
@@ -213,7 +213,7 @@ fn what_a_closure_takes_of_its_host_is_what_the_recipe_says() {
 #[test]
 fn the_manifest_says_what_is_not_as_usual_and_saying_the_usual_changes_nothing() {
     let Some(sources) = sources() else { return };
-    let scratch = Scratch::new().local(sources);
+    let scratch = Scratch::new().warm(sources);
     let recipe = scratch.work().join("recipes/app/scylla-python.kdl");
     let text = fs::read_to_string(&recipe).expect("a recipe");
     scratch.run(["build", MAIN_JOB, "--locked"]).ok();

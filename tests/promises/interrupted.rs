@@ -1,11 +1,11 @@
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Fault, MAIN_JOB, Scratch, Server, is_root, skip, sources};
+use crate::support::{Fault, MAIN_JOB, Scratch, Server, hearing, is_root, skip, sources};
 
 /// What an uninterrupted build comes to.
 fn expected() -> Option<String> {
@@ -63,27 +63,6 @@ fn every_signal_ends_a_build_and_all_it_started_within_a_second() {
         scratch.store_verifies();
     }
     scratch.run(["build", MAIN_JOB, "--locked"]).ok();
-}
-
-/// The same command, deaf to no signal: a shell's background jobs ignore SIGINT, and what they
-/// start inherits that.
-fn hearing(command: &Command) -> Command {
-    let mut hearing = Command::new("env");
-    hearing
-        .arg("--default-signal=INT,TERM,HUP")
-        .arg(command.get_program())
-        .args(command.get_args())
-        .current_dir(command.get_current_dir().expect("a folder"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => hearing.env(name, value),
-            None => hearing.env_remove(name),
-        };
-    }
-    hearing
 }
 
 /// A process, not to be confused with a later one of the same number.

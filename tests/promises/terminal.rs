@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{MAIN_JOB, Scratch, Server, skip, sources};
+use crate::support::{MAIN_JOB, Scratch, Server, hearing, skip, sources};
 
 /// What the command prints when it has a terminal of so many columns.
 fn at_a_terminal(
@@ -116,9 +116,7 @@ fn interrupted(signal: Signal) -> Option<(Scratch, Option<i32>, String)> {
     let sources = sources()?;
     let server = Server::of(sources.folder());
     let scratch = Scratch::new().from(&server);
-    let mut child = scratch
-        .command(["build", MAIN_JOB, "--locked"])
-        .stdout(Stdio::null())
+    let mut child = hearing(&scratch.command(["build", MAIN_JOB, "--locked"]))
         .stderr(Stdio::piped())
         .process_group(0)
         .spawn()
@@ -201,12 +199,7 @@ fn an_export_that_is_interrupted_leaves_no_part_of_an_archive() {
     let folder = Scratch::new();
     let output = folder.work();
     let args = ["export", "python", "--best", "--output", output.as_str()];
-    let mut child = scratch
-        .command(args)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("starts");
+    let mut child = hearing(&scratch.command(args)).spawn().expect("starts");
     let parts = || {
         let names = fs::read_dir(&output).expect("a folder").flatten();
         names
@@ -292,10 +285,8 @@ fn every_command_that_takes_long_ends_with_130_and_leaves_nothing_half_done() {
         &["gc", "-n"],
         &["lock", "python", "--upgrade"],
     ] {
-        let mut child = other
-            .command(args)
+        let mut child = hearing(&other.command(args))
             .env("TMPDIR", &temporary)
-            .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .expect("starts");

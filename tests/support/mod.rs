@@ -7,7 +7,7 @@ mod server;
 mod sources;
 
 pub use closure::{PROBE, closure, copy};
-pub use scratch::{Ran, Scratch, built};
+pub use scratch::{Ran, Scratch, built, hearing};
 pub use server::{Fault, Server};
 pub use sources::{Sources, sources, sources_of};
 

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -120,6 +121,34 @@ impl Scratch {
         self.from(sources.server())
     }
 
+    /// The same, with a store that has every step of `python` and of the main job, as if somebody had built
+    /// them: for tests of what comes after. Its files are those of other tests too: nobody damages them.
+    pub fn warm(self, sources: &Sources) -> Scratch {
+        let scratch = self.local(sources);
+        let there = warmed(sources).store();
+        fs::create_dir_all(scratch.store()).expect("a store");
+        for folder in ["version", "blobs", "dirs", "traces"] {
+            let from = there.join(folder);
+            let status = Command::new("cp")
+                .args(["-al", from.as_str(), scratch.store().as_str()])
+                .status();
+            assert!(status.expect("cp runs").success());
+        }
+        scratch
+    }
+
+    /// Steps are kept in one store by all tests of this run that ask for it, which come to the same
+    /// sources from the live mirror. Nobody collects it or damages it.
+    pub fn sharing(self) -> Scratch {
+        static SHARED: OnceLock<tempfile::TempDir> = OnceLock::new();
+        let folder = SHARED.get_or_init(|| {
+            let mut folder = tempfile::Builder::new();
+            folder.prefix("recipe-test-").tempdir().expect("a folder")
+        });
+        let store = folder.path().join("store");
+        self.set("RECIPE_STORE", store.to_str().expect("UTF-8"))
+    }
+
     /// Writes a file below [`Scratch::work`].
     pub fn write(&self, path: &str, text: &str) -> Utf8PathBuf {
         let path = self.work().join(path);
@@ -158,10 +187,7 @@ impl Scratch {
 
     /// Starts the command and does not wait for it.
     pub fn start(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Child {
-        let mut command = self.command(args);
-        command
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
+        hearing(&self.command(args))
             .spawn()
             .expect("the command starts")
     }
@@ -183,15 +209,48 @@ impl Scratch {
     }
 }
 
+/// A store in which `python` and the main job were built.
+fn warmed(sources: &Sources) -> &'static Scratch {
+    static WARMED: OnceLock<Scratch> = OnceLock::new();
+    WARMED.get_or_init(|| {
+        let scratch = Scratch::new().local(sources);
+        scratch
+            .run(["build", "python", super::MAIN_JOB, "--locked"])
+            .ok();
+        scratch
+    })
+}
+
 /// A closure of Python alone that is built already, for tests that only look; nobody changes it.
 pub fn built() -> Option<&'static Scratch> {
-    static BUILT: std::sync::OnceLock<Option<Scratch>> = std::sync::OnceLock::new();
+    static BUILT: OnceLock<Option<Scratch>> = OnceLock::new();
     let built = BUILT.get_or_init(|| {
         let scratch = Scratch::new().local(super::sources()?);
         scratch.run(["build", "python", "--locked"]).ok();
         Some(scratch)
     });
     built.as_ref()
+}
+
+/// The same command, deaf to no signal: a shell's background jobs ignore SIGINT, and what they
+/// start inherits that.
+pub fn hearing(command: &Command) -> Command {
+    let mut hearing = Command::new("env");
+    hearing
+        .arg("--default-signal=INT,TERM,HUP")
+        .arg(command.get_program())
+        .args(command.get_args())
+        .current_dir(command.get_current_dir().expect("a folder"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => hearing.env(name, value),
+            None => hearing.env_remove(name),
+        };
+    }
+    hearing
 }
 
 fn copy(from: &Utf8Path, to: &Utf8Path) {

@@ -1,4 +1,4 @@
-use super::fixture::{Tar, ZipEntry, crc32, deb, gzip, xz, zip, zstd};
+use super::fixture::{Tar, ZipEntry, bzip2, crc32, deb, gzip, xz, zip, zstd};
 use super::*;
 
 fn tight() -> Limits {
@@ -18,6 +18,7 @@ fn zeros(megabytes: usize) -> Vec<u8> {
 fn f040_output_is_bounded_by_its_ratio_to_the_input_and_by_its_size() {
     for (bytes, compression) in [
         (gzip(&zeros(8)), Compression::Gzip),
+        (bzip2(&zeros(8)), Compression::Bzip2),
         (xz(&zeros(8)), Compression::Xz),
         (zstd(&zeros(8)), Compression::Zstd),
     ] {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::bombs::every_parser;
-use super::fixture::{Tar, ZipEntry, ar, deb, gzip, xz, zip, zstd};
+use super::fixture::{Tar, ZipEntry, ar, bzip2, deb, gzip, xz, zip, zstd};
 use super::*;
 
 /// Honest archives, to be damaged.
@@ -27,6 +27,7 @@ fn seeds() -> Vec<Packed> {
     ]);
     vec![
         Packed::Tar(gzip(&tar), Compression::Gzip),
+        Packed::Tar(bzip2(&tar), Compression::Bzip2),
         Packed::Tar(xz(&tar), Compression::Xz),
         Packed::Tar(zstd(&tar), Compression::Zstd),
         Packed::Deb(deb(&tar)),

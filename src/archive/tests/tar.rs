@@ -1,4 +1,4 @@
-use super::fixture::{Block, Tar, gzip, header, record};
+use super::fixture::{Block, Tar, bzip2, gzip, header, record};
 use super::*;
 
 fn tar(tar: Tar) -> Packed {
@@ -310,6 +310,11 @@ fn f012_bytes_after_the_end_are_refused_and_zeros_pass() {
     );
     let trailing = [gzip(&whole()), b"x".to_vec()].concat();
     refused(&Packed::Tar(trailing, Compression::Gzip), None, "");
+    let streams = [bzip2(&twice[..700]), bzip2(&whole()[700..])].concat();
+    accepted(&Packed::Tar(streams, Compression::Bzip2));
+    let cut = bzip2(&whole());
+    let cut = cut[..cut.len() - 5].to_vec();
+    refused(&Packed::Tar(cut, Compression::Bzip2), None, "");
     let mut lone = Tar::new().file("f", b"x");
     lone.bytes.extend([0; 512]);
     refused(

@@ -7,24 +7,27 @@
 //! the result; the log has every word that was said.
 
 use std::fs;
+use std::io::Write as _;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use recipe_store::{ObjectId, Scratch, Session, TreeId};
+use recipe_store::{ObjectId, Session, TreeId};
 
+use super::attend::Left;
 use super::output::{PREFIX, SOURCES};
 use super::proof::ended;
 use super::{Bench, Made, StepError, tree};
 use crate::build::collect::{self, Rules};
 use crate::lock::entry_at;
+use crate::lock::sdists::hooks::LOG_FILE;
 use crate::lock::sdists::missing;
 use crate::recipe::Run;
-use crate::sandbox::{Channel, Root, Spec, Stdin};
+use crate::sandbox::{Channel, Level, Root, Spec, Stdin};
 
 /// Where programs are looked for.
 const PATH: [&str; 5] = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"];
 /// What looks a program up.
-const ENV: &str = "/usr/bin/env";
+pub(super) const ENV: &str = "/usr/bin/env";
 /// How far a build can go: processes, bytes on disk, bytes said, time.
 const PROCESSES: u64 = 4096;
 const DISK: u64 = 64 << 30;
@@ -48,22 +51,67 @@ pub(super) struct Work<'a> {
 /// Runs it all, and keeps what was installed.
 pub(super) fn build(bench: &Bench<'_>, work: &Work<'_>) -> Result<Made, StepError> {
     let session = bench.session();
-    let place = Place::make(session, work)?;
+    let scratch = session.scratch()?;
+    let place = Place::new(session, work, scratch.path())?;
+    place.fill(session, work)?;
+    match run_all(bench, work, &place) {
+        Ok(made) => Ok(made),
+        Err(error) => {
+            bench.leave(scratch)?;
+            Err(error)
+        }
+    }
+}
+
+fn run_all(bench: &Bench<'_>, work: &Work<'_>, place: &Place) -> Result<Made, StepError> {
+    let mut level = Level::Landlocked;
+    let building = bench.building();
     for (index, run) in work.runs.iter().enumerate() {
-        let said = run_one(bench, work, &place, run)?;
-        if let Some(failed) = said {
-            return Err(StepError::Build(Box::new(FailedRun { index, ..failed })));
+        match run_one(bench, work, place, run, building.jobs())? {
+            Ok(reached) => level = level.min(reached),
+            Err(failed) => {
+                return Err(StepError::Build(Box::new(FailedRun { index, ..failed })));
+            }
         }
     }
     let rules = Rules {
         place: Some(PREFIX),
         ..Rules::default()
     };
-    let output = collect::collect(session, &place.out(), &rules)?;
+    let output = collect::collect(bench.session(), &place.out(), &rules)?;
     Ok(Made {
         output: output.into(),
-        isolation: "namespaces",
+        isolation: level.word(),
     })
+}
+
+/// The sandbox of a build for a person, and what the recipe runs in it.
+pub(super) fn attended(
+    session: &Session,
+    work: &Work<'_>,
+    place: Left<'_>,
+    jobs: usize,
+) -> Result<(Spec, Vec<String>), StepError> {
+    let folder = match place {
+        Left::Fresh(folder) | Left::There(folder) => folder,
+    };
+    let found = Place::new(session, work, folder)?;
+    if let Left::Fresh(_) = place {
+        found.fill(session, work)?;
+    }
+    let jobs = jobs.max(1).to_string();
+    let nothing = Run {
+        words: Vec::new(),
+        folder: work.runs.iter().find_map(|run| run.folder.clone()),
+    };
+    let runs = work.runs.iter().map(|run| {
+        let words = words(run, &jobs).join(" ");
+        match &run.folder {
+            Some(folder) => format!("(cd {SOURCES}/{folder} && {words})"),
+            None => format!("(cd {SOURCES} && {words})"),
+        }
+    });
+    Ok((spec(work, &found, &nothing, &[], &jobs), runs.collect()))
 }
 
 /// A program of a build that failed.
@@ -95,33 +143,48 @@ impl FailedRun {
 
 /// The folders of one build.
 struct Place {
-    scratch: Scratch,
+    /// What holds `/tmp` and `/out`.
+    folder: Utf8PathBuf,
     sysroot: Utf8PathBuf,
 }
 
 impl Place {
-    fn make(session: &Session, work: &Work<'_>) -> Result<Place, StepError> {
-        let sysroot = session.checkout_private(work.sysroot)?;
-        let scratch = session.scratch()?;
-        let place = Place { scratch, sysroot };
+    fn new(session: &Session, work: &Work<'_>, folder: &Utf8Path) -> Result<Place, StepError> {
+        Ok(Place {
+            folder: folder.to_owned(),
+            sysroot: session.checkout_private(work.sysroot)?,
+        })
+    }
+
+    /// Makes the folders, with the sources in them.
+    fn fill(&self, session: &Session, work: &Work<'_>) -> Result<(), StepError> {
         let make = |folder: &Utf8Path| {
             fs::create_dir_all(folder).map_err(|error| StepError::Folder {
                 path: folder.to_owned(),
                 error,
             })
         };
-        make(&place.out())?;
+        make(&self.out())?;
+        make(&self.sources())?;
         for (name, source) in work.sources {
-            let folder = place.sources().join(name);
+            let folder = self.sources().join(name);
             make(&folder)?;
             session.checkout_writable(&tree(source, "a source")?, &folder, work.date)?;
         }
-        make(&place.sources())?;
-        Ok(place)
+        Ok(())
+    }
+
+    /// Adds to the whole log, which lies beside what the build sees.
+    fn log(&self, text: &[u8]) -> Result<(), StepError> {
+        let path = self.folder.join(LOG_FILE);
+        let mut options = fs::OpenOptions::new();
+        let file = options.create(true).append(true).open(&path);
+        file.and_then(|mut file| file.write_all(text))
+            .map_err(|error| StepError::Folder { path, error })
     }
 
     fn tmp(&self) -> Utf8PathBuf {
-        self.scratch.path().join("tmp")
+        self.folder.join("tmp")
     }
 
     fn sources(&self) -> Utf8PathBuf {
@@ -129,10 +192,7 @@ impl Place {
     }
 
     fn out(&self) -> Utf8PathBuf {
-        inside(
-            &self.scratch.path().join("out"),
-            PREFIX.trim_start_matches("/out"),
-        )
+        inside(&self.folder.join("out"), PREFIX.trim_start_matches("/out"))
     }
 }
 
@@ -140,21 +200,21 @@ fn inside(folder: &Utf8Path, path: &str) -> Utf8PathBuf {
     folder.join(path.trim_start_matches('/'))
 }
 
-/// Runs one program; what failed, if it did.
+/// Runs one program, and tells how far it was shut in; or what failed. The outer failure is ours.
 fn run_one(
     bench: &Bench<'_>,
     work: &Work<'_>,
     place: &Place,
     run: &Run,
-) -> Result<Option<FailedRun>, StepError> {
-    let jobs = bench.shop.jobs.max(1).to_string();
-    let words: Vec<String> = run
-        .words
-        .iter()
-        .map(|word| filled(word, &[("out", PREFIX), ("jobs", &jobs)]))
-        .collect();
+    jobs: usize,
+) -> Result<Result<Level, FailedRun>, StepError> {
+    let jobs = jobs.to_string();
+    let words = words(run, &jobs);
     let told = words.join(" ");
-    bench.keep(format!("+ {told}\n").as_bytes());
+    let line = format!("+ {told}\n");
+    bench.keep(line.as_bytes());
+    bench.hear(line.as_bytes());
+    place.log(line.as_bytes())?;
     if let Some(program) = words.first()
         && !program.contains('/')
         && !has_program(bench.session(), work.sysroot, program)?
@@ -170,13 +230,15 @@ fn run_one(
             .shop
             .sandbox
             .run_watched(&spec, Stdin::Empty, &mut |_: Channel, bytes| {
+                bench.hear(bytes);
                 log.extend_from_slice(bytes);
             })?;
     bench.keep(&log);
+    place.log(&log)?;
     if outcome.success() {
-        return Ok(None);
+        return Ok(Ok(outcome.level));
     }
-    Ok(Some(FailedRun {
+    Ok(Err(FailedRun {
         index: 0,
         words: told,
         how: ended(outcome.status),
@@ -186,11 +248,19 @@ fn run_one(
     }))
 }
 
+/// What is run, as its program finds it.
+fn words(run: &Run, jobs: &str) -> Vec<String> {
+    let words = run.words.iter();
+    words
+        .map(|word| filled(word, &[("out", PREFIX), ("jobs", jobs)]))
+        .collect()
+}
+
 fn spec(work: &Work<'_>, place: &Place, run: &Run, words: &[String], jobs: &str) -> Spec {
     let mut spec = Spec::build(ENV)
         .args(words)
         .output(place.tmp(), "/tmp")
-        .output(place.scratch.path().join("out"), "/out")
+        .output(place.folder.join("out"), "/out")
         .env("PATH", PATH.join(":"))
         .env("SOURCE_DATE_EPOCH", work.date.to_string())
         .env("LD_LIBRARY_PATH", "/usr/local/lib")
@@ -233,7 +303,12 @@ fn filled(text: &str, values: &[(&str, &str)]) -> String {
     filled
 }
 
-fn has_program(session: &Session, sysroot: &TreeId, name: &str) -> Result<bool, StepError> {
+/// Whether a build finds a program of that name.
+pub(super) fn has_program(
+    session: &Session,
+    sysroot: &TreeId,
+    name: &str,
+) -> Result<bool, StepError> {
     for folder in PATH {
         let path = format!("{}/{name}", folder.trim_start_matches('/'));
         if entry_at(session, sysroot, &path)?.is_some() {

@@ -1,5 +1,6 @@
 //! The recipe's own checks, run inside the closure: no network, nothing of the host.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -11,7 +12,7 @@ use super::{Bench, Made, StepError};
 use crate::build::FailedCheck;
 use crate::plan::Means;
 use crate::recipe::{Ask, Check};
-use crate::sandbox::{Identity, Spec, Status, Stdin};
+use crate::sandbox::{Identity, Level, Spec, Status, Stdin};
 
 /// Where the closure lies while it is checked.
 const PLACE: &str = "/in/closure";
@@ -26,10 +27,11 @@ pub(super) fn check(
     checks: &[Check],
 ) -> Result<Made, StepError> {
     let host = bench.session().checkout(closure)?;
+    let level = Mutex::new(Level::Landlocked);
     let ran: Vec<Result<(), FailedCheck>> = checks
         .par_iter()
         .enumerate()
-        .map(|(index, check)| one(bench, &host, means, index, check))
+        .map(|(index, check)| one(bench, &host, means, index, check, &level))
         .collect::<Result<_, StepError>>()?;
     let failed: Vec<FailedCheck> = ran.into_iter().filter_map(Result::err).collect();
     if !failed.is_empty() {
@@ -42,7 +44,10 @@ pub(super) fn check(
         output,
         isolation: match means {
             Means::Emulated => "emulated",
-            Means::Native | Means::Structure => "namespaces",
+            Means::Native | Means::Structure => {
+                let level = level.into_inner();
+                level.unwrap_or_else(PoisonError::into_inner).word()
+            }
         },
     })
 }
@@ -54,6 +59,7 @@ fn one(
     means: Means,
     index: usize,
     check: &Check,
+    level: &Mutex<Level>,
 ) -> Result<Result<(), FailedCheck>, StepError> {
     let mut spec = spec(check)
         .input(host, PLACE)
@@ -85,6 +91,9 @@ fn one(
     }
     match bench.shop.sandbox.run(&spec, Stdin::Empty) {
         Ok(outcome) => {
+            let mut least = level.lock().unwrap_or_else(PoisonError::into_inner);
+            *least = outcome.level.min(*least);
+            drop(least);
             let printed = [outcome.stdout.as_slice(), &outcome.stderr].concat();
             let printed = known(&String::from_utf8_lossy(&printed));
             let took = outcome.duration.as_millis();

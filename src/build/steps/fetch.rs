@@ -6,7 +6,8 @@ use recipe_store::{BlobId, Entry};
 use reqwest::Url;
 
 use super::layout::{self, Layout};
-use super::{Bench, StepError, leaves};
+use super::{Bench, SourceError, StepError, leaves};
+use crate::git;
 use crate::lock::host::{self, HostFile};
 use crate::lock::is_wheel_of_pip;
 use crate::lock::wheels::fetch::{self as wheels, File};
@@ -72,6 +73,9 @@ pub(super) fn fetch(source: &Source, bench: &Bench<'_>) -> Result<BlobId, StepEr
         if let Some(blob) = net.here(&wanted, session)? {
             return Ok(blob);
         }
+        if source.archive == git::ARCHIVE {
+            return commit(source, url, bench);
+        }
         let urls: Vec<Url> = url.parse().into_iter().collect();
         return Ok(net.fetch_from(&urls, &wanted, session)?);
     }
@@ -104,4 +108,21 @@ pub(super) fn fetch(source: &Source, bench: &Bench<'_>) -> Result<BlobId, StepEr
         session,
         bench.shop.indexes.get(bench)?,
     )?)
+}
+
+/// The archive of a commit, which has to be the one that was locked.
+fn commit(source: &Source, place: &str, bench: &Bench<'_>) -> Result<BlobId, StepError> {
+    let session = bench.session();
+    let git::Fetched {
+        blob,
+        sha256: found,
+    } = git::fetch(bench.shop.net, session, place, &source.path)?;
+    if found != source.sha256 {
+        return Err(StepError::Source(SourceError::Commit {
+            file: source.path.clone(),
+            wanted: source.sha256.clone(),
+            found,
+        }));
+    }
+    Ok(blob)
 }

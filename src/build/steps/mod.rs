@@ -1,5 +1,6 @@
 //! One file or folder for each kind of [`Step`]. Begin at [`run`].
 
+mod attend;
 mod build;
 pub mod bytecode;
 mod check;
@@ -21,10 +22,13 @@ mod trim;
 pub(super) mod wheel;
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use recipe_store::{BlobId, Entry, ObjectId, Session, TreeId};
+use recipe_store::{BlobId, Entry, ObjectId, Scratch, Session, StepKey, TreeId};
 
+pub(crate) use crate::lock::sdists::hooks::LOG_FILE;
+pub use attend::{Attended, Left, attended};
 pub use build::FailedRun;
 pub use fetch::PythonIndexes;
 #[cfg(test)]
@@ -44,12 +48,33 @@ pub struct Bench<'a> {
     pub shop: &'a Workshop<'a>,
     /// Who hears how it goes, and keeps it.
     pub scribe: &'a Scribe<'a>,
+    /// What the step is found by.
+    pub key: &'a StepKey,
 }
 
 impl Bench<'_> {
     /// What starts the programs of a closure, where the machine itself cannot.
     fn emulator(&self, means: Means) -> Option<&Emulator> {
         self.shop.emulator.filter(|_| means == Means::Emulated)
+    }
+
+    /// From now on one more build runs.
+    fn building(&self) -> Building<'_> {
+        self.shop.building.fetch_add(1, Ordering::Relaxed);
+        Building(self.shop)
+    }
+
+    /// What a failed step has left stays for whoever wants to look into it.
+    fn leave(&self, scratch: Scratch) -> Result<(), StepError> {
+        Ok(scratch.keep(self.key)?)
+    }
+
+    /// What a program just printed, for whoever wants to see it now.
+    fn hear(&self, text: &[u8]) {
+        if self.shop.loud {
+            let text = String::from_utf8_lossy(text);
+            self.scribe.hear(Event::Printed(&text));
+        }
     }
 
     fn session(&self) -> &Session {
@@ -66,12 +91,29 @@ impl Bench<'_> {
     }
 }
 
+/// A build of sources, while it runs.
+struct Building<'a>(&'a Workshop<'a>);
+
+impl Building<'_> {
+    /// How many jobs it may run at once now: its part of all, which is no fact of what it makes.
+    fn jobs(&self) -> usize {
+        let running = self.0.building.load(Ordering::Relaxed).max(1);
+        self.0.jobs.max(1).div_ceil(running)
+    }
+}
+
+impl Drop for Building<'_> {
+    fn drop(&mut self) {
+        self.0.building.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// What a step made, and how isolated it was.
 pub struct Made {
     /// The output.
     pub output: ObjectId,
-    /// The isolation that was reached: `in-process`, `namespaces`, `emulated` (namespaces, by an
-    /// emulator), `structure` (nothing was run), `none`.
+    /// The isolation that was reached: `in-process`, a [`crate::sandbox::Level`]'s word, `emulated`
+    /// (namespaces, by an emulator), `structure` (nothing was run).
     pub isolation: &'static str,
 }
 

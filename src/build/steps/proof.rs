@@ -65,9 +65,8 @@ pub(super) fn prove(bench: &Bench<'_>, closure: &TreeId, means: Means) -> Result
         output,
         isolation: match (means, level) {
             (Means::Structure, _) => "structure",
-            (_, Level::None) => "none",
             (Means::Emulated, _) => "emulated",
-            (Means::Native, _) => "namespaces",
+            (Means::Native, level) => level.word(),
         },
     })
 }

@@ -8,6 +8,7 @@ use std::str::FromStr as _;
 
 use recipe_store::{BlobId, Entry, ObjectId, Session, Tree, TreeId};
 
+use super::attend::Left;
 use super::{Bench, Made, StepError};
 use crate::archive::{ArchiveError, Limits, OnlyFiles, unpack_zip};
 use crate::lock::sdists::environment::environment;
@@ -16,6 +17,7 @@ use crate::lock::sdists::hooks::{self, Heard, Question};
 use crate::lock::sdists::source::{self, BuildSystem};
 use crate::lock::sdists::{FailedHook, SdistError};
 use crate::python::{Environment, Requirement, Version, WheelName};
+use crate::sandbox::{Sandbox, Spec};
 
 /// What is built, and with what.
 pub(super) struct Work<'a> {
@@ -42,15 +44,14 @@ pub(super) struct Work<'a> {
 /// Builds it.
 pub(super) fn build(bench: &Bench<'_>, work: &Work<'_>) -> Result<Made, StepError> {
     let session = bench.session();
-    let source = source::unpack(session, work.sdist, work.file_name)?;
-    let system = BuildSystem::read(session, &source)?;
-    let wheels = work
-        .wheels
-        .iter()
-        .map(|(name, wheel)| wheel_of(session, name, wheel))
-        .collect::<Result<Vec<_>, _>>()?;
-    let named = wheels.iter().map(|(name, blob)| (name.as_str(), *blob));
-    let environment = environment(session, work.python, named)?;
+    let Ready {
+        source,
+        system,
+        wheels,
+        environment,
+    } = ready(session, work)?;
+    let ear = |text: &[u8]| bench.hear(text);
+    let building = bench.building();
     let asked = hooks::Work {
         session,
         sandbox: bench.shop.sandbox,
@@ -60,7 +61,9 @@ pub(super) fn build(bench: &Bench<'_>, work: &Work<'_>) -> Result<Made, StepErro
         system: &system,
         name: &format!("{}-{}", work.name, work.version),
         date: work.date,
-        jobs: bench.shop.jobs,
+        jobs: building.jobs(),
+        step: Some(bench.key),
+        ear: &ear,
     };
     let there = versions(&wheels)?;
     // What the backend itself is imported from comes first: without it there is nobody to ask.
@@ -73,7 +76,7 @@ pub(super) fn build(bench: &Bench<'_>, work: &Work<'_>) -> Result<Made, StepErro
     let heard = ask(bench, &asked, Question::Requires)?;
     check_needs(work, &heard.requires, &there, &heard.python)?;
     let heard = ask(bench, &asked, Question::Wheel)?;
-    let Some((file_name, blob)) = heard.wheel else {
+    let Some((file_name, blob)) = heard.wheel.clone() else {
         return Err(StepError::Unexpected {
             what: "what a build backend made".to_owned(),
             found: "no wheel".to_owned(),
@@ -85,8 +88,63 @@ pub(super) fn build(bench: &Bench<'_>, work: &Work<'_>) -> Result<Made, StepErro
     tree.insert(&file_name, Entry::File { blob, executable })?;
     Ok(Made {
         output: session.put_tree(&tree)?.into(),
-        isolation: "namespaces",
+        isolation: heard.level.word(),
     })
+}
+
+/// What a build backend is given.
+struct Ready {
+    source: TreeId,
+    system: BuildSystem,
+    wheels: Vec<(String, BlobId)>,
+    environment: TreeId,
+}
+
+fn ready(session: &Session, work: &Work<'_>) -> Result<Ready, StepError> {
+    let source = source::unpack(session, work.sdist, work.file_name)?;
+    let system = BuildSystem::read(session, &source)?;
+    let wheels = work
+        .wheels
+        .iter()
+        .map(|(name, wheel)| wheel_of(session, name, wheel))
+        .collect::<Result<Vec<_>, _>>()?;
+    let named = wheels.iter().map(|(name, blob)| (name.as_str(), *blob));
+    let environment = environment(session, work.python, named)?;
+    Ok(Ready {
+        source,
+        system,
+        wheels,
+        environment,
+    })
+}
+
+/// The sandbox of a build backend for a person: fresh, or as it was left.
+pub(super) fn attended(
+    session: &Session,
+    sandbox: &Sandbox,
+    work: &Work<'_>,
+    place: Left<'_>,
+    jobs: usize,
+) -> Result<(Spec, Vec<String>), StepError> {
+    let ready = ready(session, work)?;
+    let asked = hooks::Work {
+        session,
+        sandbox,
+        sysroot: work.sysroot,
+        environment: &ready.environment,
+        source: &ready.source,
+        system: &ready.system,
+        name: &format!("{}-{}", work.name, work.version),
+        date: work.date,
+        jobs,
+        step: None,
+        ear: &|_| {},
+    };
+    let spec = match place {
+        Left::Fresh(folder) => hooks::attended(&asked, folder, true)?,
+        Left::There(folder) => hooks::attended(&asked, folder, false)?,
+    };
+    Ok((spec, vec![hooks::by_hand(&ready.system)]))
 }
 
 fn ask(bench: &Bench<'_>, work: &hooks::Work<'_>, question: Question) -> Result<Heard, StepError> {

@@ -61,6 +61,23 @@ pub enum SourceError {
         /// The patch.
         name: String,
     },
+    /// A commit's archive is not the one that was locked.
+    #[error("{file} is not what was locked: wanted sha256 {wanted}, found {found}")]
+    #[diagnostic(
+        code(build::source_commit),
+        help(
+            "the commit is the same, so the archive is made in another way than when it was locked: \
+             `recipe lock --upgrade` makes the lock anew"
+        )
+    )]
+    Commit {
+        /// The archive.
+        file: String,
+        /// What the lock has.
+        wanted: String,
+        /// What was made.
+        found: String,
+    },
     /// The store failed.
     #[error("cannot keep the files of a source")]
     #[diagnostic(code(build::source_store))]

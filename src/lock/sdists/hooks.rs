@@ -11,7 +11,7 @@ use std::io::Read as _;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use recipe_store::{BlobId, Scratch, Session, TreeId};
+use recipe_store::{BlobId, Session, StepKey, TreeId};
 use serde::Deserialize;
 
 use super::environment::PLACE;
@@ -19,11 +19,13 @@ use super::source::BuildSystem;
 use super::{SdistError, missing};
 use crate::lock::error::offer_files;
 use crate::python::WheelName;
-use crate::sandbox::{Channel, Root, Sandbox, Spec, Status, Stdin};
+use crate::sandbox::{Channel, Level, Root, Sandbox, Spec, Status, Stdin};
 
 const FRONT_END: &str = include_str!("hooks.py");
 /// Where the source lies, in a folder of its name.
 const SOURCES: &str = "/tmp/build";
+/// All that a try has said, beside the folders that it saw.
+pub(crate) const LOG_FILE: &str = "log";
 /// Where the backend puts what it makes.
 const OUT: &str = "/out/answer";
 /// How far a build can go: processes, bytes on disk, bytes said, time.
@@ -65,6 +67,10 @@ pub(crate) struct Work<'a> {
     pub date: u64,
     /// How many jobs run at once; no fact of the result.
     pub jobs: usize,
+    /// The step that asks: what a backend leaves that gives no answer is kept for it.
+    pub step: Option<&'a StepKey>,
+    /// Hears what the backend prints, as it prints it.
+    pub ear: &'a dyn Fn(&[u8]),
 }
 
 /// What it answered, and all that was said.
@@ -79,6 +85,8 @@ pub(crate) struct Heard {
     pub wheel: Option<(String, BlobId)>,
     /// All that was said.
     pub log: Vec<u8>,
+    /// How far it was shut in.
+    pub level: Level,
 }
 
 #[derive(Deserialize)]
@@ -126,15 +134,56 @@ impl FailedHook {
 
 /// Asks.
 pub(crate) fn ask(work: &Work<'_>, question: Question) -> Result<Heard, SdistError> {
-    let place = Place::make(work)?;
-    let spec = spec(work, &place, question);
+    let scratch = work.session.scratch()?;
+    let place = Place::new(work, scratch.path())?;
+    place.fill(work)?;
+    let answered = ask_in(work, question, &place);
+    if let (Err(SdistError::Hook(failed)), Some(step)) = (&answered, work.step) {
+        let path = scratch.path().join(LOG_FILE);
+        fs::write(&path, &failed.log).map_err(|error| SdistError::Folder { path, error })?;
+        scratch.keep(step)?;
+    }
+    answered
+}
+
+/// What one would type to ask for the wheel.
+pub(crate) fn by_hand(system: &BuildSystem) -> String {
+    let (module, attribute) = match system.backend.split_once(':') {
+        Some((module, attribute)) => (module, format!(".{attribute}")),
+        None => (system.backend.as_str(), String::new()),
+    };
+    let path = match system.paths.as_slice() {
+        [] => String::new(),
+        paths => format!("PYTHONPATH={} ", paths.join(":")),
+    };
+    format!("{path}python3 -c 'import {module}; print({module}{attribute}.build_wheel(\"{OUT}\"))'")
+}
+
+/// The sandbox of a backend for a person, in `folder`: as it was left there, or `fresh`.
+pub(crate) fn attended(
+    work: &Work<'_>,
+    folder: &Utf8Path,
+    fresh: bool,
+) -> Result<Spec, SdistError> {
+    let place = Place::new(work, folder)?;
+    if fresh {
+        place.fill(work)?;
+    }
+    Ok(spec(work, &place, Question::Wheel))
+}
+
+fn ask_in(work: &Work<'_>, question: Question, place: &Place) -> Result<Heard, SdistError> {
+    let spec = spec(work, place, question);
     let (mut answer, mut log) = (Vec::new(), Vec::new());
     let outcome = work.sandbox.run_watched(
         &spec,
         Stdin::Empty,
         &mut |channel: Channel, bytes| match channel {
             Channel::Stdout => answer.extend_from_slice(bytes),
-            Channel::Stderr => log.extend_from_slice(bytes),
+            Channel::Stderr => {
+                (work.ear)(bytes);
+                log.extend_from_slice(bytes);
+            }
         },
     )?;
     let failed = |how: String, log: Vec<u8>| {
@@ -153,7 +202,7 @@ pub(crate) fn ask(work: &Work<'_>, question: Question) -> Result<Heard, SdistErr
         return Err(failed("its answer makes no sense".to_owned(), log));
     };
     let wheel = match answer.wheel {
-        Some(name) => match wheel(work.session, &place, &name)? {
+        Some(name) => match wheel(work.session, place, &name)? {
             Some(blob) => Some((name, blob)),
             None => return Err(failed(format!("it made no wheel {name:?}"), log)),
         },
@@ -165,6 +214,7 @@ pub(crate) fn ask(work: &Work<'_>, question: Question) -> Result<Heard, SdistErr
         metadata: answer.metadata,
         wheel,
         log,
+        level: outcome.level,
     })
 }
 
@@ -199,33 +249,38 @@ fn ended(status: Status) -> String {
 
 /// The folders of one question.
 struct Place {
-    scratch: Scratch,
+    /// What holds `/tmp` and `/out`.
+    folder: Utf8PathBuf,
     sysroot: Utf8PathBuf,
     environment: Utf8PathBuf,
 }
 
 impl Place {
-    fn make(work: &Work<'_>) -> Result<Place, SdistError> {
-        let session = work.session;
-        let place = Place {
-            sysroot: session.checkout_private(work.sysroot)?,
-            environment: session.checkout_private(work.environment)?,
-            scratch: session.scratch()?,
-        };
-        let source = place.host(SOURCES).join(work.name);
-        for folder in [&source, &place.host(OUT)] {
+    fn new(work: &Work<'_>, folder: &Utf8Path) -> Result<Place, SdistError> {
+        Ok(Place {
+            sysroot: work.session.checkout_private(work.sysroot)?,
+            environment: work.session.checkout_private(work.environment)?,
+            folder: folder.to_owned(),
+        })
+    }
+
+    /// Makes the folders, with the source in them.
+    fn fill(&self, work: &Work<'_>) -> Result<(), SdistError> {
+        let source = self.host(SOURCES).join(work.name);
+        for folder in [&source, &self.host(OUT)] {
             fs::create_dir_all(folder).map_err(|error| SdistError::Folder {
                 path: folder.clone(),
                 error,
             })?;
         }
-        session.checkout_writable(work.source, &source, work.date)?;
-        Ok(place)
+        work.session
+            .checkout_writable(work.source, &source, work.date)?;
+        Ok(())
     }
 
     /// Where a writable path of the sandbox lies.
     fn host(&self, path: &str) -> Utf8PathBuf {
-        self.scratch.path().join(path.trim_start_matches('/'))
+        self.folder.join(path.trim_start_matches('/'))
     }
 }
 

@@ -36,6 +36,10 @@ fn prepare_and_execute(
     // A session of its own: no terminal to type on (TIOCSTI), no group to be signalled with.
     rustix::process::setsid().map_err(step("starting a session"))?;
     place_stdio(stdio).map_err(step("placing descriptors 0, 1 and 2"))?;
+    if spec.terminal {
+        rustix::process::ioctl_tiocsctty(rustix::stdio::stdin())
+            .map_err(step("taking its terminal"))?;
+    }
     rustix::process::chdir(spec.cwd.as_str())
         .map_err(|e| Failure::new(Stage::System, format!("entering `{}`", spec.cwd), e))?;
     limit(spec).map_err(step("setting limits"))?;

@@ -155,7 +155,10 @@ fn is_of_installation(file: &str) -> bool {
 
 fn share(rest: &str, package: &str, named: bool) -> Place {
     let Some((first, below)) = rest.split_once('/') else {
-        return Place::Drop;
+        return match named {
+            true => keep(format!("share/{rest}")),
+            false => Place::Drop,
+        };
     };
     match first {
         "zoneinfo" => match below.split('/').next() {
