@@ -8,7 +8,7 @@ use super::collect::CollectError;
 use super::places::Places;
 use super::steps::bytecode::BytecodeError;
 use super::steps::layout::LayoutError;
-use super::steps::output::{PREFIX, Remains};
+use super::steps::output::{PREFIX, Remains, SOURCES};
 use super::steps::relocate::RelocateError;
 use super::steps::wheel::WheelError;
 use super::steps::{FailedRun, SourceError};
@@ -87,6 +87,21 @@ fn remaining(remains: &[Remains]) -> String {
     format!(
         "what was built holds paths of its build:{}",
         places.collect::<String>()
+    )
+}
+
+/// What can be done about the first place.
+fn mend_remains(remains: &[Remains]) -> String {
+    let in_sources = |it: &Remains| it.text.starts_with(SOURCES);
+    if remains.first().is_some_and(in_sources) {
+        return "debugging information has the folders of the sources: `env \"CFLAGS\" \"-O2\"` (and \
+                CXXFLAGS) in `build` compiles without the `-g` that configure asks for by itself"
+            .to_owned();
+    }
+    format!(
+        "an output works in any folder: let the build find these from where its programs are, leave the \
+         files out with an `output` of their own, or say that nothing needs them: `compiled-in \"{}\"`",
+        compiled_in(remains)
     )
 }
 
@@ -260,13 +275,7 @@ pub enum StepError {
     },
     /// A path of the build is left in its output.
     #[error("{}", remaining(remains))]
-    #[diagnostic(
-        code(build::prefix_remains),
-        help(
-            "an output works in any folder: let the build find these from where its programs are, leave the files out with an `output` of their own, or say that nothing needs them: `compiled-in \"{}\"`",
-            compiled_in(remains)
-        )
-    )]
+    #[diagnostic(code(build::prefix_remains), help("{}", mend_remains(remains)))]
     Prefix {
         /// Each place.
         remains: Vec<Remains>,

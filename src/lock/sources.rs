@@ -93,10 +93,21 @@ fn debian(
             .iter()
             .map(|file| super::candidates::fetch(context, file));
         match fetched.collect::<Result<Vec<_>, _>>() {
-            Ok(_) => return Ok(files),
+            Ok(_) => {
+                if gone.is_some() {
+                    let note =
+                        format!("the sources of {package} {version} are taken, of {archive}");
+                    context.net.watch().note(&note);
+                }
+                return Ok(files);
+            }
             Err(error) if error.is_gone() => {
+                let without = match patched {
+                    true => "; `patches=\"none\"` in the recipe needs its original alone",
+                    false => "",
+                };
                 context.net.watch().note(&format!(
-                    "no mirror has the sources of {package} {version}: an older version is looked for"
+                    "no mirror has all sources of {package} {version} in {archive}: others are looked for{without}"
                 ));
                 gone = gone.or(Some(error.into()));
             }

@@ -225,7 +225,7 @@ impl<'n> Decoder<'n> {
         }
         match rule.kind {
             Kind::Text => {
-                if let Some(value) = self.text(entry, rule.node == "python") {
+                if let Some(value) = self.text(entry, matches!(rule.node, "python" | "run")) {
                     item.words.push(self.at(span).with(value));
                 }
             }
@@ -276,7 +276,8 @@ impl<'n> Decoder<'n> {
         item.properties.insert(name, self.at(span).with(value));
     }
 
-    /// A string without characters that nobody can see. Only code may have several lines.
+    /// A string without characters that nobody can see. Only code, and what a program is given, may have
+    /// several lines.
     fn text(&mut self, entry: &KdlEntry, lines: bool) -> Option<String> {
         let span = value_span(entry);
         let KdlValue::String(value) = entry.value() else {

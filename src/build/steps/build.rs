@@ -284,7 +284,7 @@ fn spec(work: &Work<'_>, place: &Place, run: &Run, words: &[String], jobs: &str)
 }
 
 /// `text` with `$out` and the like in place of their names; `$output` is another word.
-fn filled(text: &str, values: &[(&str, &str)]) -> String {
+pub(super) fn filled(text: &str, values: &[(&str, &str)]) -> String {
     let mut filled = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('$') {

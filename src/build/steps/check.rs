@@ -7,6 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use rayon::prelude::*;
 use recipe_store::TreeId;
 
+use super::build::filled;
 use super::proof::last_words;
 use super::{Bench, Made, StepError};
 use crate::build::FailedCheck;
@@ -81,7 +82,7 @@ fn one(
     };
     if let Ask::Run(words) = &check.ask
         && let Some(program) = words.first()
-        && !program.starts_with('/')
+        && !program.starts_with(['/', '$'])
         && host.join(program).symlink_metadata().is_err()
     {
         let why = format!(
@@ -120,13 +121,17 @@ fn spec(check: &Check) -> Spec {
     match &check.ask {
         Ask::Python(code) => Spec::new(format!("{PLACE}/bin/python3")).args(["-c", code]),
         Ask::Run(words) => {
+            let words: Vec<String> = words
+                .iter()
+                .map(|word| filled(word, &[("closure", PLACE)]))
+                .collect();
             let program = words.first().map_or("", String::as_str);
             let path = if program.starts_with('/') {
                 Utf8PathBuf::from(program)
             } else {
                 Utf8PathBuf::from(PLACE).join(program)
             };
-            Spec::new(path).args(words.iter().skip(1))
+            Spec::new(path).args(&words[words.len().min(1)..])
         }
     }
 }

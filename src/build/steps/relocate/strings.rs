@@ -40,7 +40,14 @@ impl Rules {
 /// Whether the file at `path` (in the closure) has replacements.
 pub(super) fn concerns(path: &str, prefix: Option<&str>) -> bool {
     // Which files these are is the same everywhere.
-    rules(path, Platform::default(), prefix, &HostPolicy::default()).is_some()
+    rules(
+        path,
+        Platform::default(),
+        prefix,
+        &HostPolicy::default(),
+        &[],
+    )
+    .is_some()
 }
 
 /// Replaces in `bytes`, the file at `path`, what its rules for `platform` say.
@@ -51,7 +58,7 @@ pub(super) fn apply(
     host: &HostPolicy,
     bytes: &mut [u8],
 ) -> Result<(), RelocateError> {
-    let Some(rules) = rules(path, platform, prefix, host) else {
+    let Some(rules) = rules(path, platform, prefix, host, bytes) else {
         return Ok(());
     };
     let needed = rules
@@ -85,13 +92,19 @@ pub(super) fn apply(
 }
 
 /// The table; `prefix` is where an interpreter was built for that is none of a distribution's.
-fn rules(path: &str, platform: Platform, prefix: Option<&str>, host: &HostPolicy) -> Option<Rules> {
+fn rules(
+    path: &str,
+    platform: Platform,
+    prefix: Option<&str>,
+    host: &HostPolicy,
+    bytes: &[u8],
+) -> Option<Rules> {
     let triplet = platform.triplet();
     match path.strip_prefix("lib/") {
         Some(name) if name.starts_with("ld-linux-") => Some(loader(triplet, host)),
         Some("libc.so.6") => Some(libc(triplet, host)),
         Some("libtinfo.so.6" | "libtinfo.so.5") => Some(terminals(host)),
-        Some("libcrypto.so.3" | "libcrypto.so.1.1") => Some(crypto(triplet, host)),
+        Some("libcrypto.so.3" | "libcrypto.so.1.1") => Some(crypto(triplet, host, bytes)),
         Some(name) => prefix
             .filter(|_| is_interpreters_library(name))
             .map(|prefix| own_interpreter(path, prefix)),
@@ -179,25 +192,46 @@ fn terminals(host: &HostPolicy) -> Rules {
 }
 
 /// A host's `openssl.cnf`, engines and providers are made for another version. Where the recipe wants
-/// the configuration, it is looked for where most distributions have it.
-fn crypto(triplet: &str, host: &HostPolicy) -> Rules {
-    let folder = "/usr/lib/ssl";
+/// the configuration, it is looked for where most distributions have it. The file says itself where it
+/// looks (`openssl version -a` prints that): one that a recipe has built looks elsewhere than Debian's.
+fn crypto(triplet: &str, host: &HostPolicy, bytes: &[u8]) -> Rules {
+    let folder = said(bytes, "OPENSSLDIR").unwrap_or("/usr/lib/ssl");
     let other = match host.of(Matter::OpensslConfiguration) {
-        Order::HostFirst => format!("{:/<width$}", "/etc/ssl", width = folder.len()),
+        Order::HostFirst if folder == "/etc/ssl" => folder.to_owned(),
+        Order::HostFirst => {
+            let other = format!("{:/<width$}", "/etc/ssl", width = folder.len());
+            other.chars().take(folder.len()).collect()
+        }
         Order::ClosureFirst | Order::ClosureOnly => absent(folder),
     };
-    let modules = format!("/usr/lib/{triplet}/");
+    let modules =
+        said(bytes, "ENGINESDIR").and_then(|folder| folder.rfind('/').map(|end| &folder[..=end]));
+    let modules = modules.map_or_else(|| format!("/usr/lib/{triplet}/"), str::to_owned);
     // `cert.pem` and `certs/` beside it are another matter, and `ssl.py` knows where those are.
     let certificates = format!("{folder}/cert");
-    Rules {
+    let mut rules = Rules {
         swaps: vec![
             swap(&certificates, &(absent(folder) + "/cert"), true),
             swap(folder, &other, true),
             swap(&modules, &absent(&modules), true),
         ],
-        forbidden: vec![folder.into(), modules.into_bytes()],
+        forbidden: vec![modules.into_bytes()],
         only_with: None,
+    };
+    if other != folder {
+        rules.forbidden.push(folder.into());
     }
+    rules
+}
+
+/// A folder that a libcrypto says of itself: `OPENSSLDIR: "/usr/lib/ssl"`.
+fn said<'b>(bytes: &'b [u8], name: &str) -> Option<&'b str> {
+    let mark = format!("{name}: \"");
+    let begin = find(bytes, mark.as_bytes(), 0)? + mark.len();
+    let rest = bytes.get(begin..)?;
+    let end = rest.iter().take(512).position(|byte| *byte == b'"')?;
+    let folder = std::str::from_utf8(&rest[..end]).ok()?;
+    (folder.starts_with('/') && folder.len() > 2).then_some(folder)
 }
 
 /// The frozen `site` looks for `site-packages` and leaves the folder of the host's Python of the
@@ -292,9 +326,13 @@ fn whole(text: &str) -> Vec<u8> {
 /// A path of the same length that is on no machine; a slash at the end stays.
 fn absent(path: &str) -> String {
     const NAME: &str = "/-relocated-away-so-that-nothing-of-the-host-is-taken";
+    let long = |length: usize| {
+        let name = format!("{NAME:-<length$}");
+        name[..length].to_owned()
+    };
     match path.strip_suffix('/') {
-        Some(folder) => format!("{}/", &NAME[..folder.len()]),
-        None => NAME[..path.len()].to_owned(),
+        Some(folder) => long(folder.len()) + "/",
+        None => long(path.len()),
     }
 }
 
@@ -413,7 +451,7 @@ mod tests {
                 MATTERS
                     .iter()
                     .for_each(|(_, matter)| host.set(*matter, order));
-                let swaps = rules(file, platform, None, &host).unwrap().swaps;
+                let swaps = rules(file, platform, None, &host, &[]).unwrap().swaps;
                 for (find, with) in swaps.into_iter().flat_map(|swap| swap.pairs) {
                     assert_eq!(find.len(), with.len(), "{file}: {}", shown(&find));
                 }

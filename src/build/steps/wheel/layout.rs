@@ -190,6 +190,15 @@ impl<'a> Layout<'a> {
 
     /// A program: a Python one becomes a launcher and its script, any other is itself.
     fn place_script(&mut self, path: &str, name: &str, file: &File) -> Result<(), WheelError> {
+        // As pip has it: what an entry point makes comes instead of what was packed under its name.
+        let own = name.strip_suffix("-script.py").unwrap_or(name);
+        if self
+            .made
+            .iter()
+            .any(|(made, _)| made == name || made == own)
+        {
+            return Ok(());
+        }
         if is_file_name(name) && runs_python(&file.text) {
             self.place_file(&format!("{SCRIPTS}/{name}"), path, file, false)?;
             return self.place_launcher(name, path);
