@@ -12,14 +12,14 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 use recipe_store::{ObjectId, Scratch, Session, TreeId};
 
-use super::output::{PREFIX, SOURCES};
+use super::output::PREFIX;
 use super::proof::ended;
 use super::{Bench, Made, StepError, tree};
 use crate::build::collect::{self, Rules};
 use crate::lock::entry_at;
 use crate::lock::sdists::missing;
 use crate::recipe::Run;
-use crate::sandbox::{Channel, Root, Spec, Stdin};
+use crate::sandbox::{Channel, Elsewhere, Root, Spec, Stdin, elsewhere};
 
 /// Where programs are looked for.
 const PATH: [&str; 5] = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"];
@@ -48,7 +48,7 @@ pub(super) struct Work<'a> {
 /// Runs it all, and keeps what was installed.
 pub(super) fn build(bench: &Bench<'_>, work: &Work<'_>) -> Result<Made, StepError> {
     let session = bench.session();
-    let place = Place::make(session, work)?;
+    let place = Place::make(session, work, bench.shop.elsewhere)?;
     for (index, run) in work.runs.iter().enumerate() {
         let said = run_one(bench, work, &place, run)?;
         if let Some(failed) = said {
@@ -97,13 +97,23 @@ impl FailedRun {
 struct Place {
     scratch: Scratch,
     sysroot: Utf8PathBuf,
+    sources: &'static str,
 }
 
 impl Place {
-    fn make(session: &Session, work: &Work<'_>) -> Result<Place, StepError> {
+    fn make(
+        session: &Session,
+        work: &Work<'_>,
+        elsewhere: Option<&Elsewhere>,
+    ) -> Result<Place, StepError> {
         let sysroot = session.checkout_private(work.sysroot)?;
         let scratch = session.scratch()?;
-        let place = Place { scratch, sysroot };
+        let sources = elsewhere::sources(elsewhere);
+        let place = Place {
+            scratch,
+            sysroot,
+            sources,
+        };
         let make = |folder: &Utf8Path| {
             fs::create_dir_all(folder).map_err(|error| StepError::Folder {
                 path: folder.to_owned(),
@@ -125,7 +135,7 @@ impl Place {
     }
 
     fn sources(&self) -> Utf8PathBuf {
-        inside(&self.tmp(), SOURCES.trim_start_matches("/tmp"))
+        inside(&self.tmp(), self.sources.trim_start_matches("/tmp"))
     }
 
     fn out(&self) -> Utf8PathBuf {
@@ -152,6 +162,7 @@ fn run_one(
         .words
         .iter()
         .map(|word| filled(word, &[("out", PREFIX), ("jobs", &jobs)]))
+        .map(|word| elsewhere::moved(bench.shop.elsewhere, &word))
         .collect();
     let told = words.join(" ");
     bench.keep(format!("+ {told}\n").as_bytes());
@@ -163,7 +174,7 @@ fn run_one(
             program: program.clone(),
         });
     }
-    let spec = spec(work, place, run, &words, &jobs);
+    let spec = spec(bench, work, place, run, &words);
     let mut log = Vec::new();
     let outcome =
         bench
@@ -186,7 +197,8 @@ fn run_one(
     }))
 }
 
-fn spec(work: &Work<'_>, place: &Place, run: &Run, words: &[String], jobs: &str) -> Spec {
+fn spec(bench: &Bench<'_>, work: &Work<'_>, place: &Place, run: &Run, words: &[String]) -> Spec {
+    let elsewhere = bench.shop.elsewhere;
     let mut spec = Spec::build(ENV)
         .args(words)
         .output(place.tmp(), "/tmp")
@@ -195,16 +207,20 @@ fn spec(work: &Work<'_>, place: &Place, run: &Run, words: &[String], jobs: &str)
         .env("SOURCE_DATE_EPOCH", work.date.to_string())
         .env("LD_LIBRARY_PATH", "/usr/local/lib")
         .env("out", PREFIX)
-        .env("jobs", jobs);
+        .env("jobs", bench.shop.jobs.max(1).to_string());
+    if let Some(elsewhere) = elsewhere {
+        spec = elsewhere.change(spec);
+    }
     for (name, value) in work.env {
         spec.env.retain(|(known, _)| known != name.as_str());
-        spec = spec.env(name, filled(value, &[("out", PREFIX)]));
+        let value = filled(value, &[("out", PREFIX)]);
+        spec = spec.env(name, elsewhere::moved(elsewhere, &value));
     }
     spec.root = Root::Tree(place.sysroot.clone());
     spec.tmp = false;
     spec.cwd = match &run.folder {
-        Some(folder) => format!("{SOURCES}/{folder}").into(),
-        None => SOURCES.into(),
+        Some(folder) => format!("{}/{folder}", place.sources).into(),
+        None => place.sources.into(),
     };
     spec.limits.processes = Some(PROCESSES);
     spec.limits.disk = Some(DISK);

@@ -61,6 +61,7 @@ pub(super) fn build(bench: &Bench<'_>, work: &Work<'_>) -> Result<Made, StepErro
         name: &format!("{}-{}", work.name, work.version),
         date: work.date,
         jobs: bench.shop.jobs,
+        elsewhere: bench.shop.elsewhere,
     };
     let there = versions(&wheels)?;
     // What the backend itself is imported from comes first: without it there is nobody to ask.

@@ -19,11 +19,9 @@ use super::source::BuildSystem;
 use super::{SdistError, missing};
 use crate::lock::error::offer_files;
 use crate::python::WheelName;
-use crate::sandbox::{Channel, Root, Sandbox, Spec, Status, Stdin};
+use crate::sandbox::{Channel, Elsewhere, Root, Sandbox, Spec, Status, Stdin, elsewhere};
 
 const FRONT_END: &str = include_str!("hooks.py");
-/// Where the source lies, in a folder of its name.
-const SOURCES: &str = "/tmp/build";
 /// Where the backend puts what it makes.
 const OUT: &str = "/out/answer";
 /// How far a build can go: processes, bytes on disk, bytes said, time.
@@ -65,6 +63,15 @@ pub(crate) struct Work<'a> {
     pub date: u64,
     /// How many jobs run at once; no fact of the result.
     pub jobs: usize,
+    /// Another machine to ask on, where it is to be shown that the answer is the same there.
+    pub elsewhere: Option<&'a Elsewhere>,
+}
+
+impl Work<'_> {
+    /// Where the source lies, in a folder of its name.
+    fn sources(&self) -> &'static str {
+        elsewhere::sources(self.elsewhere)
+    }
 }
 
 /// What it answered, and all that was said.
@@ -212,7 +219,7 @@ impl Place {
             environment: session.checkout_private(work.environment)?,
             scratch: session.scratch()?,
         };
-        let source = place.host(SOURCES).join(work.name);
+        let source = place.host(work.sources()).join(work.name);
         for folder in [&source, &place.host(OUT)] {
             fs::create_dir_all(folder).map_err(|error| SdistError::Folder {
                 path: folder.clone(),
@@ -232,6 +239,7 @@ impl Place {
 fn spec(work: &Work<'_>, place: &Place, question: Question) -> Spec {
     let path = format!("{PLACE}/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin");
     let system = work.system;
+    let flags = elsewhere::moved(work.elsewhere, FLAGS);
     let mut spec = Spec::build(format!("{PLACE}/bin/python3"))
         .args(["-B", "-s", "-c", FRONT_END, question.word(), OUT])
         .args([&system.backend])
@@ -245,13 +253,16 @@ fn spec(work: &Work<'_>, place: &Place, question: Question) -> Spec {
         .env("LD_LIBRARY_PATH", "/usr/local/lib")
         .env("PYTHONHASHSEED", "0")
         .env("PYTHONDONTWRITEBYTECODE", "1")
-        .env("CFLAGS", FLAGS)
-        .env("CXXFLAGS", FLAGS)
+        .env("CFLAGS", &flags)
+        .env("CXXFLAGS", &flags)
         .env("CMAKE_BUILD_PARALLEL_LEVEL", work.jobs.max(1).to_string())
         .env("MAX_JOBS", work.jobs.max(1).to_string());
+    if let Some(elsewhere) = work.elsewhere {
+        spec = elsewhere.change(spec);
+    }
     spec.root = Root::Tree(place.sysroot.clone());
     spec.tmp = false;
-    spec.cwd = format!("{SOURCES}/{}", work.name).into();
+    spec.cwd = format!("{}/{}", work.sources(), work.name).into();
     spec.limits.processes = Some(PROCESSES);
     spec.limits.disk = Some(DISK);
     spec.limits.output = LOG;

@@ -218,6 +218,7 @@ impl<'a> Sdists<'a> {
                 name: &name,
                 date: it.date,
                 jobs: 2,
+                elsewhere: None,
             };
             ask(&work, question)
         };
@@ -343,6 +344,7 @@ impl<'a> Sdists<'a> {
             name: &format!("{}-{}", sdist.name, sdist.version),
             date: self.date,
             jobs: 2,
+            elsewhere: None,
         };
         let heard = ask(&work, Question::Wheel);
         let heard = heard.map_err(|cause| Stop::Sdist(sdist.id(), Box::new(cause)))?;
