@@ -88,6 +88,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     let options = Options {
         locked: args.locked,
         keep_going: args.keep_going,
+        whole: false,
     };
     check_link_folder(args.out.as_deref())?;
     let mut answer = Answer {
@@ -161,6 +162,8 @@ fn no_link(link: &Utf8Path, why: &str) -> Failed {
 pub(super) struct Options {
     pub(super) locked: bool,
     pub(super) keep_going: bool,
+    /// Every step has to be there, not only the closure.
+    pub(super) whole: bool,
 }
 
 /// A closure in the store, made now or earlier.
@@ -193,7 +196,8 @@ pub(super) fn make(
     let mut found = app.find(name, forms)?;
     let store = app.store()?;
     let key = memo::key(&found.text, &found.lock_text, &found.form());
-    if let Some(memo) = Memo::find(&store, &key, &found)?
+    if !options.whole
+        && let Some(memo) = Memo::find(&store, &key, &found)?
         && memo.means == app.running(memo.platform).word()
         && is_there(&store, &memo)?
     {
@@ -437,8 +441,9 @@ impl Scene<'_> {
             jobs: app.config.jobs,
             keep_going: options.keep_going || recipe.lock == LockPolicy::Follow,
             durations: &durations,
-            indexes: PythonIndexes::new(pip_source(&plan).or_else(|| pip_of(lock))),
+            indexes: indexes(&plan, lock),
             compilers: Compilers::default(),
+            elsewhere: None,
         };
         let built = build(&plan, &shop, &*progress);
         progress.finish();
@@ -510,6 +515,11 @@ fn tell_newest(
         ));
     }
     Ok(())
+}
+
+/// Where wheels come from.
+pub(super) fn indexes(plan: &Plan, lock: &Lock) -> PythonIndexes {
+    PythonIndexes::new(pip_source(plan).or_else(|| pip_of(lock)))
 }
 
 /// The locked package whose wheel of pip knows where pip looks for packages.

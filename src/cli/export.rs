@@ -86,7 +86,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
         app,
         &Options {
             locked: args.locked,
-            keep_going: false,
+            ..Options::default()
         },
     )?;
     let formats = match args.format {

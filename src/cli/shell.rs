@@ -27,7 +27,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     let options = Options {
         locked: args.locked,
-        keep_going: false,
+        ..Options::default()
     };
     let made = make(&args.name, &args.forms, app, &options)?;
     let place = made.store.session()?.checkout(&made.memo.closure)?;
