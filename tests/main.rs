@@ -10,6 +10,7 @@ mod support;
 mod commands {
     mod answers;
     mod build;
+    mod check;
     mod diff;
     mod doctor;
     mod edit;

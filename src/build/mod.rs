@@ -2,8 +2,9 @@
 //!
 //! `schedule.rs` decides what is next, `steps/` does it, `event.rs` tells of it. A step is run when
 //! no trace of its key is in the store; as a key holds the ids of its inputs, an input that was
-//! made again with the same bytes stops the rebuild there.
+//! made again with the same bytes stops the rebuild there. `again.rs` runs known steps once more, to compare.
 
+mod again;
 pub mod collect;
 mod error;
 mod event;
@@ -25,13 +26,14 @@ use recipe_store::{
     Committed, Digest, Isolation, ObjectId, Recorded, Session, StepKey, StoreError, Trace, TreeId,
 };
 
+pub use again::{Again, Differing, again};
 pub use error::{BuildError, FailedCheck, Failure, MissingLibrary, Offered, StepError};
 pub use event::{Deaf, Ear, End, Ended, Event, Scribe};
 pub use places::Places;
 
 use crate::net::Net;
 use crate::plan::{Node, Plan, Resolved, Step};
-use crate::sandbox::{Emulator, Sandbox};
+use crate::sandbox::{Elsewhere, Emulator, Sandbox};
 use schedule::Schedule;
 
 /// Downloads that run at once: they wait for the network, not for a core.
@@ -64,6 +66,8 @@ pub struct Workshop<'a> {
     pub compilers: steps::Compilers,
     /// How many builds of sources run now: they share the cores.
     pub building: AtomicUsize,
+    /// Another machine for programs to run on, where it is to be shown that they make the same there.
+    pub elsewhere: Option<&'a Elsewhere>,
 }
 
 /// How long steps took, by kind and subject, in milliseconds.
@@ -352,25 +356,8 @@ impl<'p> Run<'p> {
                 if !keep_going {
                     self.schedule.stop();
                 }
-                self.fail(planned, error);
+                add_failure(&mut self.failures, planned, error);
             }
-        }
-    }
-
-    /// Steps that fail for the same reason are told as one.
-    fn fail(&mut self, planned: &Node, error: StepError) {
-        let kind = planned.step.kind();
-        let cause = error.cause();
-        let same = |known: &&mut Failure| known.kind == kind && known.error.cause() == cause;
-        match self.failures.iter_mut().find(same) {
-            Some(known) => known.also.push(planned.subject.clone()),
-            None => self.failures.push(Failure {
-                kind,
-                subject: planned.subject.clone(),
-                also: Vec::new(),
-                places: Vec::new(),
-                error,
-            }),
         }
     }
 
@@ -414,6 +401,23 @@ impl<'p> Run<'p> {
             failures: self.failures,
             recipe: "NAME".to_owned(),
         }
+    }
+}
+
+/// Steps that fail for the same reason are told as one.
+fn add_failure(failures: &mut Vec<Failure>, planned: &Node, error: StepError) {
+    let kind = planned.step.kind();
+    let cause = error.cause();
+    let same = |known: &&mut Failure| known.kind == kind && known.error.cause() == cause;
+    match failures.iter_mut().find(same) {
+        Some(known) => known.also.push(planned.subject.clone()),
+        None => failures.push(Failure {
+            kind,
+            subject: planned.subject.clone(),
+            also: Vec::new(),
+            places: Vec::new(),
+            error,
+        }),
     }
 }
 

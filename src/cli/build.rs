@@ -111,6 +111,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
         locked: args.locked,
         keep_going: args.keep_going,
         loud: args.loud,
+        whole: false,
     };
     check_link_folder(args.out.as_deref())?;
     let mut answer = Answer {
@@ -185,6 +186,8 @@ pub(super) struct Options {
     pub(super) locked: bool,
     pub(super) keep_going: bool,
     pub(super) loud: bool,
+    /// Every step has to be there, not only the closure.
+    pub(super) whole: bool,
 }
 
 /// A closure in the store, made now or earlier.
@@ -217,7 +220,8 @@ pub(super) fn make(
     let mut found = app.find(name, forms)?;
     let store = app.store()?;
     let key = memo::key(&found.text, &found.lock_text, &found.form());
-    if let Some(memo) = Memo::find(&store, &key, &found)?
+    if !options.whole
+        && let Some(memo) = Memo::find(&store, &key, &found)?
         && memo.means == app.running(memo.platform).word()
         && is_there(&store, &memo)?
     {
@@ -499,9 +503,10 @@ impl Scene<'_> {
             keep_going: options.keep_going || recipe.lock == LockPolicy::Follow,
             loud: options.loud,
             durations: &durations,
-            indexes: PythonIndexes::new(pip_source(plan).or_else(|| pip_of(lock))),
+            indexes: indexes(plan, lock),
             compilers: Compilers::default(),
             building: AtomicUsize::new(0),
+            elsewhere: None,
         };
         let made = work(&shop, &progress);
         progress.finish();
@@ -576,6 +581,11 @@ fn tell_newest(
         ));
     }
     Ok(())
+}
+
+/// Where wheels come from.
+pub(super) fn indexes(plan: &Plan, lock: &Lock) -> PythonIndexes {
+    PythonIndexes::new(pip_source(plan).or_else(|| pip_of(lock)))
 }
 
 /// The locked package whose wheel of pip knows where pip looks for packages.

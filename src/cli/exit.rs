@@ -88,6 +88,8 @@ pub(super) enum Failed {
     File(Report),
     /// What was checked is damaged; the report was printed already.
     Damaged(Report),
+    /// What was built again differs; where was printed already.
+    Differs(Report),
     /// What was tested does not hold; the table was printed already.
     Check(Report),
     /// A tree could not be tested.
@@ -111,6 +113,7 @@ impl Failed {
             | Failed::File(report)
             | Failed::Damaged(report)
             | Failed::Stale(report)
+            | Failed::Differs(report)
             | Failed::Check(report)
             | Failed::Unfit(report) => report.as_ref(),
             Failed::Recipe(error) => error.as_ref(),
@@ -130,6 +133,7 @@ impl Failed {
             Failed::File(_) => "file",
             Failed::Damaged(_) => "damaged",
             Failed::Check(_) => "check",
+            Failed::Differs(_) => "differs",
             Failed::Stale(_) => "stale",
             Failed::Unfit(_) => "unfit",
             Failed::Recipe(_) => "recipe",
@@ -160,7 +164,7 @@ impl Failed {
             Failed::Store(error) if error.0.is_corrupt() => INTEGRITY,
             Failed::Store(error) if matches!(error.0, StoreError::NotALink { .. }) => USAGE,
             Failed::Store(_) | Failed::File(_) => STORE,
-            Failed::Damaged(_) => INTEGRITY,
+            Failed::Damaged(_) | Failed::Differs(_) => INTEGRITY,
             Failed::Unfit(_) => STEP,
             Failed::Check(_) => STEP,
             Failed::Conformance(error) => match **error {

@@ -9,6 +9,7 @@ mod app;
 mod besides;
 mod build;
 mod changes;
+mod check;
 pub mod config;
 mod diff;
 mod doctor;
@@ -140,6 +141,8 @@ enum Command {
     Why(why::Args),
     /// Compare two closures, folders, archives or locks
     Diff(diff::Args),
+    /// Prove and check a closure again; with --rebuild, show that its bytes depend on nothing else
+    Check(check::Args),
     /// Check a copy of a closure, anywhere, against the manifest it carries
     Verify(verify::Args),
     /// Test a closure, or what another tool made: what holds, what does not, and why
@@ -211,6 +214,7 @@ pub fn main() -> ExitCode {
         Command::Why(args) => why::run(&args, &app),
         Command::Diff(args) => diff::run(&args, &app),
         Command::Doctor(args) => doctor::run(&args, &app),
+        Command::Check(args) => check::run(&args, &app),
         Command::Verify(args) => verify::run(&args, &app),
         Command::TestClosure(args) => test_closure::run(&args, &app),
         Command::Gc(args) => gc::run(&args, &app),

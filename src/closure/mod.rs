@@ -2,9 +2,10 @@
 //!
 //! A closure in the store is a tree whose manifest was read; a copy of one, anywhere, is checked
 //! against the manifest that it carries: see [`verify()`]. What two of them have in common, however
-//! they are kept, is told by [`contents`].
+//! they are kept, is told by [`contents`]; where two versions of one file differ, by [`mod@explain`].
 
 pub mod contents;
+pub mod explain;
 mod verify;
 
 use miette::Diagnostic;

@@ -29,6 +29,7 @@ pub use facts::{Class, Facts, Isa, Kind, Machine};
 pub use launcher::{Launcher, launcher};
 pub use needs::{Answer, Missing, is_glibc_soname, needs, needs_in_tree};
 pub use read::read;
+pub use sections::sections;
 pub use stub::{EntryStub, FixedStart, PrivateVariable};
 
 #[cfg(test)]

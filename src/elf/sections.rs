@@ -3,6 +3,8 @@
 //! Nothing that runs a program reads them. They are kept right for readelf and gdb, and so that a
 //! `strip` by some packaging tool keeps what was appended.
 
+use std::ops::Range;
+
 use super::ElfError;
 use super::error::damaged;
 use super::image::{index, put, put_u64, u16_at, u32_at, u64_at};
@@ -66,6 +68,31 @@ impl Section {
         let size = if self.kind == NO_BITS { 0 } else { self.size };
         self.offset.saturating_add(size)
     }
+}
+
+/// The sections of a file by name, and where their bytes lie; none for what has no table that can be read.
+pub fn sections(bytes: &[u8]) -> Vec<(String, Range<usize>)> {
+    // Of 64 bits, little endian: all that closures are made for.
+    if !bytes.starts_with(b"\x7fELF\x02\x01") {
+        return Vec::new();
+    }
+    let Ok(Some(table)) = Sections::read(bytes) else {
+        return Vec::new();
+    };
+    let name = |section: &Section| {
+        let from = table.names.get(section.name as usize..).unwrap_or(&[]);
+        let name = from.split(|byte| *byte == 0).next().unwrap_or(&[]);
+        String::from_utf8_lossy(name).into_owned()
+    };
+    let place = |section: &Section| {
+        let start = usize::try_from(section.offset).ok()?;
+        let end = usize::try_from(section.end()).ok()?;
+        (start < end && end <= bytes.len()).then_some(start..end)
+    };
+    let headers = table.headers.iter();
+    headers
+        .filter_map(|section| Some((name(section), place(section)?)))
+        .collect()
 }
 
 /// The table of a file, and the names in it.

@@ -21,6 +21,7 @@
 
 mod disk;
 mod drive;
+pub mod elsewhere;
 mod emulator;
 mod error;
 mod inside;
@@ -36,6 +37,7 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+pub use elsewhere::Elsewhere;
 pub use emulator::Emulator;
 pub use error::SandboxError;
 pub use inside::helper_main_if_asked;

@@ -14,7 +14,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use recipe_store::{ObjectId, Session, TreeId};
 
 use super::attend::Left;
-use super::output::{PREFIX, SOURCES};
+use super::output::PREFIX;
 use super::proof::ended;
 use super::{Bench, Made, StepError, tree};
 use crate::build::collect::{self, Rules};
@@ -22,7 +22,7 @@ use crate::lock::entry_at;
 use crate::lock::sdists::hooks::LOG_FILE;
 use crate::lock::sdists::missing;
 use crate::recipe::Run;
-use crate::sandbox::{Channel, Level, Root, Spec, Stdin};
+use crate::sandbox::{Channel, Elsewhere, Level, Root, Spec, Stdin, elsewhere};
 
 /// Where programs are looked for.
 const PATH: [&str; 5] = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"];
@@ -52,7 +52,7 @@ pub(super) struct Work<'a> {
 pub(super) fn build(bench: &Bench<'_>, work: &Work<'_>) -> Result<Made, StepError> {
     let session = bench.session();
     let scratch = session.scratch()?;
-    let place = Place::new(session, work, scratch.path())?;
+    let place = Place::new(session, work, scratch.path(), bench.shop.elsewhere)?;
     place.fill(session, work)?;
     match run_all(bench, work, &place) {
         Ok(made) => Ok(made),
@@ -95,7 +95,7 @@ pub(super) fn attended(
     let folder = match place {
         Left::Fresh(folder) | Left::There(folder) => folder,
     };
-    let found = Place::new(session, work, folder)?;
+    let found = Place::new(session, work, folder, None)?;
     if let Left::Fresh(_) = place {
         found.fill(session, work)?;
     }
@@ -107,11 +107,12 @@ pub(super) fn attended(
     let runs = work.runs.iter().map(|run| {
         let words = words(run, &jobs).join(" ");
         match &run.folder {
-            Some(folder) => format!("(cd {SOURCES}/{folder} && {words})"),
-            None => format!("(cd {SOURCES} && {words})"),
+            Some(folder) => format!("(cd {}/{folder} && {words})", found.sources),
+            None => format!("(cd {} && {words})", found.sources),
         }
     });
-    Ok((spec(work, &found, &nothing, &[], &jobs), runs.collect()))
+    let spec = spec(work, &found, &nothing, &[], &jobs, None);
+    Ok((spec, runs.collect()))
 }
 
 /// A program of a build that failed.
@@ -146,13 +147,20 @@ struct Place {
     /// What holds `/tmp` and `/out`.
     folder: Utf8PathBuf,
     sysroot: Utf8PathBuf,
+    sources: &'static str,
 }
 
 impl Place {
-    fn new(session: &Session, work: &Work<'_>, folder: &Utf8Path) -> Result<Place, StepError> {
+    fn new(
+        session: &Session,
+        work: &Work<'_>,
+        folder: &Utf8Path,
+        elsewhere: Option<&Elsewhere>,
+    ) -> Result<Place, StepError> {
         Ok(Place {
             folder: folder.to_owned(),
             sysroot: session.checkout_private(work.sysroot)?,
+            sources: elsewhere::sources(elsewhere),
         })
     }
 
@@ -188,7 +196,7 @@ impl Place {
     }
 
     fn sources(&self) -> Utf8PathBuf {
-        inside(&self.tmp(), SOURCES.trim_start_matches("/tmp"))
+        inside(&self.tmp(), self.sources.trim_start_matches("/tmp"))
     }
 
     fn out(&self) -> Utf8PathBuf {
@@ -209,7 +217,10 @@ fn run_one(
     jobs: usize,
 ) -> Result<Result<Level, FailedRun>, StepError> {
     let jobs = jobs.to_string();
-    let words = words(run, &jobs);
+    let words: Vec<String> = words(run, &jobs)
+        .iter()
+        .map(|word| elsewhere::moved(bench.shop.elsewhere, word))
+        .collect();
     let told = words.join(" ");
     let line = format!("+ {told}\n");
     bench.keep(line.as_bytes());
@@ -223,7 +234,8 @@ fn run_one(
             program: program.clone(),
         });
     }
-    let spec = spec(work, place, run, &words, &jobs);
+    let elsewhere = bench.shop.elsewhere;
+    let spec = spec(work, place, run, &words, &jobs, elsewhere);
     let mut log = Vec::new();
     let outcome =
         bench
@@ -256,7 +268,14 @@ fn words(run: &Run, jobs: &str) -> Vec<String> {
         .collect()
 }
 
-fn spec(work: &Work<'_>, place: &Place, run: &Run, words: &[String], jobs: &str) -> Spec {
+fn spec(
+    work: &Work<'_>,
+    place: &Place,
+    run: &Run,
+    words: &[String],
+    jobs: &str,
+    elsewhere: Option<&Elsewhere>,
+) -> Spec {
     let mut spec = Spec::build(ENV)
         .args(words)
         .output(place.tmp(), "/tmp")
@@ -266,15 +285,19 @@ fn spec(work: &Work<'_>, place: &Place, run: &Run, words: &[String], jobs: &str)
         .env("LD_LIBRARY_PATH", "/usr/local/lib")
         .env("out", PREFIX)
         .env("jobs", jobs);
+    if let Some(elsewhere) = elsewhere {
+        spec = elsewhere.change(spec);
+    }
     for (name, value) in work.env {
         spec.env.retain(|(known, _)| known != name.as_str());
-        spec = spec.env(name, filled(value, &[("out", PREFIX)]));
+        let value = filled(value, &[("out", PREFIX)]);
+        spec = spec.env(name, elsewhere::moved(elsewhere, &value));
     }
     spec.root = Root::Tree(place.sysroot.clone());
     spec.tmp = false;
     spec.cwd = match &run.folder {
-        Some(folder) => format!("{SOURCES}/{folder}").into(),
-        None => SOURCES.into(),
+        Some(folder) => format!("{}/{folder}", place.sources).into(),
+        None => place.sources.into(),
     };
     spec.limits.processes = Some(PROCESSES);
     spec.limits.disk = Some(DISK);

@@ -134,12 +134,11 @@ impl Compilers {
         }
         let root = shop.session.checkout_private(interpreter)?;
         let program = format!("/{}/bin/python{python}", interpreter::FOLDER);
-        let compilers = Arc::new(bytecode::Compilers::new(
-            shop.sandbox.clone(),
-            &root,
-            program,
-            python,
-        ));
+        let compilers = bytecode::Compilers::new(shop.sandbox.clone(), &root, program, python);
+        let compilers = Arc::new(match shop.elsewhere {
+            Some(elsewhere) => compilers.on(elsewhere),
+            None => compilers,
+        });
         known.insert(*interpreter, compilers.clone());
         Ok(compilers)
     }

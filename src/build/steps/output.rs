@@ -18,11 +18,12 @@ use super::layout::{Layout, LayoutSink};
 use super::{StepError, leaves, relocate};
 use crate::archive::Sink as _;
 use crate::elf;
+use crate::sandbox::Elsewhere;
 
 /// The prefix of every build: `$out`.
 pub const PREFIX: &str = "/out/of-this-build";
 /// Where sources lie while a build runs; nothing of it may be left in what it makes.
-pub const SOURCES: &str = "/tmp/build";
+pub const SOURCES: &str = Elsewhere::SOURCES;
 
 /// The part of `tree` that `only` means, all of it without patterns, less what `without` means.
 pub(super) fn select(

@@ -64,6 +64,7 @@ pub(super) fn build(bench: &Bench<'_>, work: &Work<'_>) -> Result<Made, StepErro
         jobs: building.jobs(),
         step: Some(bench.key),
         ear: &ear,
+        elsewhere: bench.shop.elsewhere,
     };
     let there = versions(&wheels)?;
     // What the backend itself is imported from comes first: without it there is nobody to ask.
@@ -139,6 +140,7 @@ pub(super) fn attended(
         jobs,
         step: None,
         ear: &|_| {},
+        elsewhere: None,
     };
     let spec = match place {
         Left::Fresh(folder) => hooks::attended(&asked, folder, true)?,

@@ -19,11 +19,9 @@ use super::source::BuildSystem;
 use super::{SdistError, missing};
 use crate::lock::error::offer_files;
 use crate::python::WheelName;
-use crate::sandbox::{Channel, Level, Root, Sandbox, Spec, Status, Stdin};
+use crate::sandbox::{Channel, Elsewhere, Level, Root, Sandbox, Spec, Status, Stdin, elsewhere};
 
 const FRONT_END: &str = include_str!("hooks.py");
-/// Where the source lies, in a folder of its name.
-const SOURCES: &str = "/tmp/build";
 /// All that a try has said, beside the folders that it saw.
 pub(crate) const LOG_FILE: &str = "log";
 /// Where the backend puts what it makes.
@@ -71,6 +69,15 @@ pub(crate) struct Work<'a> {
     pub step: Option<&'a StepKey>,
     /// Hears what the backend prints, as it prints it.
     pub ear: &'a dyn Fn(&[u8]),
+    /// Another machine to ask on, where it is to be shown that the answer is the same there.
+    pub elsewhere: Option<&'a Elsewhere>,
+}
+
+impl Work<'_> {
+    /// Where the source lies, in a folder of its name.
+    fn sources(&self) -> &'static str {
+        elsewhere::sources(self.elsewhere)
+    }
 }
 
 /// What it answered, and all that was said.
@@ -266,7 +273,7 @@ impl Place {
 
     /// Makes the folders, with the source in them.
     fn fill(&self, work: &Work<'_>) -> Result<(), SdistError> {
-        let source = self.host(SOURCES).join(work.name);
+        let source = self.host(work.sources()).join(work.name);
         for folder in [&source, &self.host(OUT)] {
             fs::create_dir_all(folder).map_err(|error| SdistError::Folder {
                 path: folder.clone(),
@@ -287,6 +294,7 @@ impl Place {
 fn spec(work: &Work<'_>, place: &Place, question: Question) -> Spec {
     let path = format!("{PLACE}/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin");
     let system = work.system;
+    let flags = elsewhere::moved(work.elsewhere, FLAGS);
     let mut spec = Spec::build(format!("{PLACE}/bin/python3"))
         .args(["-B", "-s", "-c", FRONT_END, question.word(), OUT])
         .args([&system.backend])
@@ -300,13 +308,16 @@ fn spec(work: &Work<'_>, place: &Place, question: Question) -> Spec {
         .env("LD_LIBRARY_PATH", "/usr/local/lib")
         .env("PYTHONHASHSEED", "0")
         .env("PYTHONDONTWRITEBYTECODE", "1")
-        .env("CFLAGS", FLAGS)
-        .env("CXXFLAGS", FLAGS)
+        .env("CFLAGS", &flags)
+        .env("CXXFLAGS", &flags)
         .env("CMAKE_BUILD_PARALLEL_LEVEL", work.jobs.max(1).to_string())
         .env("MAX_JOBS", work.jobs.max(1).to_string());
+    if let Some(elsewhere) = work.elsewhere {
+        spec = elsewhere.change(spec);
+    }
     spec.root = Root::Tree(place.sysroot.clone());
     spec.tmp = false;
-    spec.cwd = format!("{SOURCES}/{}", work.name).into();
+    spec.cwd = format!("{}/{}", work.sources(), work.name).into();
     spec.limits.processes = Some(PROCESSES);
     spec.limits.disk = Some(DISK);
     spec.limits.output = LOG;

@@ -220,6 +220,7 @@ impl<'a> Sdists<'a> {
                 jobs: 2,
                 step: None,
                 ear: &|_| {},
+                elsewhere: None,
             };
             ask(&work, question)
         };
@@ -347,6 +348,7 @@ impl<'a> Sdists<'a> {
             jobs: 2,
             step: None,
             ear: &|_| {},
+            elsewhere: None,
         };
         let heard = ask(&work, Question::Wheel);
         let heard = heard.map_err(|cause| Stop::Sdist(sdist.id(), Box::new(cause)))?;

@@ -14,7 +14,7 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::BytecodeError;
-use crate::sandbox::{Root, Running, Sandbox, Spec, Status};
+use crate::sandbox::{Elsewhere, Root, Running, Sandbox, Spec, Status};
 
 const SCRIPT: &str = "/worker.py";
 const WORKER: &str = include_str!("worker.py");
@@ -79,6 +79,12 @@ impl Compilers {
             python: python.to_owned(),
             idle: Mutex::default(),
         }
+    }
+
+    /// The same on another machine: what they make has to be the same there.
+    pub fn on(mut self, elsewhere: &Elsewhere) -> Compilers {
+        self.spec = elsewhere.change(self.spec);
+        self
     }
 
     /// Major and minor version, `3.13`.
