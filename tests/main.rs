@@ -36,6 +36,7 @@ mod promises {
     mod follow;
     mod foreign;
     mod host_policy;
+    mod hostile_builds;
     mod interrupted;
     mod on_top;
     mod relocatable;

@@ -42,7 +42,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
         Ok(path) if name.contains('/') || name.ends_with(".kdl") => {
             return Err(Failed::Usage(report(
                 format!("{path} is a path, and a name is wanted"),
-                "for example: recipe init hello".to_owned(),
+                "for example: recipe init mine".to_owned(),
             )));
         }
         Ok(path) => {

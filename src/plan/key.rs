@@ -15,7 +15,7 @@ use crate::recipe::{Ask, Check, HostPolicy, Trim};
 /// What each kind of step does has a number, raised when the same inputs come to something else.
 pub const VERSIONS: [(&str, u32); 20] = [
     ("fetch", 1),
-    ("unpack-deb", 3),
+    ("unpack-deb", 4),
     ("unpack-wheel", 1),
     ("patches", 1),
     ("relocate", 5),
@@ -25,14 +25,14 @@ pub const VERSIONS: [(&str, u32); 20] = [
     ("compose", 2),
     ("manifest", 2),
     ("proof", 2),
-    ("check", 1),
+    ("check", 2),
     ("unpack-package", 1),
     ("unpack-source", 1),
     ("sysroot", 1),
     ("build", 1),
     ("build-sdist", 1),
     ("select", 1),
-    ("lay-out", 2),
+    ("lay-out", 3),
     ("local", 1),
 ];
 

@@ -222,10 +222,10 @@ fn every_answer_has_the_shape_that_the_book_shows() {
         "recipe \"wrong\" version=\"1\" {\n    pip {\n        require \"é==\"\n    }\n    nod\n}\n",
     );
     let questions: &[&[&str]] = &[
-        &["init", "hello"],
-        &["add", "hello", "requests"],
-        &["remove", "hello", "requests"],
-        &["fmt", "hello"],
+        &["init", "mine"],
+        &["add", "mine", "requests"],
+        &["remove", "mine", "requests"],
+        &["fmt", "mine"],
         &["build", "nothing-like-it"],
         &["build", "wrong"],
         &["build", "python", "--offline"],

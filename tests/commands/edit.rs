@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::support::{Scratch, sources};
 
-const HELLO: &str = "recipes/hello.kdl";
+const MINE: &str = "recipes/mine.kdl";
 
 fn told(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -14,12 +14,12 @@ fn told(text: &str) -> String {
 fn the_first_recipe_builds() {
     let Some(sources) = sources() else { return };
     let scratch = Scratch::new().warm(sources);
-    scratch.run(["init", "hello"]).ok();
+    scratch.run(["init", "mine"]).ok();
     // It asks a lock for what the recipe `python` asks for.
     let lock = scratch.work().join("recipes/python/python.lock.kdl");
-    fs::copy(lock, scratch.work().join("recipes/hello.lock.kdl")).expect("copied");
-    scratch.run(["build", "hello", "--locked"]).ok();
-    assert!(scratch.work().join("result/hello/bin/python3").exists());
+    fs::copy(lock, scratch.work().join("recipes/mine.lock.kdl")).expect("copied");
+    scratch.run(["build", "mine", "--locked"]).ok();
+    assert!(scratch.work().join("result/mine/bin/python3").exists());
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn a_recipe_that_is_there_is_not_written_over() {
         );
     }
     scratch.run(["init", "Hello World"]).fails_with(3);
-    scratch.run(["init", "./hello"]).fails_with(2);
+    scratch.run(["init", "./mine"]).fails_with(2);
     // Without a name it is that of the folder.
     let ran = scratch.run(["init"]).ok();
     assert!(ran.out.starts_with("recipes/work.kdl\n"), "{}", ran.out);
@@ -44,12 +44,12 @@ fn a_recipe_that_is_there_is_not_written_over() {
 #[test]
 fn what_is_added_and_removed_leaves_the_file_as_it_was() {
     let scratch = Scratch::new();
-    scratch.run(["init", "hello"]).ok();
-    let path = scratch.work().join(HELLO);
+    scratch.run(["init", "mine"]).ok();
+    let path = scratch.work().join(MINE);
     let before = fs::read_to_string(&path).expect("read");
     let words = [
         "add",
-        "hello",
+        "mine",
         "requests>=2",
         "PyYAML",
         "--system",
@@ -67,9 +67,9 @@ fn what_is_added_and_removed_leaves_the_file_as_it_was() {
         ),
         "{text}"
     );
-    scratch.run(["fmt", "hello", "--check"]).ok();
+    scratch.run(["fmt", "mine", "--check"]).ok();
     let words = [
-        "remove", "hello", "Requests", "pyyaml", "--system", "libudev1",
+        "remove", "mine", "Requests", "pyyaml", "--system", "libudev1",
     ];
     scratch.run(words).ok();
     assert_eq!(fs::read_to_string(&path).expect("read"), before);
@@ -78,51 +78,51 @@ fn what_is_added_and_removed_leaves_the_file_as_it_was() {
 #[test]
 fn an_edit_that_would_break_the_recipe_changes_nothing() {
     let scratch = Scratch::new();
-    scratch.run(["init", "hello"]).ok();
-    scratch.run(["add", "hello", "six"]).ok();
+    scratch.run(["init", "mine"]).ok();
+    scratch.run(["add", "mine", "six"]).ok();
     scratch.write(
         "recipes/more.kdl",
-        "recipe more version=\"1\" { extends hello; }\n",
+        "recipe more version=\"1\" { extends mine; }\n",
     );
-    let before = fs::read_to_string(scratch.work().join(HELLO)).expect("read");
+    let before = fs::read_to_string(scratch.work().join(MINE)).expect("read");
     for (words, code, says) in [
         (
-            ["add", "hello", "psutil=>5"],
+            ["add", "mine", "psutil=>5"],
             3,
             "is not a Python requirement",
         ),
         (
-            ["add", "hello", "a @ https://e.invalid/a"],
+            ["add", "mine", "a @ https://e.invalid/a"],
             3,
             "names a place, not a release",
         ),
         (
-            ["add", "hello", "SIX>=1"],
+            ["add", "mine", "SIX>=1"],
             2,
             "`six` is in the recipe already",
         ),
         (
-            ["add", "hello", "--system=No Package"],
+            ["add", "mine", "--system=No Package"],
             3,
             "is not the name of a Debian package",
         ),
         (
-            ["remove", "hello", "click"],
+            ["remove", "mine", "click"],
             2,
-            "`click` is not in recipes/hello.kdl",
+            "`click` is not in recipes/mine.kdl",
         ),
         (
             ["remove", "more", "six"],
             2,
-            "asked for in recipes/hello.kdl line",
+            "asked for in recipes/mine.kdl line",
         ),
-        (["add", "helo", "six"], 3, "did you mean `hello`?"),
+        (["add", "mines", "six"], 3, "did you mean `mine`?"),
     ] {
         let ran = scratch.run(words).fails_with(code);
         assert!(told(&ran.err).contains(says), "{}", ran.err);
     }
     assert_eq!(
-        fs::read_to_string(scratch.work().join(HELLO)).expect("read"),
+        fs::read_to_string(scratch.work().join(MINE)).expect("read"),
         before
     );
     // What comes from a base may be asked for differently.
@@ -135,13 +135,13 @@ fn an_edit_that_would_break_the_recipe_changes_nothing() {
 fn a_link_stays_a_link_and_the_mode_stays() {
     use std::os::unix::fs::PermissionsExt as _;
     let scratch = Scratch::new();
-    scratch.run(["init", "hello"]).ok();
-    let path = scratch.work().join(HELLO);
+    scratch.run(["init", "mine"]).ok();
+    let path = scratch.work().join(MINE);
     let target = scratch.work().join("elsewhere.kdl");
     fs::rename(&path, &target).expect("moved");
     fs::set_permissions(&target, fs::Permissions::from_mode(0o640)).expect("set");
     std::os::unix::fs::symlink(&target, &path).expect("linked");
-    scratch.run(["add", "hello", "six"]).ok();
+    scratch.run(["add", "mine", "six"]).ok();
     assert!(fs::symlink_metadata(&path).expect("there").is_symlink());
     let meta = fs::metadata(&target).expect("there");
     assert_eq!(meta.permissions().mode() & 0o777, 0o640);
@@ -152,25 +152,25 @@ fn a_link_stays_a_link_and_the_mode_stays() {
 fn fmt_changes_what_is_not_canonical_and_check_only_tells() {
     let scratch = Scratch::new();
     scratch.run(["fmt", "--check"]).ok();
-    let messy = "recipe  hello version=\"1\"{\n// why\n\n\ninterpreter python \"3.13\" from=debian suite=trixie}\n";
-    scratch.write(HELLO, messy);
+    let messy = "recipe  mine version=\"1\"{\n// why\n\n\ninterpreter python \"3.13\" from=debian suite=trixie}\n";
+    scratch.write(MINE, messy);
     let ran = scratch.run(["fmt", "--check"]).fails_with(3);
     assert!(
-        ran.out.contains("recipes/hello.kdl would change"),
+        ran.out.contains("recipes/mine.kdl would change"),
         "{}",
         ran.out
     );
     assert_eq!(
-        fs::read_to_string(scratch.work().join(HELLO)).expect("read"),
+        fs::read_to_string(scratch.work().join(MINE)).expect("read"),
         messy
     );
     scratch.run(["fmt"]).ok();
     scratch.run(["fmt", "./recipes", "--check"]).ok();
-    let text = fs::read_to_string(scratch.work().join(HELLO)).expect("read");
+    let text = fs::read_to_string(scratch.work().join(MINE)).expect("read");
     assert!(
-        text.starts_with("recipe \"hello\" version=\"1\" {\n    // why\n\n    interp"),
+        text.starts_with("recipe \"mine\" version=\"1\" {\n    // why\n\n    interp"),
         "{text}"
     );
-    scratch.write(HELLO, "recipe {");
-    scratch.run(["fmt", "hello"]).fails_with(3);
+    scratch.write(MINE, "recipe {");
+    scratch.run(["fmt", "mine"]).fails_with(3);
 }

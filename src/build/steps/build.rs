@@ -105,7 +105,9 @@ pub(super) fn attended(
         folder: work.runs.iter().find_map(|run| run.folder.clone()),
     };
     let runs = work.runs.iter().map(|run| {
-        let words = words(run, &jobs).join(" ");
+        let words = words(run, &jobs);
+        let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+        let words = words.join(" ");
         match &run.folder {
             Some(folder) => format!("(cd {}/{folder} && {words})", found.sources),
             None => format!("(cd {} && {words})", found.sources),
@@ -260,6 +262,16 @@ fn run_one(
     }))
 }
 
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:+,@%".contains(c);
+    match word {
+        "" => "''".to_owned(),
+        word if word.chars().all(plain) => word.to_owned(),
+        word => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
 /// What is run, as its program finds it.
 fn words(run: &Run, jobs: &str) -> Vec<String> {
     let words = run.words.iter();
@@ -344,6 +356,19 @@ pub(super) fn has_program(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shell_reads_words_as_they_were() {
+        for (word, wanted) in [
+            ("--prefix=/out", "--prefix=/out"),
+            ("", "''"),
+            ("a b", "'a b'"),
+            ("it's", r"'it'\''s'"),
+            ("$HOME;", "'$HOME;'"),
+        ] {
+            assert_eq!(quoted(word), wanted);
+        }
+    }
 
     #[test]
     fn only_whole_names_of_variables_are_filled() {
