@@ -2,7 +2,8 @@
 #
 # marshal's bytes depend on what the process has imported, so nothing is imported here but modules
 # that are part of the interpreter. Strings that stay interned from one file to the next make no
-# difference; a test compiles in many orders, by each Python that recipes have, and holds us to it.
+# difference; a test compiles in many orders, by each Python that recipes have, and holds us to it, as
+# does `recipe check --rebuild`.
 import gc
 import marshal
 import sys
@@ -18,13 +19,16 @@ else:  # since 3.14
     _warnings._acquire_lock()
     _warnings._filters_mutated_lock_held()
     _warnings._release_lock()
-# Names in a source (\N{...}, identifiers beyond ASCII) take this module. Debian's Python has it built in;
-# where it is a file, what importing it leaves behind is there from the first source on.
-if "unicodedata" not in sys.builtin_module_names:
-    try:
-        import unicodedata
-    except ImportError:
-        pass
+# What the compiler makes when it first wants it would be there from then on, and is from the first
+# source on: the names in the module that knows \N{...} and identifiers beyond ASCII, be it built in or a
+# file, and the braces of annotations that are kept as text. Until 3.12 marshal writes a string that
+# somebody else holds, or has interned, with other bits.
+try:
+    import unicodedata
+except ImportError:
+    pass
+FIRST = 'from __future__ import annotations\n\u00f8: f"{{{a!r:>{b}}}}" = "\\N{BULLET}", 1e999\n'
+compile(FIRST, "", "exec", dont_inherit=True)
 gc.disable()  # compiling leaves no cycles behind
 
 KEY = int.from_bytes(MAGIC_NUMBER, "little")
