@@ -302,8 +302,8 @@ fn keys_are_pinned() {
             .collect();
         Digest::of(all.as_bytes()).to_string()
     };
-    insta::assert_snapshot!(digest(&samples()), @"5a1999dde9fb3ba6512031885e1d2bd836a35d4af0a4582d5c3041c6318b45bc");
-    insta::assert_snapshot!(digest(&built_samples()), @"6792132f9d1a69c1d24b493a82acbc97d70a3f7e034bff8455a076d9c04d1f01");
+    insta::assert_snapshot!(digest(&samples()), @"52c2da517efb753193213851afaf9ab0077d20f6b2c865840506b14487c629ea");
+    insta::assert_snapshot!(digest(&built_samples()), @"08d79691b7a008f7542e893c2c3c3d1b2d89d8c8ea6f0eeefba6cbd878ec2a96");
 }
 
 #[test]
