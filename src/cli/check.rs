@@ -23,6 +23,9 @@ use crate::plan::{Plan, Step};
 use crate::sandbox::Elsewhere;
 use crate::sandbox::elsewhere::{AHEAD, Changed};
 
+/// When a step ran, by the clock that it was shown, and when it ran again (seconds since 1970).
+type Spans = (Range<u64>, Range<u64>);
+
 /// What `recipe check` takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -247,7 +250,7 @@ impl Place<'_> {
     }
 
     /// When the step ran first, by the clock, and when it ran again, by the clock that it was shown.
-    fn clock(&self, differing: &Differing) -> Result<Option<(Range<u64>, Range<u64>)>, Failed> {
+    fn clock(&self, differing: &Differing) -> Result<Option<Spans>, Failed> {
         let Some(step) = self.standing.resolved(self.plan, differing.node) else {
             return Ok(None);
         };

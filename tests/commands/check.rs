@@ -6,18 +6,16 @@ use crate::support::{Scratch, built, skip};
 
 /// A recipe whose build runs this shell script in the folder of its sources.
 fn recipe(scratch: &Scratch, script: &str) {
-    let text = format!(
-        r#"recipe "told" version="1" {{
-    source "src" {{ path "told-src"; }}
-    sysroot "debian" suite="trixie" {{ package "coreutils" "dash" "bash" "hostname" "libc-bin"; }}
-    build {{
+    let text = r#"recipe "told" version="1" {
+    source "src" { path "told-src"; }
+    sysroot "debian" suite="trixie" { package "coreutils" "dash" "bash" "hostname" "libc-bin"; }
+    build {
         run "mkdir" "-p" "$out/share/told"
         run "bash" "build.sh" in="src"
-    }}
-}}
-"#
-    );
-    scratch.write("recipes/told.kdl", &text);
+    }
+}
+"#;
+    scratch.write("recipes/told.kdl", text);
     for name in ["b", "a", "d", "c", "e"] {
         scratch.write(&format!("recipes/told-src/files/{name}"), name);
     }
