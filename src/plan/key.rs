@@ -21,7 +21,7 @@ pub const VERSIONS: [(&str, u32); 20] = [
     ("relocate", 5),
     ("scan", 1),
     ("interpreter", 3),
-    ("compile", 1),
+    ("compile", 2),
     ("compose", 2),
     ("manifest", 2),
     ("proof", 2),

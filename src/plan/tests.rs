@@ -302,7 +302,7 @@ fn keys_are_pinned() {
             .collect();
         Digest::of(all.as_bytes()).to_string()
     };
-    insta::assert_snapshot!(digest(&samples()), @"52c2da517efb753193213851afaf9ab0077d20f6b2c865840506b14487c629ea");
+    insta::assert_snapshot!(digest(&samples()), @"312b35ff336d3628055aafbfb348e671275335c4eab40e76cff7ce106778f007");
     insta::assert_snapshot!(digest(&built_samples()), @"08d79691b7a008f7542e893c2c3c3d1b2d89d8c8ea6f0eeefba6cbd878ec2a96");
 }
 
