@@ -23,6 +23,8 @@ struct Answer {
     dry_run: bool,
     removed: Amount,
     kept: Amount,
+    /// Files that failed builds have left, which go too.
+    left: Amount,
     /// What each root keeps; what several keep counts for each.
     roots: Vec<OneRoot>,
     /// Roots whose link is gone.
@@ -56,6 +58,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
         dry_run: args.dry_run,
         removed: amount(report.removed),
         kept: amount(report.kept),
+        left: amount(report.left),
         roots: report
             .roots
             .iter()
@@ -82,6 +85,13 @@ impl Answer {
             "deleted"
         };
         let mut text = format!("{verb} {}", self.removed.words());
+        if self.left.objects > 0 {
+            let left = plural(self.left.objects as usize, "file");
+            let size = bytes(self.left.bytes);
+            text.push_str(&format!(
+                ", and {left}, {size}, that failed builds have left"
+            ));
+        }
         if self.roots.is_empty() {
             text.push_str("\nno link to a result keeps anything");
         } else {
