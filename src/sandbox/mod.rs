@@ -5,13 +5,14 @@
 //! environment. Whatever way it ends, everything it started is dead before we return. Behind the
 //! namespaces stand two more walls: a list of system calls that are refused, and Landlock.
 //!
-//! How it works: our own executable is started again as a small single-threaded *helper*
+//! How it works: our own executable is started again, once, as a small single-threaded *zygote*
 //! (`inside/`), so that no page table of a large parent is copied and nothing is allocated between
-//! fork and exec of a program with threads. The two sides talk over one socket, which is also what
-//! ties their lives together: when it closes, the sandbox dies.
+//! fork and exec of a program with threads. It forks a *helper* for each program. The two sides talk
+//! over one socket, which is also what ties their lives together: when it closes, the sandbox dies.
 //!
 //! ```text
-//! recipe ──socket── helper ── first process ── program ── …
+//! recipe ─────────── zygote
+//!    └─────socket── helper ── first process ── program ── …
 //!  start, drive       unshare    mounts, reaps    what the Spec names
 //! ```
 //!
@@ -30,9 +31,11 @@ mod spec;
 mod start;
 mod terminal;
 mod wire;
+mod zygote;
 
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -42,12 +45,15 @@ pub use emulator::Emulator;
 pub use error::SandboxError;
 pub use inside::helper_main_if_asked;
 pub use running::Running;
+use zygote::Zygote;
+
 pub use spec::{APART, Bind, HOSTNAME, Identity, Limits, Root, Spec};
 
-/// Starts programs, each in a sandbox of its own. Cheap to clone; use it from any thread.
+/// Starts programs, each in a sandbox of its own. Cheap to clone; use it from any thread. The first
+/// program costs the start of a process more, so keep it.
 #[derive(Debug, Clone)]
 pub struct Sandbox {
-    helper: Utf8PathBuf,
+    zygote: Arc<Zygote>,
 }
 
 /// What a program reads on descriptor 0.
@@ -148,7 +154,7 @@ impl Sandbox {
     /// [`helper_main_if_asked`] first in its `main`.
     pub fn new(helper: impl Into<Utf8PathBuf>) -> Sandbox {
         Sandbox {
-            helper: helper.into(),
+            zygote: Arc::new(Zygote::new(helper.into())),
         }
     }
 

@@ -5,8 +5,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,8 +18,8 @@ use rustix::net::{
 };
 
 use super::disk::Disk;
-use super::inside::HELPER_ARGUMENT;
 use super::wire::Message;
+use super::zygote::Helper;
 use super::{Level, Limits, Sandbox, SandboxError, Spec};
 
 /// How long a sandbox that was told to end may take before its helper is killed outright.
@@ -41,7 +40,7 @@ pub(super) struct Started {
     pub(super) since: Instant,
     /// The program's process id as seen by us.
     pub(super) pid: u32,
-    helper: Child,
+    helper: Helper,
     told_to_end: Option<Instant>,
     reaped: bool,
 }
@@ -90,9 +89,10 @@ fn begin(sandbox: &Sandbox, spec: &Spec, ends: Ends) -> Result<Started, SandboxE
         .map_err(|e| failed("asking for credentials", e))?;
     let orders = orders(spec)
         .map_err(|e| SandboxError::system(&spec.program, "writing down what to do", e))?;
-    let helper = start_helper(sandbox, theirs)?;
+    let helper = sandbox.zygote.fork(&theirs)?;
+    drop(theirs);
     let started = Started {
-        helper_path: sandbox.helper.clone(),
+        helper_path: sandbox.zygote.helper.clone(),
         program: spec.program.clone(),
         limits: spec.limits.clone(),
         level: Level::None,
@@ -118,24 +118,6 @@ fn orders(spec: &Spec) -> io::Result<File> {
     let mut file = File::from(file);
     file.write_all(&spec.encode())?;
     Ok(file)
-}
-
-/// The helper has no descriptor but its end of the socket, and no environment. Without `pre_exec`
-/// the standard library uses `posix_spawn`, whose cost does not grow with our memory.
-fn start_helper(sandbox: &Sandbox, socket: OwnedFd) -> Result<Child, SandboxError> {
-    Command::new(&sandbox.helper)
-        .arg0("recipe")
-        .arg(HELPER_ARGUMENT)
-        .env_clear()
-        .process_group(0)
-        .stdin(Stdio::from(socket))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(|source| SandboxError::Start {
-            helper: sandbox.helper.clone(),
-            source,
-        })
 }
 
 fn send(control: BorrowedFd<'_>, orders: &File, ends: &Ends) -> Result<(), Errno> {
@@ -249,7 +231,7 @@ impl Started {
         match self.told_to_end {
             None => self.end(),
             Some(_) => {
-                let _ = self.helper.kill();
+                self.helper.kill();
                 self.told_to_end = Some(Instant::now());
             }
         }
@@ -298,7 +280,7 @@ impl Drop for Started {
                 Ok(0) | Err(_) => break,
             }
         }
-        let _ = self.helper.kill();
+        self.helper.kill();
         let _ = self.helper.wait();
     }
 }

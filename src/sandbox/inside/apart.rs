@@ -1,10 +1,10 @@
-//! A helper that was started by root → one whose programs run under a number of their own outside.
-//! Begin at [`prepare`], then [`unshare`].
+//! A helper that was started by root → a program that runs under a number of its own outside.
+//! Begin at [`prepare`], then [`fork_into`].
 //!
 //! For root the kernel counts no processes, so a sandbox that is root outside can start them without
 //! end. What is to be shown lies where only root can go (a store is closed to others), so it is made
 //! into mounts that lie nowhere before the rights are given up. The numbers of the new user namespace
-//! are written by a child that stays outside: root there may map any of them, and no setting that
+//! are written by the helper, which stays outside: root there may map any of them, and no setting that
 //! keeps ordinary users from making namespaces is in the way.
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{DumpableBehavior, Pid, WaitOptions, getpid, waitpid};
+use rustix::process::{DumpableBehavior, Pid, WaitOptions, waitpid};
 use rustix::thread::UnshareFlags;
 
 use super::root::{How, Sources};
@@ -24,14 +24,16 @@ use crate::sandbox::wire::{Failure, Stage};
 /// an ordinary user's; where the file system cannot do that, what may be written is given to it, and
 /// inputs have to be readable for everybody. `None` where that number
 /// does not exist, as in a container that has but a few: then all is as for any caller.
-pub(super) fn prepare(spec: &Spec) -> Result<Option<Sources>, Failure> {
+///
+/// `owners` is what [`owners`] gave.
+pub(super) fn prepare(spec: &Spec, owners: Option<&OwnedFd>) -> Result<Option<Sources>, Failure> {
     if !exists("/proc/self/uid_map") || !exists("/proc/self/gid_map") {
         return Ok(None);
     }
     let sources = Sources::open(spec, How::Detached)?;
-    let mapped = match owners() {
-        Ok(users) => sources.map_owners(users.as_fd()),
-        Err(_) => vec![false; spec.binds.len()],
+    let mapped = match owners {
+        Some(users) => sources.map_owners(users.as_fd()),
+        None => vec![false; spec.binds.len()],
     };
     let binds = spec.binds.iter().zip(mapped);
     for (bind, _) in binds.filter(|(bind, mapped)| bind.writable && !mapped) {
@@ -41,7 +43,13 @@ pub(super) fn prepare(spec: &Spec) -> Result<Option<Sources>, Failure> {
 }
 
 /// A user namespace in which root's number is [`APART`] outside: for a mount, whose files are shown so.
-fn owners() -> Result<OwnedFd, Errno> {
+/// One does for all sandboxes. `None` for who is not root, and where the kernel makes none.
+pub(super) fn owners() -> Option<OwnedFd> {
+    let is_root = rustix::process::geteuid().is_root();
+    is_root.then(namespace_of_owners).and_then(Result::ok)
+}
+
+fn namespace_of_owners() -> Result<OwnedFd, Errno> {
     let (ready, made) = pipe_with(PipeFlags::CLOEXEC)?;
     let (until, stay) = pipe_with(PipeFlags::CLOEXEC)?;
     let Some(holder) = kernel::fork()? else {
@@ -135,39 +143,57 @@ fn gid() -> Gid {
     Gid::from_raw(APART)
 }
 
-/// Leaves the namespaces of our parent, and is [`APART`] outside and `inside` inside from then on.
-pub(super) fn unshare(flags: UnshareFlags, inside: u32) -> Result<(), Errno> {
-    let helper = getpid().as_raw_nonzero();
-    let (go, said) = pipe_with(PipeFlags::CLOEXEC)?;
-    let Some(mapper) = kernel::fork()? else {
-        // Ends with the helper too: then nothing is said, and nothing is left to be written.
-        drop(said);
-        let mut word = [0];
-        let mapped = match rustix::io::read(go.as_fd(), &mut word) {
-            Ok(1) => map(helper.get(), inside),
-            _ => Err(Errno::CANCELED),
-        };
-        std::process::exit(mapped.map_or_else(Errno::raw_os_error, |()| 0));
+/// The two sides of [`fork_into`].
+pub(super) enum Forked {
+    /// The helper, and the child's process id.
+    Outside(Pid),
+    /// The child, which is nobody until it takes its identity.
+    Inside(Nobody),
+}
+
+/// Who has no identity yet.
+pub(super) struct Nobody {
+    inside: u32,
+    /// Tells that the numbers of the user namespace are written.
+    mapped: OwnedFd,
+}
+
+/// Forks into new namespaces. The child is [`APART`] outside and `inside` inside, once it has taken that
+/// identity.
+pub(super) fn fork_into(flags: UnshareFlags, inside: u32) -> Result<Forked, Errno> {
+    let (mapped, say) = pipe_with(PipeFlags::CLOEXEC)?;
+    let Some(first) = kernel::fork_into(flags)? else {
+        drop(say);
+        return Ok(Forked::Inside(Nobody { inside, mapped }));
     };
-    drop(go);
-    let unshared = kernel::unshare(flags).and_then(|()| write("/proc/self/setgroups", "deny"));
-    if unshared.is_ok() {
-        rustix::io::write(&said, &[1])?;
+    drop(mapped);
+    let id = first.as_raw_nonzero().get();
+    let done = write(&format!("/proc/{id}/setgroups"), "deny").and_then(|()| map(id, inside));
+    match done.and_then(|()| rustix::io::write(&say, &[1])) {
+        Ok(_) => Ok(Forked::Outside(first)),
+        Err(e) => {
+            // The child reads the end of the pipe and ends.
+            drop(say);
+            end_of(first)?;
+            Err(e)
+        }
     }
-    drop(said);
-    let status = end_of(mapper)?;
-    unshared?;
-    match status {
-        Some(0) => {}
-        Some(errno) => return Err(Errno::from_raw_os_error(errno)),
-        None => return Err(Errno::CHILD),
+}
+
+impl Nobody {
+    /// Waits for the numbers, and is one of them from then on.
+    pub(super) fn take(self) -> Result<(), Errno> {
+        match rustix::io::read(self.mapped.as_fd(), &mut [0]) {
+            Ok(1) => {}
+            _ => return Err(Errno::CANCELED),
+        }
+        let (user, group) = (Uid::from_raw(self.inside), Gid::from_raw(self.inside));
+        rustix::thread::set_keep_capabilities(true)?;
+        rustix::thread::set_thread_res_gid(group, group, group)?;
+        rustix::thread::set_thread_res_uid(user, user, user)?;
+        rustix::thread::set_keep_capabilities(false)?;
+        keep_using_proc()
     }
-    let (user, group) = (Uid::from_raw(inside), Gid::from_raw(inside));
-    rustix::thread::set_keep_capabilities(true)?;
-    rustix::thread::set_thread_res_gid(group, group, group)?;
-    rustix::thread::set_thread_res_uid(user, user, user)?;
-    rustix::thread::set_keep_capabilities(false)?;
-    keep_using_proc()
 }
 
 /// Whoever changes its user is taken for one who has something to hide, and its `/proc` for root's.

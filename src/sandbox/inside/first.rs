@@ -18,15 +18,19 @@ use super::{Control, Orders, emulator, kernel, program, root};
 use crate::sandbox::spec::Spec;
 use crate::sandbox::wire::{Failure, Message, Stage};
 
-/// The life of the first process. Its exit code is 0, whatever became of the program.
-pub(super) fn in_namespaces(orders: Orders) -> i32 {
+/// The life of the first process, which becomes somebody by `identity`. Its exit code is 0, whatever
+/// became of the program.
+pub(super) fn in_namespaces(orders: Orders, identity: impl FnOnce() -> Result<(), Errno>) -> i32 {
     let Orders {
         spec,
         stdio,
         control,
         sources,
     } = orders;
-    let emulator = die_with_helper().and_then(|()| register(&spec));
+    let identity = identity().map_err(|e| Failure::new(Stage::Namespaces, "making namespaces", e));
+    let emulator = identity
+        .and_then(|()| die_with_helper())
+        .and_then(|()| register(&spec));
     let done = match &emulator {
         Ok(_) => name_the_host(&spec)
             .and_then(|()| root::make(&spec, sources))
@@ -162,7 +166,7 @@ fn notice_deaths() -> Result<SignalFd, Errno> {
 }
 
 /// The socket tells of the outer side's death; this tells of the helper's. In the moment before
-/// it takes hold the outer side notices for us.
+/// it takes hold the outer side notices for us. It does not outlast a change of identity.
 fn die_with_helper() -> Result<(), Failure> {
     let kill = Some(rustix::process::Signal::KILL);
     rustix::process::set_parent_process_death_signal(kill)

@@ -19,6 +19,25 @@ pub(super) fn fork() -> Result<Option<Pid>, Errno> {
     }
 }
 
+/// Forks a child of our parent, who waits for it. `None` in the child.
+pub(super) fn fork_beside() -> Result<Option<Pid>, Errno> {
+    clone(libc::CLONE_PARENT)
+}
+
+/// Forks into new namespaces. `None` in the child.
+pub(super) fn fork_into(namespaces: UnshareFlags) -> Result<Option<Pid>, Errno> {
+    clone(namespaces.bits() as i32)
+}
+
+fn clone(flags: libc::c_int) -> Result<Option<Pid>, Errno> {
+    let flags = flags | libc::SIGCHLD;
+    // SAFETY: as for `fork`. No memory is shared, and without a stack of its own the child goes on with
+    // its copy of ours. All the other arguments are zero, so their order does not matter.
+    let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) };
+    let pid = nix::errno::Errno::result(pid).map_err(from_nix)?;
+    Ok(i32::try_from(pid).ok().and_then(Pid::from_raw))
+}
+
 /// Leaves the namespaces of our parent.
 pub(super) fn unshare(flags: UnshareFlags) -> Result<(), Errno> {
     // SAFETY: unsafe only for `CLONE_FILES`, which nobody here asks for.

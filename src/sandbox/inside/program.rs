@@ -100,8 +100,8 @@ fn place_stdio([stdin, stdout, stderr]: [OwnedFd; 3]) -> Result<(), Errno> {
 
 fn limit(spec: &Spec) -> Result<(), Errno> {
     let limits = &spec.limits;
-    // The helper and the first process count too.
-    let processes = limits.processes.map(|count| count.saturating_add(2));
+    // The first process counts too.
+    let processes = limits.processes.map(|count| count.saturating_add(1));
     // What is deleted while it is open escapes the eye that looks at the folders.
     let file_size = limits.file_size.or(limits.disk);
     let wanted = [
