@@ -1,4 +1,4 @@
-//! How much a program has written to disk, looked at while it runs. Begin at [`Watch::begin`].
+//! How much a program has written to disk, looked at while it runs. Begin at [`Watch::begin_in_time`].
 //!
 //! Folders are walked, since no kernel counts a folder and a quota is a setting of the whole disk. The
 //! time between two looks grows with what a look costs. Another thread looks, so that output is heard
@@ -67,26 +67,48 @@ impl Disk {
     }
 }
 
-/// A thread that looks, and ends the sandbox when there is too much.
+/// Looks, and ends the sandbox when there is too much.
 pub(super) struct Watch {
     disk: Disk,
+    since: Instant,
+    looking: Option<Looking>,
+}
+
+struct Looking {
     over: Arc<AtomicBool>,
     stop: Sender<()>,
     thread: JoinHandle<()>,
 }
 
 impl Watch {
-    /// Begins to look, where the spec has a limit.
-    pub(super) fn begin(started: &Started) -> Result<Option<Watch>, SandboxError> {
-        let Some(disk) = started.disk.clone() else {
-            return Ok(None);
-        };
+    /// Where the spec has a limit.
+    pub(super) fn of(started: &Started) -> Option<Watch> {
+        Some(Watch {
+            disk: started.disk.clone()?,
+            since: Instant::now(),
+            looking: None,
+        })
+    }
+
+    /// Until somebody has to look for the first time. Most programs end before it.
+    pub(super) fn time_left(&self) -> Option<Duration> {
+        match self.looking {
+            Some(_) => None,
+            None => Some(PAUSE.saturating_sub(self.since.elapsed())),
+        }
+    }
+
+    /// Begins to look, when that time is over.
+    pub(super) fn begin_in_time(&mut self, started: &Started) -> Result<(), SandboxError> {
+        if self.time_left().is_none_or(|left| !left.is_zero()) {
+            return Ok(());
+        }
         let over = Arc::new(AtomicBool::new(false));
         let (stop, stopped) = channel();
-        let (seen, counted) = (Arc::clone(&over), disk.clone());
+        let (seen, counted) = (Arc::clone(&over), self.disk.clone());
         let control: Arc<OwnedFd> = Arc::clone(&started.control);
         let look = move || {
-            let mut pause = PAUSE;
+            let mut pause = Duration::ZERO;
             while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
                 let begun = Instant::now();
                 if counted.is_over() {
@@ -102,18 +124,17 @@ impl Watch {
             .name("disk".into())
             .spawn(look)
             .map_err(|e| SandboxError::system(&started.program, "starting a thread", e))?;
-        Ok(Some(Watch {
-            disk,
-            over,
-            stop,
-            thread,
-        }))
+        self.looking = Some(Looking { over, stop, thread });
+        Ok(())
     }
 
     /// Looks a last time, now that nobody writes. Tells whether there was ever too much.
     pub(super) fn end(self) -> bool {
-        drop(self.stop);
-        let _ = self.thread.join();
-        self.over.load(Ordering::Relaxed) || self.disk.is_over()
+        let over = self.looking.is_some_and(|Looking { over, stop, thread }| {
+            drop(stop);
+            let _ = thread.join();
+            over.load(Ordering::Relaxed)
+        });
+        over || self.disk.is_over()
     }
 }

@@ -4,13 +4,14 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::OFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::disk::Watch;
-use super::start::{Ends, Packet, Started, reached, receive, retry, start};
+use super::start::{Ends, Packet, Started, reached, receive, retry, start, timespec};
 use super::wire::Message;
 use super::{Channel, Level, Outcome, Sandbox, SandboxError, Spec, Status, Stdin};
 
@@ -102,11 +103,15 @@ pub(super) fn drive(
     mut pipes: Pipes<'_>,
     ear: &mut dyn FnMut(Channel, &[u8]),
 ) -> Result<Outcome, SandboxError> {
-    let watch = Watch::begin(&started)?;
+    let mut watch = Watch::of(&started);
     let mut listener = Listener::new(started.limits.output, ear);
     let (mut ended, mut stopped) = (None, None);
     loop {
-        let news = wait(&started, &pipes)?;
+        let look = watch.as_ref().and_then(Watch::time_left);
+        let news = wait(&started, &pipes, look)?;
+        if let Some(watch) = &mut watch {
+            watch.begin_in_time(&started)?;
+        }
         feed(&mut pipes.stdin);
         listener.hear(&mut pipes);
         if listener.had_enough && stopped.is_none() {
@@ -126,7 +131,7 @@ pub(super) fn drive(
             }
         }
     }
-    let helper = started.reap()?;
+    let status = started.reap()?;
     let full = watch.is_some_and(Watch::end);
     // All writers are dead; what they wrote last still lies in the pipes.
     while listener.hear(&mut pipes) {}
@@ -134,8 +139,8 @@ pub(super) fn drive(
         _ if full => Status::TooMuchDisk,
         _ if listener.had_enough => Status::TooMuchOutput,
         (Some(status), _) | (None, Some(status)) => status,
-        (None, None) if helper.success() => Status::Stopped,
-        (None, None) => return Err(started.lost(helper)),
+        (None, None) if status.success() => Status::Stopped,
+        (None, None) => return Err(started.lost(status)),
     };
     Ok(Outcome {
         status,
@@ -146,8 +151,12 @@ pub(super) fn drive(
     })
 }
 
-/// Sleeps until something can be done. Tells whether the helper has said something.
-fn wait(started: &Started, pipes: &Pipes<'_>) -> Result<bool, SandboxError> {
+/// Sleeps until something can be done, or for as long as `most`. Tells whether the sandbox has said something.
+fn wait(
+    started: &Started,
+    pipes: &Pipes<'_>,
+    most: Option<Duration>,
+) -> Result<bool, SandboxError> {
     let mut fds = vec![PollFd::new(&*started.control, PollFlags::IN)];
     let inward = pipes
         .stdin
@@ -155,7 +164,8 @@ fn wait(started: &Started, pipes: &Pipes<'_>) -> Result<bool, SandboxError> {
         .map(|(pipe, _)| PollFd::new(pipe, PollFlags::OUT));
     let outward = pipes.stdout.iter().chain(&pipes.stderr);
     fds.extend(inward.chain(outward.map(|pipe| PollFd::new(pipe, PollFlags::IN))));
-    let left = started.time_left();
+    let left = started.time_left().into_iter().chain(most).min();
+    let left = left.map(timespec);
     retry(|| poll(&mut fds, left.as_ref())).map_err(|e| started.broken(e))?;
     Ok(!fds[0].revents().is_empty())
 }

@@ -7,16 +7,17 @@
 //!
 //! How it works: our own executable is started again, once, as a small single-threaded *zygote*
 //! (`inside/`), so that no page table of a large parent is copied and nothing is allocated between
-//! fork and exec of a program with threads. It forks a *helper* for each program. The two sides talk
-//! over one socket, which is also what ties their lives together: when it closes, the sandbox dies.
+//! fork and exec of a program with threads. It forks the *first process* of each sandbox, which is our
+//! child. The two talk over one socket, which is also what ties their lives together: when it closes,
+//! the sandbox dies.
 //!
 //! ```text
 //! recipe ─────────── zygote
-//!    └─────socket── helper ── first process ── program ── …
-//!  start, drive       unshare    mounts, reaps    what the Spec names
+//!    └─────socket── first process ── program ── …
+//!  start, drive      mounts, reaps    what the Spec names
 //! ```
 //!
-//! The helper has a process group of its own, so Ctrl-C reaches only `recipe`, which decides: when
+//! The zygote has a process group of its own, so Ctrl-C reaches only `recipe`, which decides: when
 //! it ends, or drops a [`Running`], the sandbox ends too, `kill -9` included. Ctrl-Z stops
 //! `recipe` alone. The program has no controlling terminal.
 
@@ -80,7 +81,7 @@ pub enum Channel {
 #[non_exhaustive]
 pub enum Level {
     /// Not at all ([`Root::Host`]): a clean environment, limits, and descendants hunted down as
-    /// well as can be; they escape when somebody kills the helper itself.
+    /// well as can be; they escape when somebody kills the first process itself.
     None,
     /// User, mount, process, network, IPC and UTS namespaces; no capabilities, no new privileges.
     Namespaces,
@@ -150,7 +151,7 @@ impl Outcome {
 }
 
 impl Sandbox {
-    /// A sandbox whose helper is the executable at `helper`: a program that calls
+    /// A sandbox whose zygote is the executable at `helper`: a program that calls
     /// [`helper_main_if_asked`] first in its `main`.
     pub fn new(helper: impl Into<Utf8PathBuf>) -> Sandbox {
         Sandbox {
@@ -158,7 +159,7 @@ impl Sandbox {
         }
     }
 
-    /// A sandbox whose helper is the running program itself, even if its file was replaced since.
+    /// A sandbox whose zygote is the running program itself, even if its file was replaced since.
     pub fn of_this_program() -> Sandbox {
         Sandbox::new("/proc/self/exe")
     }

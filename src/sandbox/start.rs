@@ -1,4 +1,4 @@
-//! [`Spec`] → [`Started`]: starts the helper, hands it its orders, waits until the program runs.
+//! [`Spec`] → [`Started`]: gives the zygote its orders, waits until the program runs.
 //! Begin at [`start`].
 
 use std::fs::File;
@@ -13,21 +13,22 @@ use camino::Utf8PathBuf;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, Shutdown, SocketFlags, SocketType,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, Shutdown, SocketFlags,
+    SocketType,
 };
 
 use super::disk::Disk;
 use super::wire::Message;
-use super::zygote::Helper;
+use super::zygote::First;
 use super::{Level, Limits, Sandbox, SandboxError, Spec};
 
-/// How long a sandbox that was told to end may take before its helper is killed outright.
+/// How long a sandbox that was told to end may take before its first process is killed
+/// outright.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// A sandbox with a process in it. Dropping it ends it and waits for its last process.
 pub(super) struct Started {
-    /// The executable of the helper, for messages.
+    /// The executable of the zygote, for messages.
     helper_path: Utf8PathBuf,
     /// The program, for messages.
     pub(super) program: Utf8PathBuf,
@@ -40,9 +41,9 @@ pub(super) struct Started {
     pub(super) since: Instant,
     /// The program's process id as seen by us.
     pub(super) pid: u32,
-    helper: Helper,
+    /// `None` where the zygote forked none, and when it was waited for.
+    first: Option<First>,
     told_to_end: Option<Instant>,
-    reaped: bool,
 }
 
 /// The program's own ends of its descriptors 0, 1 and 2.
@@ -87,11 +88,16 @@ fn begin(sandbox: &Sandbox, spec: &Spec, ends: Ends) -> Result<Started, SandboxE
     .map_err(|e| failed("making a socket", e))?;
     rustix::net::sockopt::set_socket_passcred(&ours, true)
         .map_err(|e| failed("asking for credentials", e))?;
-    let orders = orders(spec)
+    let written = write_down(spec)
         .map_err(|e| SandboxError::system(&spec.program, "writing down what to do", e))?;
-    let helper = sandbox.zygote.fork(&theirs)?;
-    drop(theirs);
-    let started = Started {
+    let first = sandbox.zygote.fork(&Orders {
+        control: &theirs,
+        spec: &written,
+        ends: &ends,
+    })?;
+    // Ours are the other ends.
+    drop((theirs, ends));
+    Ok(Started {
         helper_path: sandbox.zygote.helper.clone(),
         program: spec.program.clone(),
         limits: spec.limits.clone(),
@@ -100,39 +106,43 @@ fn begin(sandbox: &Sandbox, spec: &Spec, ends: Ends) -> Result<Started, SandboxE
         control: Arc::new(ours),
         since,
         pid: 0,
-        helper,
+        first,
         told_to_end: None,
-        reaped: false,
-    };
-    match send(started.control.as_fd(), &orders, &ends) {
-        // A helper that is gone already says why, or its exit status does.
-        Ok(()) | Err(Errno::PIPE | Errno::CONNRESET) => drop(ends),
-        Err(e) => return Err(failed("giving the helper its orders", e)),
+    })
+}
+
+/// What the zygote is given.
+pub(super) struct Orders<'a> {
+    /// The first process's end of the socket to us.
+    control: &'a OwnedFd,
+    /// What [`write_down`] gave.
+    spec: &'a File,
+    ends: &'a Ends,
+}
+
+impl Orders<'_> {
+    pub(super) fn descriptors(&self) -> [BorrowedFd<'_>; 5] {
+        let Ends {
+            stdin,
+            stdout,
+            stderr,
+        } = self.ends;
+        [
+            self.control.as_fd(),
+            self.spec.as_fd(),
+            stdin.as_fd(),
+            stdout.as_fd(),
+            stderr.as_fd(),
+        ]
     }
-    Ok(started)
 }
 
 /// The spec in a memory file, for it may be larger than any packet.
-fn orders(spec: &Spec) -> io::Result<File> {
+fn write_down(spec: &Spec) -> io::Result<File> {
     let file = rustix::fs::memfd_create("orders", rustix::fs::MemfdFlags::CLOEXEC)?;
     let mut file = File::from(file);
     file.write_all(&spec.encode())?;
     Ok(file)
-}
-
-fn send(control: BorrowedFd<'_>, orders: &File, ends: &Ends) -> Result<(), Errno> {
-    let fds = [
-        orders.as_fd(),
-        ends.stdin.as_fd(),
-        ends.stdout.as_fd(),
-        ends.stderr.as_fd(),
-    ];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    ancillary.push(SendAncillaryMessage::ScmRights(&fds));
-    let data = [io::IoSlice::new(b"orders")];
-    retry(|| rustix::net::sendmsg(control, &data, &mut ancillary, SendFlags::NOSIGNAL))?;
-    Ok(())
 }
 
 /// The next packet, if there is one now or `wait` is set.
@@ -150,7 +160,7 @@ pub(super) fn receive(control: BorrowedFd<'_>) -> Result<Packet, Errno> {
         )
     });
     let length = match got {
-        // A reset says that the helper died with our orders unread.
+        // A reset says that somebody died with what we sent unread.
         Ok(received) if received.bytes == 0 => return Ok(Packet::Closed),
         Err(Errno::CONNRESET) => return Ok(Packet::Closed),
         Ok(received) => received.bytes,
@@ -163,6 +173,14 @@ pub(super) fn receive(control: BorrowedFd<'_>) -> Result<Packet, Errno> {
     match Message::decode(&data[..length]) {
         Some(message) => Ok(Packet::Message(message, sender)),
         None => Err(Errno::PROTO),
+    }
+}
+
+/// A time to wait as the system wants it.
+pub(super) fn timespec(time: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: time.subsec_nanos().into(),
     }
 }
 
@@ -181,7 +199,7 @@ impl Started {
         let mut failure = None;
         loop {
             let mut fds = [PollFd::new(&*self.control, PollFlags::IN)];
-            let wait = self.time_left();
+            let wait = self.time_left().map(timespec);
             match retry(|| poll(&mut fds, wait.as_ref())) {
                 Ok(0) => self.time_is_over(),
                 Ok(_) => match receive(self.control.as_fd()).map_err(|e| self.broken(e))? {
@@ -196,42 +214,37 @@ impl Started {
                 Err(e) => return Err(self.broken(e)),
             }
         }
-        let helper = self.reap()?;
+        let status = self.reap()?;
         Err(match failure {
             Some(failure) => SandboxError::from_failure(&self.program, failure),
             None if self.told_to_end.is_some() => {
                 let late = io::Error::from(io::ErrorKind::TimedOut);
                 SandboxError::system(&self.program, "its time was over before it began", late)
             }
-            None => self.lost(helper),
+            None => self.lost(status),
         })
     }
 
-    /// Until when to wait for anything: the wall time, or after that the time of grace.
-    pub(super) fn time_left(&self) -> Option<Timespec> {
+    /// How long to wait for anything: the wall time, or after that the time of grace.
+    pub(super) fn time_left(&self) -> Option<Duration> {
         let end = match self.told_to_end {
             Some(told) => told + GRACE,
             None => self.since.checked_add(self.limits.wall?)?,
         };
-        let left = end.saturating_duration_since(Instant::now());
-        Some(Timespec {
-            tv_sec: left.as_secs() as i64,
-            tv_nsec: left.subsec_nanos().into(),
-        })
+        Some(end.saturating_duration_since(Instant::now()))
     }
 
     /// Whether the time that [`Started::time_left`] counts is over.
     pub(super) fn is_time_over(&self) -> bool {
-        self.time_left()
-            .is_some_and(|left| left.tv_sec == 0 && left.tv_nsec == 0)
+        self.time_left().is_some_and(|left| left.is_zero())
     }
 
-    /// First the polite end; a helper that does not react is killed, and its sandbox with it.
+    /// First the polite end; a first process that does not react is killed, and its sandbox with it.
     pub(super) fn time_is_over(&mut self) {
         match self.told_to_end {
             None => self.end(),
             Some(_) => {
-                self.helper.kill();
+                self.kill();
                 self.told_to_end = Some(Instant::now());
             }
         }
@@ -243,14 +256,21 @@ impl Started {
         self.told_to_end.get_or_insert_with(Instant::now);
     }
 
-    /// Collects the helper, which ends last. Tells how it ended: well, unless it was disturbed.
-    pub(super) fn reap(&mut self) -> Result<ExitStatus, SandboxError> {
-        let status = self.helper.wait();
-        self.reaped = true;
-        status.map_err(|e| SandboxError::system(&self.program, "waiting for the helper", e))
+    fn kill(&self) {
+        self.first.iter().for_each(First::kill);
     }
 
-    /// For a helper that ended without a word.
+    /// Collects the first process, which ends last. Tells how it ended: well, unless it was disturbed.
+    pub(super) fn reap(&mut self) -> Result<ExitStatus, SandboxError> {
+        let Some(first) = self.first.take() else {
+            return Ok(ExitStatus::default());
+        };
+        first
+            .wait()
+            .map_err(|e| SandboxError::system(&self.program, "waiting for the sandbox", e))
+    }
+
+    /// For a sandbox that ended without a word.
     pub(super) fn lost(&self, status: ExitStatus) -> SandboxError {
         SandboxError::HelperLost {
             helper: self.helper_path.clone(),
@@ -259,19 +279,19 @@ impl Started {
     }
 
     pub(super) fn broken(&self, errno: Errno) -> SandboxError {
-        SandboxError::system(&self.program, "listening to the helper", errno)
+        SandboxError::system(&self.program, "listening to the sandbox", errno)
     }
 }
 
 impl Drop for Started {
     fn drop(&mut self) {
-        if self.reaped {
+        if self.first.is_none() {
             return;
         }
         self.end();
         while !self.is_time_over() {
             let mut fds = [PollFd::new(&*self.control, PollFlags::IN)];
-            let wait = self.time_left();
+            let wait = self.time_left().map(timespec);
             match retry(|| poll(&mut fds, wait.as_ref())) {
                 Ok(1..) => match receive(self.control.as_fd()) {
                     Ok(Packet::Message(..)) => {}
@@ -280,7 +300,7 @@ impl Drop for Started {
                 Ok(0) | Err(_) => break,
             }
         }
-        self.helper.kill();
-        let _ = self.helper.wait();
+        self.kill();
+        let _ = self.reap();
     }
 }

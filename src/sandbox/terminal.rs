@@ -142,7 +142,7 @@ fn pass_on(mut started: Started, mut master: File) -> Result<Outcome, SandboxErr
             std::thread::sleep(Duration::from_millis(5));
         }
     }
-    let helper = started.reap()?;
+    let status = started.reap()?;
     while show(&mut master) && has_more(&master) {}
     match ended {
         Some(status) => Ok(Outcome {
@@ -152,7 +152,7 @@ fn pass_on(mut started: Started, mut master: File) -> Result<Outcome, SandboxErr
             duration: started.since.elapsed(),
             level: started.level,
         }),
-        None => Err(started.lost(helper)),
+        None => Err(started.lost(status)),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The process that every helper of a [`super::Sandbox`] is forked from. Begin at [`Zygote::fork`].
+//! The process that the first process of every sandbox is forked from. Begin at [`Zygote::fork`].
 //!
 //! To execute a program of our size costs as much as all its namespaces, so it is done once; a fork of
 //! a small process costs a tenth. What is forked is our own child, not the zygote's: we wait for it,
@@ -6,7 +6,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -21,7 +21,7 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 use super::SandboxError;
 use super::inside::{HELPER_ARGUMENT, Reply};
-use super::start::retry;
+use super::start::{Orders, retry};
 
 /// Started when it is first needed; ends with this.
 #[derive(Debug)]
@@ -37,11 +37,11 @@ struct Living {
     process: Child,
 }
 
-/// A process that prepares one sandbox. Somebody has to wait for it.
+/// The first process of a sandbox, which ends last. Somebody has to wait for it.
 #[derive(Debug)]
-pub(super) struct Helper(Pid);
+pub(super) struct First(Pid);
 
-impl Helper {
+impl First {
     /// Waits for its end.
     pub(super) fn wait(&self) -> Result<ExitStatus, Errno> {
         let ended = retry(|| waitpid(Some(self.0), WaitOptions::empty()))?;
@@ -49,7 +49,7 @@ impl Helper {
         Ok(ExitStatus::from_raw(status.as_raw()))
     }
 
-    /// Kills it; only while nobody has waited for it.
+    /// Kills it, and the kernel all of its namespace; only while nobody has waited for it.
     pub(super) fn kill(&self) {
         let _ = kill_process(self.0, Signal::KILL);
     }
@@ -63,26 +63,26 @@ impl Zygote {
         }
     }
 
-    /// A new helper whose end of the socket to us is `control`.
+    /// The first process of a new sandbox. `None` when there is none: the other end of `orders` hears why.
     ///
     /// # Errors
     /// When the executable cannot be started, or is not one of ours.
-    pub(super) fn fork(&self, control: &OwnedFd) -> Result<Helper, SandboxError> {
+    pub(super) fn fork(&self, orders: &Orders<'_>) -> Result<Option<First>, SandboxError> {
         let mut living = self.living.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(zygote) = &*living
-            && let Ok(reply) = zygote.ask(control)
+            && let Ok(reply) = zygote.ask(orders)
         {
-            return self.made(reply);
+            return Ok(made(reply));
         }
         // The first time, and when somebody killed it.
         if let Some(dead) = living.take() {
             let _ = dead.end();
         }
         let zygote = self.start().map_err(|source| self.unstartable(source))?;
-        match zygote.ask(control) {
+        match zygote.ask(orders) {
             Ok(reply) => {
                 *living = Some(zygote);
-                self.made(reply)
+                Ok(made(reply))
             }
             Err(_) => Err(match zygote.end() {
                 Ok(status) => SandboxError::HelperLost {
@@ -91,13 +91,6 @@ impl Zygote {
                 },
                 Err(source) => self.unstartable(source),
             }),
-        }
-    }
-
-    fn made(&self, reply: Reply) -> Result<Helper, SandboxError> {
-        match reply {
-            Reply::Forked(pid) => Ok(Helper(pid)),
-            Reply::Failed(errno) => Err(self.unstartable(errno.into())),
         }
     }
 
@@ -130,13 +123,20 @@ impl Zygote {
     }
 }
 
+fn made(reply: Reply) -> Option<First> {
+    match reply {
+        Reply::Forked(pid) => Some(First(pid)),
+        Reply::Refused => None,
+    }
+}
+
 impl Living {
-    fn ask(&self, control: &OwnedFd) -> Result<Reply, Errno> {
-        let fds = [control.as_fd()];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    fn ask(&self, orders: &Orders<'_>) -> Result<Reply, Errno> {
+        let fds = orders.descriptors();
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(5))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
         ancillary.push(SendAncillaryMessage::ScmRights(&fds));
-        let data = [io::IoSlice::new(b"fork")];
+        let data = [io::IoSlice::new(b"orders")];
         retry(|| rustix::net::sendmsg(&self.socket, &data, &mut ancillary, SendFlags::NOSIGNAL))?;
         let mut answer = [0; Reply::SIZE];
         let (length, _) =

@@ -1,10 +1,10 @@
-//! A helper that was started by root → a program that runs under a number of its own outside.
+//! A zygote that was started by root → a program that runs under a number of its own outside.
 //! Begin at [`prepare`], then [`fork_into`].
 //!
 //! For root the kernel counts no processes, so a sandbox that is root outside can start them without
 //! end. What is to be shown lies where only root can go (a store is closed to others), so it is made
 //! into mounts that lie nowhere before the rights are given up. The numbers of the new user namespace
-//! are written by the helper, which stays outside: root there may map any of them, and no setting that
+//! are written by the zygote, which stays outside: root there may map any of them, and no setting that
 //! keeps ordinary users from making namespaces is in the way.
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -145,9 +145,9 @@ fn gid() -> Gid {
 
 /// The two sides of [`fork_into`].
 pub(super) enum Forked {
-    /// The helper, and the child's process id.
+    /// The zygote, and the process id of what it forked.
     Outside(Pid),
-    /// The child, which is nobody until it takes its identity.
+    /// What was forked, which is nobody until it takes its identity.
     Inside(Nobody),
 }
 
@@ -162,22 +162,16 @@ pub(super) struct Nobody {
 /// identity.
 pub(super) fn fork_into(flags: UnshareFlags, inside: u32) -> Result<Forked, Errno> {
     let (mapped, say) = pipe_with(PipeFlags::CLOEXEC)?;
-    let Some(first) = kernel::fork_into(flags)? else {
+    let Some(first) = kernel::fork_beside(flags)? else {
         drop(say);
         return Ok(Forked::Inside(Nobody { inside, mapped }));
     };
     drop(mapped);
     let id = first.as_raw_nonzero().get();
     let done = write(&format!("/proc/{id}/setgroups"), "deny").and_then(|()| map(id, inside));
-    match done.and_then(|()| rustix::io::write(&say, &[1])) {
-        Ok(_) => Ok(Forked::Outside(first)),
-        Err(e) => {
-            // The child reads the end of the pipe and ends.
-            drop(say);
-            end_of(first)?;
-            Err(e)
-        }
-    }
+    // Who reads the end of the pipe instead of a word ends without one.
+    done.and_then(|()| rustix::io::write(&say, &[1]))
+        .map(|_| Forked::Outside(first))
 }
 
 impl Nobody {
@@ -194,6 +188,19 @@ impl Nobody {
         rustix::thread::set_keep_capabilities(false)?;
         keep_using_proc()
     }
+}
+
+/// In a new user namespace, for whoever may map nobody but itself.
+pub(super) fn be_ourselves(inside: u32, user: Uid, group: Gid) -> Result<(), Errno> {
+    write("/proc/self/setgroups", "deny")?;
+    write(
+        "/proc/self/uid_map",
+        &format!("{inside} {} 1", user.as_raw()),
+    )?;
+    write(
+        "/proc/self/gid_map",
+        &format!("{inside} {} 1", group.as_raw()),
+    )
 }
 
 /// Whoever changes its user is taken for one who has something to hide, and its `/proc` for root's.

@@ -27,10 +27,12 @@ pub(super) fn in_namespaces(orders: Orders, identity: impl FnOnce() -> Result<()
         control,
         sources,
     } = orders;
-    let identity = identity().map_err(|e| Failure::new(Stage::Namespaces, "making namespaces", e));
-    let emulator = identity
-        .and_then(|()| die_with_helper())
-        .and_then(|()| register(&spec));
+    let emulator = match identity() {
+        // Why, is said by the zygote.
+        Err(Errno::CANCELED) => return 1,
+        Err(e) => Err(Failure::new(Stage::Namespaces, "making namespaces", e)),
+        Ok(()) => register(&spec),
+    };
     let done = match &emulator {
         Ok(_) => name_the_host(&spec)
             .and_then(|()| root::make(&spec, sources))
@@ -61,7 +63,7 @@ fn register(spec: &Spec) -> Result<Option<OwnedFd>, Failure> {
 }
 
 /// The same work in the host's namespaces. Descendants are hunted down as well as can be.
-pub(super) fn without_namespaces(orders: Orders) -> Result<i32, Failure> {
+pub(super) fn without_namespaces(orders: Orders) -> i32 {
     let Orders {
         spec,
         stdio,
@@ -70,11 +72,17 @@ pub(super) fn without_namespaces(orders: Orders) -> Result<i32, Failure> {
     } = orders;
     // Orphans become our children, where they are found.
     let own = Some(rustix::process::getpid());
-    rustix::process::set_child_subreaper(own).map_err(|e| system("adopting orphans", e))?;
-    let program = start(&spec, stdio, &control)?;
-    watch(&control, program);
-    kill_descendants();
-    Ok(0)
+    let done = rustix::process::set_child_subreaper(own)
+        .map_err(|e| system("adopting orphans", e))
+        .and_then(|()| start(&spec, stdio, &control));
+    match done {
+        Ok(program) => {
+            watch(&control, program);
+            kill_descendants();
+        }
+        Err(failure) => control.tell(&Message::Failed(failure)),
+    }
+    0
 }
 
 /// The program and the way to know that it has begun.
@@ -163,14 +171,6 @@ fn notice_deaths() -> Result<SignalFd, Errno> {
     mask.thread_block().map_err(kernel::from_nix)?;
     let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
     SignalFd::with_flags(&mask, flags).map_err(kernel::from_nix)
-}
-
-/// The socket tells of the outer side's death; this tells of the helper's. In the moment before
-/// it takes hold the outer side notices for us. It does not outlast a change of identity.
-fn die_with_helper() -> Result<(), Failure> {
-    let kill = Some(rustix::process::Signal::KILL);
-    rustix::process::set_parent_process_death_signal(kill)
-        .map_err(|e| system("tying our life to the helper's", e))
 }
 
 fn name_the_host(spec: &Spec) -> Result<(), Failure> {

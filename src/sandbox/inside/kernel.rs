@@ -1,5 +1,5 @@
 //! The few calls of the kernel that no crate offers as safe functions. Each is sound because the
-//! helper has one thread: see [`super`].
+//! zygote and all that is forked from it have one thread: see [`super`].
 #![allow(unsafe_code)]
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -19,18 +19,9 @@ pub(super) fn fork() -> Result<Option<Pid>, Errno> {
     }
 }
 
-/// Forks a child of our parent, who waits for it. `None` in the child.
-pub(super) fn fork_beside() -> Result<Option<Pid>, Errno> {
-    clone(libc::CLONE_PARENT)
-}
-
-/// Forks into new namespaces. `None` in the child.
-pub(super) fn fork_into(namespaces: UnshareFlags) -> Result<Option<Pid>, Errno> {
-    clone(namespaces.bits() as i32)
-}
-
-fn clone(flags: libc::c_int) -> Result<Option<Pid>, Errno> {
-    let flags = flags | libc::SIGCHLD;
+/// Forks a child of our parent, who waits for it, into new namespaces. `None` in the child.
+pub(super) fn fork_beside(namespaces: UnshareFlags) -> Result<Option<Pid>, Errno> {
+    let flags = libc::CLONE_PARENT | libc::SIGCHLD | namespaces.bits() as libc::c_int;
     // SAFETY: as for `fork`. No memory is shared, and without a stack of its own the child goes on with
     // its copy of ours. All the other arguments are zero, so their order does not matter.
     let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) };

@@ -28,7 +28,7 @@ const SCAFFOLDS: [&str; 6] = ["/tmp", "/var", "/mnt", "/usr", "/etc", "/dev"];
 
 /// Puts the tree together and makes it the root of this process.
 ///
-/// `sources` are those that were opened before the helper gave up its rights, if it did.
+/// `sources` are those that the zygote opened, which has rights that this process gave up, if it did.
 pub(super) fn make(spec: &Spec, sources: Option<Sources>) -> Result<(), Failure> {
     rustix::mount::mount_change(
         "/",
