@@ -11,7 +11,6 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{DumpableBehavior, Pid, WaitOptions, WaitStatus, kill_process, wait};
 
 use super::{Control, Orders, emulator, kernel, program, root};
@@ -85,61 +84,43 @@ pub(super) fn without_namespaces(orders: Orders) -> i32 {
     0
 }
 
-/// The program and the way to know that it has begun.
+/// The program, and the way to know of its end.
 struct Program {
     pid: Pid,
-    /// Closes when the program is executed.
-    begun: OwnedFd,
     /// Becomes readable when a child has died.
     deaths: SignalFd,
 }
 
 fn start(spec: &Spec, stdio: [OwnedFd; 3], control: &Control) -> Result<Program, Failure> {
     let deaths = notice_deaths().map_err(|e| system("watching for deaths", e))?;
-    let (begun, executed) =
-        pipe_with(PipeFlags::CLOEXEC).map_err(|e| system("making a pipe", e))?;
-    match kernel::fork().map_err(|e| system("forking", e))? {
-        None => {
-            let failure = program::become_program(spec, stdio, control);
-            control.tell(&Message::Failed(failure));
-            drop(executed);
-            std::process::exit(127)
-        }
-        // Our copies of the program's descriptors end here, or its pipes would never close.
-        Some(pid) => {
-            drop((stdio, executed));
-            Ok(Program { pid, begun, deaths })
-        }
-    }
+    let pid = kernel::lend_memory(&mut || {
+        let failure = program::become_program(spec, &stdio, control);
+        control.tell(&Message::Failed(failure));
+        127
+    });
+    // Our copies of the program's descriptors end here, or its pipes would never close.
+    drop(stdio);
+    let pid = pid.map_err(|e| system("forking", e))?;
+    control.tell(&Message::Started);
+    Ok(Program { pid, deaths })
 }
 
 /// Waits until the program has ended, or nobody wants it any more.
 fn watch(control: &Control, program: Program) {
-    let Program { pid, begun, deaths } = program;
-    let mut begun = Some(begun);
+    let Program { pid, deaths } = program;
     loop {
-        let mut fds = vec![
+        let mut fds = [
             PollFd::new(&control.0, PollFlags::IN | PollFlags::RDHUP),
             PollFd::from_borrowed_fd(deaths.as_fd(), PollFlags::IN),
         ];
-        fds.extend(begun.iter().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
         if poll(&mut fds, None).is_err_and(|e| e != Errno::INTR) {
             return;
         }
-        let happened: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
-        let end = if happened[1] {
-            reap(&deaths, pid)
-        } else {
-            None
-        };
-        if begun.is_some() && (happened.get(2) == Some(&true) || end.is_some()) {
-            control.tell(&Message::Started);
-            begun = None;
-        }
-        if let Some(status) = end {
+        let [unwanted, deaths_told] = fds.map(|fd| !fd.revents().is_empty());
+        if deaths_told && let Some(status) = reap(&deaths, pid) {
             return tell_end(control, status);
         }
-        if happened[0] {
+        if unwanted {
             return;
         }
     }

@@ -10,6 +10,7 @@ mod emulator;
 mod filter;
 mod first;
 mod kernel;
+mod networks;
 mod program;
 mod root;
 mod walls;

@@ -1,6 +1,7 @@
 //! The last steps of a process that is about to become the program. Begin at [`become_program`].
 //!
-//! The walls of `walls.rs` come last: after everything that needs what they forbid.
+//! The memory is still the first process's, which stands still meanwhile: what is changed here, it finds
+//! changed. The walls of `walls.rs` come last: after everything that needs what they forbid.
 
 use std::convert::Infallible;
 use std::ffi::{CString, OsStr};
@@ -20,7 +21,7 @@ use crate::sandbox::wire::{Failure, Message, Stage};
 const STACK: u64 = 8 << 20;
 
 /// Becomes the program, or tells why not.
-pub(super) fn become_program(spec: &Spec, stdio: [OwnedFd; 3], control: &Control) -> Failure {
+pub(super) fn become_program(spec: &Spec, stdio: &[OwnedFd; 3], control: &Control) -> Failure {
     match prepare_and_execute(spec, stdio, control) {
         Ok(never) => match never {},
         Err(failure) => failure,
@@ -29,7 +30,7 @@ pub(super) fn become_program(spec: &Spec, stdio: [OwnedFd; 3], control: &Control
 
 fn prepare_and_execute(
     spec: &Spec,
-    stdio: [OwnedFd; 3],
+    stdio: &[OwnedFd; 3],
     control: &Control,
 ) -> Result<Infallible, Failure> {
     let step = |what: &'static str| move |e: Errno| Failure::new(Stage::System, what, e);
@@ -92,7 +93,7 @@ fn words<S: AsRef<OsStr>>(words: impl IntoIterator<Item = S>) -> Result<Vec<CStr
 }
 
 /// All three come from above 2, so that none can overwrite another. All else closes by itself.
-fn place_stdio([stdin, stdout, stderr]: [OwnedFd; 3]) -> Result<(), Errno> {
+fn place_stdio([stdin, stdout, stderr]: &[OwnedFd; 3]) -> Result<(), Errno> {
     rustix::stdio::dup2_stdin(stdin)?;
     rustix::stdio::dup2_stdout(stdout)?;
     rustix::stdio::dup2_stderr(stderr)

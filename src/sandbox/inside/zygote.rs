@@ -13,6 +13,7 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlag
 use rustix::process::Pid;
 use rustix::thread::UnshareFlags;
 
+use super::networks::Networks;
 use super::{Control, Orders, apart, first, kernel};
 use crate::sandbox::spec::{Root, Spec};
 use crate::sandbox::wire::{Failure, Message, Stage};
@@ -60,13 +61,16 @@ enum Side {
 /// # Errors
 /// When `socket` is not one to a [`super::super::Sandbox`].
 pub(super) fn serve(socket: OwnedFd) -> Result<i32, Errno> {
-    let owners = apart::owners();
+    let mut assets = Assets {
+        owners: apart::owners(),
+        networks: Networks::of_root(),
+    };
     while let Some(orders) = receive(&socket)? {
         let control = orders.control.again()?;
-        let reply = match fork(orders, owners.as_ref()) {
+        let reply = match fork(orders, &mut assets) {
             Ok(Side::First(life)) => {
                 // Who holds it keeps the outer side from noticing that the zygote is gone.
-                drop((socket, control));
+                drop((socket, control, assets));
                 return Ok(life());
             }
             Ok(Side::Zygote(first)) => Reply::Forked(first),
@@ -81,7 +85,14 @@ pub(super) fn serve(socket: OwnedFd) -> Result<i32, Errno> {
     Ok(0)
 }
 
-fn fork(mut orders: Orders, owners: Option<&OwnedFd>) -> Result<Side, Failure> {
+/// What the zygote keeps from one sandbox to the next, where it is root.
+struct Assets {
+    /// See [`apart::owners`].
+    owners: Option<OwnedFd>,
+    networks: Option<Networks>,
+}
+
+fn fork(mut orders: Orders, assets: &mut Assets) -> Result<Side, Failure> {
     if orders.spec.root == Root::Host {
         let forked = kernel::fork_beside(UnshareFlags::empty());
         return match forked.map_err(|e| Failure::new(Stage::System, "forking", e))? {
@@ -90,9 +101,9 @@ fn fork(mut orders: Orders, owners: Option<&OwnedFd>) -> Result<Side, Failure> {
         };
     }
     if orders.spec.apart && rustix::process::geteuid().is_root() {
-        orders.sources = apart::prepare(&orders.spec, owners)?;
+        orders.sources = apart::prepare(&orders.spec, assets.owners.as_ref())?;
     }
-    let (namespaces, inside) = (namespaces(&orders.spec), orders.spec.identity.number());
+    let (mut namespaces, inside) = (namespaces(&orders.spec), orders.spec.identity.number());
     let failed = |e| Failure::new(Stage::Namespaces, "making namespaces", e);
     if orders.sources.is_none() {
         let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
@@ -103,7 +114,16 @@ fn fork(mut orders: Orders, owners: Option<&OwnedFd>) -> Result<Side, Failure> {
             }))),
         };
     }
-    match apart::fork_into(namespaces, inside).map_err(failed)? {
+    let networks = assets.networks.as_mut();
+    let networks = networks.filter(|_| namespaces.contains(UnshareFlags::NEWNET));
+    let forked = match networks {
+        None => apart::fork_into(namespaces, inside),
+        Some(networks) => {
+            namespaces.remove(UnshareFlags::NEWNET);
+            networks.fork(|| apart::fork_into(namespaces, inside))
+        }
+    };
+    match forked.map_err(failed)? {
         apart::Forked::Outside(first) => Ok(Side::Zygote(first)),
         apart::Forked::Inside(nobody) => Ok(Side::First(Box::new(|| {
             first::in_namespaces(orders, || nobody.take())

@@ -5,7 +5,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
-use recipe::sandbox::{Identity, Root, SandboxError, Spec, Stdin};
+use recipe::sandbox::{Identity, Root, Running, SandboxError, Spec, Stdin};
 
 use super::*;
 
@@ -109,6 +109,27 @@ fn no_network_is_reached_unless_it_is_shared() {
     );
     spec.network = true;
     assert_eq!(ask(&spec), ["tcp: yes", "abstract: yes"]);
+}
+
+#[test]
+fn no_two_sandboxes_are_in_one_network_at_once() {
+    let (sandbox, mut spec) = (sandbox(), probe(&["sleep"]));
+    spec.apart = true;
+    let network = |pid: u32| std::fs::read_link(format!("/proc/{pid}/ns/net")).unwrap();
+    let mut living: Vec<Running> = Vec::new();
+    for _ in 0..4 {
+        // One of those that were used before is free, or none is.
+        living.extend((0..2).map(|_| sandbox.spawn(&spec).unwrap()));
+        let mut seen: Vec<_> = living.iter().map(|one| network(one.pid())).collect();
+        seen.push(network(std::process::id()));
+        let all = seen.len();
+        seen.sort();
+        seen.dedup();
+        assert_eq!(seen.len(), all, "{seen:?}");
+        let ended = living.remove(0);
+        ended.kill();
+        ended.wait().unwrap();
+    }
 }
 
 #[test]
