@@ -1,7 +1,9 @@
 //! A recipe → what it builds with besides its own lock: what lies in its folder, and the recipes whose
 //! builds it uses, each with its own lock. Begin at [`App::besides`].
 
+use std::collections::HashMap;
 use std::fs;
+use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use recipe_store::{Digest, ObjectId, Session};
@@ -11,19 +13,36 @@ use super::exit::Failed;
 use super::found::Forms;
 use crate::build::collect::{Rules, collect};
 use crate::plan::{Besides, Used};
-use crate::recipe::{Recipe, SourceOrigin};
+use crate::platform::Platform;
+use crate::recipe::{LookedUp, Recipe, RecipeError, SourceOrigin, Spanned};
 
 /// The largest archive in a recipe's folder (bytes).
 const MOST: u64 = 8 << 30;
+
+/// How many recipes use each other in a row.
+const DEEPEST: usize = 256;
 
 /// What was gathered, and what it was gathered from.
 #[derive(Default)]
 pub(super) struct Gathered {
     pub(super) besides: Besides,
-    /// Locks of other recipes that were read.
-    pub(super) locks: Vec<(Utf8PathBuf, Digest)>,
+    /// Files of the recipes that are used, and their locks.
+    pub(super) files: Vec<(Utf8PathBuf, Digest)>,
+    /// The recipes that those found by their names.
+    pub(super) looked_up: Vec<LookedUp>,
     /// Whether something was read whose bytes no memo has.
     pub(super) local: bool,
+}
+
+/// Reads recipes that others use, each once, however many do.
+struct Gathering<'a> {
+    app: &'a App,
+    session: &'a Session,
+    locked: bool,
+    known: HashMap<Utf8PathBuf, Arc<Used>>,
+    /// Those that are being read, the one that was asked for first.
+    open: Vec<Utf8PathBuf>,
+    from: Gathered,
 }
 
 impl App {
@@ -34,34 +53,83 @@ impl App {
         session: &Session,
         locked: bool,
     ) -> Result<Gathered, Failed> {
-        let mut gathered = Gathered::default();
+        let own = recipe.files_read().first();
+        let mut gathering = Gathering {
+            app: self,
+            session,
+            locked,
+            known: HashMap::new(),
+            open: own.map(|file| real(&file.path)).into_iter().collect(),
+            from: Gathered::default(),
+        };
+        let besides = gathering.besides(recipe)?;
+        Ok(Gathered {
+            besides,
+            ..gathering.from
+        })
+    }
+}
+
+impl Gathering<'_> {
+    fn besides(&mut self, recipe: &Recipe) -> Result<Besides, Failed> {
+        let mut besides = Besides::default();
         let sources = recipe.built.iter().flat_map(|built| &built.sources);
         for source in sources.chain(&recipe.archive) {
             if let SourceOrigin::Path(path) = &source.value.from {
-                let object = local(session, path)?;
-                let name = source.value.name.clone();
-                gathered.besides.local.insert(name, object);
-                gathered.local = true;
+                let object = local(self.session, path)?;
+                besides.local.insert(source.value.name.clone(), object);
+                self.from.local = true;
             }
         }
-        for path in &recipe.uses {
-            let forms = Forms::of(recipe.platform);
-            let mut found = self.find(path.value.as_str(), &forms)?;
-            let used = found.recipe()?;
-            let lock = self.lock_for(&used, &found, session, locked)?;
-            let below = self.besides(&used, session, locked)?;
-            let digest = Digest::of(&found.lock_now()?);
-            gathered.locks.push((found.lock_path, digest));
-            gathered.locks.extend(below.locks);
-            gathered.local |= below.local;
-            gathered.besides.uses.push(Used {
-                recipe: used,
-                lock,
-                besides: below.besides,
-            });
+        for word in &recipe.uses {
+            let used = self.used(word, recipe.platform)?;
+            besides.uses.push(used);
         }
-        Ok(gathered)
+        Ok(besides)
     }
+
+    fn used(
+        &mut self,
+        word: &Spanned<Utf8PathBuf>,
+        platform: Platform,
+    ) -> Result<Arc<Used>, Failed> {
+        let file = real(&word.value);
+        if let Some(used) = self.known.get(&file) {
+            return Ok(Arc::clone(used));
+        }
+        if let Some(at) = self.open.iter().position(|open| *open == file) {
+            let way: Vec<_> = self.open[at..].iter().chain([&file]).cloned().collect();
+            return Err(RecipeError::circle(&way, word).into());
+        }
+        if self.open.len() > DEEPEST {
+            return Err(RecipeError::too_deep(DEEPEST, word).into());
+        }
+        let (app, from) = (self.app, &mut self.from);
+        let mut found = app.find(word.value.as_str(), &Forms::of(platform))?;
+        let recipe = found.recipe()?;
+        let lock = app.lock_for(&recipe, &found, self.session, self.locked)?;
+        let files = recipe.files_read().iter();
+        from.files
+            .extend(files.map(|file| (file.path.clone(), Digest::of(&file.bytes))));
+        from.looked_up.extend(recipe.looked_up().iter().cloned());
+        let digest = Digest::of(&found.lock_now()?);
+        from.files.push((found.lock_path, digest));
+        self.open.push(file.clone());
+        let besides = self.besides(&recipe)?;
+        self.open.pop();
+        let used = Arc::new(Used {
+            recipe,
+            lock,
+            besides,
+        });
+        self.known.insert(file, Arc::clone(&used));
+        Ok(used)
+    }
+}
+
+/// A file by the one path that it has.
+fn real(path: &Utf8Path) -> Utf8PathBuf {
+    path.canonicalize_utf8().unwrap_or_else(|_| path.to_owned())
 }
 
 /// What lies in the recipe's folder, kept in the store.

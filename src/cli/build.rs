@@ -261,9 +261,9 @@ pub(super) fn make(
             .iter()
             .map(|file| (file.path.clone(), Digest::of(&file.bytes)))
             .chain([lock_used(&found)?])
-            .chain(gathered.locks)
+            .chain(gathered.files)
             .collect(),
-        looked_up: recipe.looked_up().to_vec(),
+        looked_up: [recipe.looked_up(), &gathered.looked_up].concat(),
         about: about(&closure) + &app.running(recipe.platform).told(recipe.checks.len()),
     };
     keep_durations(&store, &recipe.title(), &built.durations)?;

@@ -71,23 +71,14 @@ pub fn runpath_to_rpath(bytes: &mut [u8]) -> Result<bool, ElfError> {
         let machine = format!("{} (32 bits or big endian)", facts.machine);
         return Err(ElfError::NoStubFor { machine });
     }
-    let segments = image::segments(bytes)?;
-    let Some(segment) = segments.iter().find(|s| s.kind == PT_DYNAMIC) else {
-        return Ok(false);
-    };
-    let (at, entries) = image::dynamic(bytes, segment)?;
-    let used = entries.iter().take_while(|(tag, _)| *tag != 0);
     // The loader reads the last entry of a tag: an old DT_RPATH would win over the new one.
-    let mut kept: Vec<_> = used.filter(|(tag, _)| *tag != DT_RPATH).copied().collect();
-    for (tag, _) in &mut kept {
-        if *tag == DT_RUNPATH {
-            *tag = DT_RPATH;
-        }
-    }
-    kept.resize(entries.len(), (0, 0));
-    for (i, (tag, value)) in kept.into_iter().enumerate() {
-        image::put_u64(bytes, at + 16 * i, tag.cast_unsigned())?;
-        image::put_u64(bytes, at + 16 * i + 8, value)?;
+    let there = change_tags(bytes, |tag| match tag {
+        DT_RPATH => None,
+        DT_RUNPATH => Some(DT_RPATH),
+        other => Some(other),
+    })?;
+    if !there {
+        return Ok(false);
     }
     // In a file whose tables share bytes, writing one has changed another.
     let written = read(bytes)?.filter(|w| w.rpath == facts.runpath && w.runpath.is_none());
@@ -116,6 +107,55 @@ pub fn move_search_path(bytes: &mut [u8], prefix: &str, up: &str) -> Result<bool
         Some(_) => Ok(moved),
         None => Err(damaged("its tables share bytes")),
     }
+}
+
+/// Takes out of a search path what does not begin at the file's own place: folders of the machine that
+/// it was built on, and empty words, which are the current folder. A path of which nothing is left goes.
+/// Gives whether there was any. After an error the bytes are of no use.
+pub fn drop_foreign_search_path(bytes: &mut [u8]) -> Result<bool, ElfError> {
+    let facts = read(bytes)?.ok_or(ElfError::NotElf)?;
+    let own = |word: &&str| word.starts_with("$ORIGIN") || word.starts_with("${ORIGIN}");
+    let mut dropped = Vec::new();
+    let mut changed = false;
+    for (tag, path) in [(DT_RPATH, &facts.rpath), (DT_RUNPATH, &facts.runpath)] {
+        let Some(path) = path else { continue };
+        let kept: Vec<&str> = path.split(':').filter(own).collect();
+        let kept = kept.join(":");
+        if kept.is_empty() {
+            dropped.push(tag);
+        } else if kept != *path && replace_c_string(bytes, path, &kept)? == 0 {
+            return Err(damaged("its search path is part of another string"));
+        }
+        changed |= kept != *path;
+    }
+    if !dropped.is_empty() {
+        change_tags(bytes, |tag| (!dropped.contains(&tag)).then_some(tag))?;
+    }
+    let written = read(bytes)?.filter(|it| it.needed == facts.needed && it.soname == facts.soname);
+    match written {
+        Some(_) => Ok(changed || !dropped.is_empty()),
+        None => Err(damaged("its tables share bytes")),
+    }
+}
+
+/// Gives each entry of the dynamic section another tag, or takes it out. Gives whether there is such a
+/// section.
+fn change_tags(bytes: &mut [u8], change: impl Fn(i64) -> Option<i64>) -> Result<bool, ElfError> {
+    let segments = image::segments(bytes)?;
+    let Some(segment) = segments.iter().find(|s| s.kind == PT_DYNAMIC) else {
+        return Ok(false);
+    };
+    let (at, entries) = image::dynamic(bytes, segment)?;
+    let used = entries.iter().take_while(|(tag, _)| *tag != 0);
+    let mut kept: Vec<_> = used
+        .filter_map(|(tag, value)| Some((change(*tag)?, *value)))
+        .collect();
+    kept.resize(entries.len(), (0, 0));
+    for (i, (tag, value)) in kept.into_iter().enumerate() {
+        image::put_u64(bytes, at + 16 * i, tag.cast_unsigned())?;
+        image::put_u64(bytes, at + 16 * i + 8, value)?;
+    }
+    Ok(true)
 }
 
 fn length(from: &[u8], to: &[u8]) -> ElfError {

@@ -21,7 +21,8 @@ mod stub;
 mod versions;
 
 pub use edit::{
-    move_search_path, replace_c_string, replace_same_length, replace_strings, runpath_to_rpath,
+    drop_foreign_search_path, move_search_path, replace_c_string, replace_same_length,
+    replace_strings, runpath_to_rpath,
 };
 pub use embed::embed;
 pub use error::ElfError;

@@ -2,6 +2,7 @@
 //! [`Drawing::built`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use petgraph::graph::NodeIndex;
 use recipe_store::ObjectId;
@@ -41,7 +42,7 @@ pub struct Besides {
     /// Sources that lie in its own folder, by name: what was found there.
     pub local: BTreeMap<String, ObjectId>,
     /// Recipes whose builds it uses.
-    pub uses: Vec<Used>,
+    pub uses: Vec<Arc<Used>>,
 }
 
 /// A recipe whose build another one uses.
@@ -72,14 +73,15 @@ impl Drawing {
         };
         let mut drawn = Vec::new();
         let mut known: BTreeSet<String> = debs(lock).map(|file| file.name.clone()).collect();
-        let mut waiting: Vec<&Used> = besides.uses.iter().rev().collect();
+        let mut waiting: Vec<&Arc<Used>> = besides.uses.iter().rev().collect();
         let mut seen = BTreeSet::new();
         while let Some(used) = waiting.pop() {
             if !seen.insert(used.recipe.title()) {
                 continue;
             }
             waiting.extend(used.besides.uses.iter().rev());
-            if let Some(made) = self.made(recipe, &used.recipe, &used.lock, &used.besides) {
+            if let (Some(tree), Some(built)) = (self.used(used), &used.recipe.built) {
+                let made = self.taken(recipe, &used.recipe, built, tree);
                 drawn.push(self.own(recipe, (&used.recipe, &used.lock), made, keep, None));
             }
             for file in debs(&used.lock) {
@@ -107,6 +109,17 @@ impl Drawing {
     ) -> Option<(NodeIndex, Vec<String>)> {
         let built = of.built.as_ref()?;
         let tree = self.build(of, built, lock, besides);
+        Some(self.taken(recipe, of, built, tree))
+    }
+
+    /// What of `tree`, which `of` builds, the closure of `recipe` takes.
+    fn taken(
+        &mut self,
+        recipe: &Recipe,
+        of: &Recipe,
+        built: &Built,
+        tree: NodeIndex,
+    ) -> (NodeIndex, Vec<String>) {
         let tree = self.add(
             &of.name,
             Step::Select {
@@ -115,7 +128,7 @@ impl Drawing {
                 without: elsewhere(recipe, of, built),
             },
         );
-        Some((tree, built.build.value.compiled_in.clone()))
+        (tree, built.build.value.compiled_in.clone())
     }
 
     /// What `of` made and no package has: laid out and relocated, for the closure of `recipe`.
@@ -171,12 +184,13 @@ impl Drawing {
         lock: &Lock,
         besides: &Besides,
     ) -> NodeIndex {
-        let uses = besides.uses.iter().filter_map(|used| {
-            let built = used.recipe.built.as_ref()?;
-            Some(self.build(&used.recipe, built, &used.lock, &used.besides))
-        });
-        let uses = uses.collect();
-        let sysroot = self.sysroot(lock, uses);
+        let uses = besides.uses.iter().filter_map(|used| self.used(used));
+        let outputs: Vec<NodeIndex> = uses.collect();
+        let used = match outputs[..] {
+            [] => None,
+            _ => Some(self.add(&recipe.name, Step::Used { outputs })),
+        };
+        let sysroot = self.sysroot(lock);
         let sources = built.sources.iter().map(|source| {
             let name = source.value.name.clone();
             let patches = &built.build.value.patches;
@@ -188,6 +202,7 @@ impl Drawing {
             &recipe.name,
             Step::Build {
                 sysroot,
+                used,
                 sources,
                 env: spec.env.clone().into_iter().collect(),
                 runs: spec.runs.clone(),
@@ -196,8 +211,20 @@ impl Drawing {
         )
     }
 
+    /// The same of a recipe that others use: drawn once, however many do.
+    fn used(&mut self, used: &Arc<Used>) -> Option<NodeIndex> {
+        let built = used.recipe.built.as_ref()?;
+        let key = Arc::as_ptr(used) as usize;
+        if let Some(node) = self.used.get(&key) {
+            return Some(*node);
+        }
+        let node = self.build(&used.recipe, built, &used.lock, &used.besides);
+        self.used.insert(key, node);
+        Some(node)
+    }
+
     /// The machine that builds see.
-    pub(super) fn sysroot(&mut self, lock: &Lock, uses: Vec<NodeIndex>) -> NodeIndex {
+    pub(super) fn sysroot(&mut self, lock: &Lock) -> NodeIndex {
         let files = lock.files.iter();
         let packages = files.filter(|file| file.kind == FileKind::Sysroot);
         let packages = packages.map(|file| {
@@ -211,7 +238,7 @@ impl Drawing {
             )
         });
         let packages = packages.collect();
-        self.add("sysroot", Step::Sysroot { packages, uses })
+        self.add("sysroot", Step::Sysroot { packages })
     }
 
     fn source(

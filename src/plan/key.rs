@@ -13,12 +13,12 @@ use crate::platform::Platform;
 use crate::recipe::{Ask, Check, HostPolicy, Trim};
 
 /// What each kind of step does has a number, raised when the same inputs come to something else.
-pub const VERSIONS: [(&str, u32); 20] = [
+pub const VERSIONS: [(&str, u32); 21] = [
     ("fetch", 1),
     ("unpack-deb", 4),
     ("unpack-wheel", 1),
     ("patches", 1),
-    ("relocate", 5),
+    ("relocate", 6),
     ("scan", 1),
     ("interpreter", 3),
     ("compile", 2),
@@ -28,7 +28,8 @@ pub const VERSIONS: [(&str, u32); 20] = [
     ("check", 2),
     ("unpack-package", 1),
     ("unpack-source", 1),
-    ("sysroot", 1),
+    ("sysroot", 2),
+    ("used", 1),
     ("build", 1),
     ("build-sdist", 1),
     ("select", 1),
@@ -246,13 +247,17 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
                 ear.fact("patch", &Digest::of(patch.text.as_bytes()).to_string());
             }
         }
-        Step::Sysroot { packages, uses } => {
+        Step::Sysroot { packages } => {
             ear.kind("sysroot");
             packages.iter().for_each(|id| ear.object("package", id));
-            uses.iter().for_each(|id| ear.object("use", id));
+        }
+        Step::Used { outputs } => {
+            ear.kind("used");
+            outputs.iter().for_each(|id| ear.object("use", id));
         }
         Step::Build {
             sysroot,
+            used,
             sources,
             env,
             runs,
@@ -260,6 +265,7 @@ pub fn tell(step: &Resolved, ear: &mut impl Listener) {
         } => {
             ear.kind("build");
             ear.object("sysroot", sysroot);
+            used.iter().for_each(|id| ear.object("used", id));
             for (name, tree) in sources {
                 ear.fact("source", name);
                 ear.object("tree", tree);

@@ -59,6 +59,7 @@ impl Plan {
         let mut drawing = Drawing {
             graph: DiGraph::new(),
             known: HashMap::new(),
+            used: HashMap::new(),
             host,
         };
         let closure = drawing.closure(recipe, lock, besides);
@@ -100,6 +101,8 @@ impl Plan {
 struct Drawing {
     graph: DiGraph<Node, ()>,
     known: HashMap<Planned, NodeIndex>,
+    /// What recipes build that others use, by the place of the [`Used`] in memory.
+    used: HashMap<usize, NodeIndex>,
     host: Host,
 }
 

@@ -19,7 +19,7 @@ impl Drawing {
 
     /// The wheel of an sdist.
     fn build_sdist(&mut self, lock: &Lock, file: &Locked, depth: usize) -> NodeIndex {
-        let sysroot = self.sysroot(lock, Vec::new());
+        let sysroot = self.sysroot(lock);
         let sdist = self.fetch(file);
         let id = file.id();
         let needs = lock

@@ -135,13 +135,19 @@ pub enum Step<I> {
     Sysroot {
         /// Unpacked packages, in the lock's order.
         packages: Vec<I>,
-        /// What other recipes built, which lies in `/usr/local`.
-        uses: Vec<I>,
+    },
+    /// Lays together what other recipes built, as a build sees it in `/usr/local`. It is no part of a
+    /// sysroot, which is the same for many builds then.
+    Used {
+        /// What each of them made.
+        outputs: Vec<I>,
     },
     /// Runs a recipe's own programs in a sysroot, where they see its sources and nothing else.
     Build {
         /// The machine.
         sysroot: I,
+        /// What [`Step::Used`] laid together.
+        used: Option<I>,
         /// The sources by name, sorted.
         sources: Vec<(String, I)>,
         /// Variables by name, sorted.
@@ -302,6 +308,7 @@ impl<I> Step<I> {
             | Step::UnpackPackage { .. }
             | Step::UnpackSource { .. } => "unpack",
             Step::Sysroot { .. } => "sysroot",
+            Step::Used { .. } => "used",
             Step::Build { .. } | Step::BuildSdist { .. } => "build",
             Step::Select { .. } => "select",
             Step::LayOut { .. } => "lay-out",
@@ -427,18 +434,22 @@ impl<I> Step<I> {
                 patched: *patched,
                 patches: patches.clone(),
             },
-            Step::Sysroot { packages, uses } => Step::Sysroot {
+            Step::Sysroot { packages } => Step::Sysroot {
                 packages: packages.iter().map(&mut to).collect::<Result<_, _>>()?,
-                uses: uses.iter().map(&mut to).collect::<Result<_, _>>()?,
+            },
+            Step::Used { outputs } => Step::Used {
+                outputs: outputs.iter().map(&mut to).collect::<Result<_, _>>()?,
             },
             Step::Build {
                 sysroot,
+                used,
                 sources,
                 env,
                 runs,
                 date,
             } => Step::Build {
                 sysroot: to(sysroot)?,
+                used: used.as_ref().map(&mut to).transpose()?,
                 sources: sources
                     .iter()
                     .map(|(name, tree)| Ok((name.clone(), to(tree)?)))

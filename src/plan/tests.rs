@@ -204,10 +204,13 @@ fn built_samples() -> Vec<Resolved> {
         },
         Step::Sysroot {
             packages: vec![tree("a")],
-            uses: vec![tree("b")],
+        },
+        Step::Used {
+            outputs: vec![tree("a"), tree("b")],
         },
         Step::Build {
             sysroot: tree("a"),
+            used: Some(tree("c")),
             sources: vec![("src".into(), tree("b"))],
             env: vec![("CFLAGS".into(), "-O2".into())],
             runs: vec![Run {
@@ -302,7 +305,7 @@ fn keys_are_pinned() {
             .collect();
         Digest::of(all.as_bytes()).to_string()
     };
-    insta::assert_snapshot!(digest(&samples()), @"312b35ff336d3628055aafbfb348e671275335c4eab40e76cff7ce106778f007");
+    insta::assert_snapshot!(digest(&samples()), @"e251e6cf1630bcf8e9e036bf274877614a5d1917b8d267d10828309d1eade18c");
     insta::assert_snapshot!(digest(&built_samples()), @"08d79691b7a008f7542e893c2c3c3d1b2d89d8c8ea6f0eeefba6cbd878ec2a96");
 }
 

@@ -11,6 +11,7 @@ use camino::Utf8PathBuf;
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode, SourceSpan};
 use thiserror::Error;
 
+use super::Spanned;
 use super::characters::{is_forbidden, is_hidden};
 use super::wrong::{Wrong, quoted, suggestion};
 
@@ -171,6 +172,26 @@ fn not_found_help(searched: &[Utf8PathBuf], near: &[String]) -> String {
 }
 
 impl RecipeError {
+    /// Recipes whose builds use each other: `way` leads from one of them to itself, and `word` says the
+    /// last of it.
+    pub fn circle(way: &[Utf8PathBuf], word: &Spanned<Utf8PathBuf>) -> RecipeError {
+        let way = way.iter().map(ToString::to_string).collect();
+        let wrong = Wrong::RecipeCycle { way };
+        let label = "this recipe waits for the one that says so";
+        RecipeError::Mistake(Mistake::new(wrong, &word.text, word.span, label))
+    }
+
+    /// Recipes whose builds use each other `limit` times in a row, and once more at `word`.
+    pub fn too_deep(limit: usize, word: &Spanned<Utf8PathBuf>) -> RecipeError {
+        let wrong = Wrong::RecipeTooDeep { limit };
+        RecipeError::Mistake(Mistake::new(
+            wrong,
+            &word.text,
+            word.span,
+            "one level too many",
+        ))
+    }
+
     /// The mistakes found in the text; `name` is the file they are counted in.
     pub(super) fn of(name: &str, mut mistakes: Vec<Mistake>) -> RecipeError {
         mistakes.sort_by_key(|mistake| (!mistake.is_in(name), mistake.offset()));

@@ -29,6 +29,15 @@ const MOST_FILES: usize = 64;
 const MOST_BYTES: usize = 1 << 20;
 const DEEPEST: usize = 16;
 
+/// Why a recipe is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// It is the one that was asked for, or that one extends it.
+    Extended,
+    /// Another one uses it.
+    Used,
+}
+
 /// Reads what recipes build on.
 pub(super) struct Library<'w> {
     /// Where recipes are looked for, after the folders around the one that asks.
@@ -71,22 +80,45 @@ impl<'w> Library<'w> {
         // A text that is no file can name no file that includes it.
         let real = path.canonicalize_utf8().unwrap_or_else(|_| path.to_owned());
         self.open.push((real, path.to_owned()));
-        let joined = self.whole(items, &file.folder, notes);
+        let joined = self.whole(items, &file.folder, Asked::Extended, notes);
         self.open.pop();
         joined
     }
 
-    /// The nodes of a whole recipe, after what it leaves out of others was taken from them.
-    fn whole(&mut self, items: Vec<Item>, root: &Utf8Path, notes: &mut Notes) -> Vec<Item> {
-        let mut items = self.joined(items, root, notes);
+    /// The nodes of a whole recipe, after what it leaves out of others was taken from them. One that is
+    /// used and builds is built for itself, and what it uses is its own business.
+    fn whole(
+        &mut self,
+        mut items: Vec<Item>,
+        root: &Utf8Path,
+        asked: Asked,
+        notes: &mut Notes,
+    ) -> Vec<Item> {
+        let uses = self.without_uses(&mut items, root, notes);
+        let builds = items.iter().any(|item| item.rule.node == "build");
+        if asked == Asked::Extended || !builds {
+            self.follow_uses(uses, &mut items, root, notes);
+        }
         // Files that are read from now on are none of this recipe's.
         let until = self.files.len() + 1;
         self.left_out.extend(leave_out(&mut items, until, notes));
         items
     }
 
-    /// Follows what the nodes name. `root` is the folder that included files may not leave.
+    /// Follows all that the nodes name. `root` is the folder that included files may not leave.
     fn joined(&mut self, mut items: Vec<Item>, root: &Utf8Path, notes: &mut Notes) -> Vec<Item> {
+        let uses = self.without_uses(&mut items, root, notes);
+        self.follow_uses(uses, &mut items, root, notes);
+        items
+    }
+
+    /// Follows what the nodes name but for the `use` nodes, which are handed back.
+    fn without_uses(
+        &mut self,
+        items: &mut Vec<Item>,
+        root: &Utf8Path,
+        notes: &mut Notes,
+    ) -> Vec<Item> {
         let named: Vec<Item> = items
             .extract_if(.., |item| {
                 matches!(item.rule.node, "include" | "extends" | "use")
@@ -104,25 +136,35 @@ impl<'w> Library<'w> {
                     break;
                 }
                 let included = self.include(word, item, root, notes);
-                join(&mut items, included);
+                join(items, included);
             }
         }
         for word in of("extends").flat_map(|item| &item.words) {
-            if let Some((_, base)) = self.recipe(word, root, notes) {
-                join(&mut items, base);
+            if let Some((_, base)) = self.recipe(word, root, Asked::Extended, notes) {
+                join(items, base);
             }
         }
-        for word in of("use").flat_map(|item| &item.words) {
+        named
+            .into_iter()
+            .filter(|item| item.rule.node == "use")
+            .collect()
+    }
+
+    fn follow_uses(
+        &mut self,
+        uses: Vec<Item>,
+        items: &mut Vec<Item>,
+        root: &Utf8Path,
+        notes: &mut Notes,
+    ) {
+        for word in uses.iter().flat_map(|item| &item.words) {
             if notes.is_full() {
                 break;
             }
-            let before = self.builds.len();
-            let Some((file, mut used)) = self.recipe(word, root, notes) else {
+            let Some((file, mut used)) = self.recipe(word, root, Asked::Used, notes) else {
                 continue;
             };
             if used.iter().any(|item| item.rule.node == "build") {
-                // What it uses itself is its own business.
-                self.builds.truncate(before);
                 if self.used.insert(file.clone()) {
                     self.builds.push(word.with(file));
                 }
@@ -132,10 +174,9 @@ impl<'w> Library<'w> {
                 let mut parameters = Parameters::take(&mut used, notes);
                 parameters.all_set(true, notes);
                 parameters.fill(&mut used, notes);
-                join(&mut items, content(used));
+                join(items, content(used));
             }
         }
-        items
     }
 
     /// The nodes of an included file and of what it builds on.
@@ -195,6 +236,7 @@ impl<'w> Library<'w> {
         &mut self,
         word: &Spanned<String>,
         root: &Utf8Path,
+        asked: Asked,
         notes: &mut Notes,
     ) -> Option<(Utf8PathBuf, Vec<Item>)> {
         let name = notes.checked(Some(word), RECIPE_NAME, is_recipe_name);
@@ -246,7 +288,7 @@ impl<'w> Library<'w> {
             notes.wrong(Wrong::NoRecipe, word, label);
         }
         let children = recipe.map(|recipe| recipe.children).unwrap_or_default();
-        let joined = self.whole(children, &file.folder, notes);
+        let joined = self.whole(children, &file.folder, asked, notes);
         self.open.pop();
         Some((real, joined))
     }

@@ -111,6 +111,61 @@ impl Drop for GitServer {
     }
 }
 
+/// A recipe that a shell builds, in layers of three that each use all of the layer below.
+fn layered(layer: usize, number: usize) -> String {
+    let uses = (0..3).map(|below| format!(" \"n{}-{below}\"", layer.wrapping_sub(1)));
+    let uses: String = match layer {
+        0 => String::new(),
+        _ => format!("use{}", uses.collect::<String>()),
+    };
+    format!(
+        r#"recipe "n{layer}-{number}" version="1" {{
+    {uses}
+    sysroot "debian" suite="trixie" {{ package "dash"; }}
+    build {{ run "sh" "-ec" "echo {layer} > $out/n{layer}-{number}"; }}
+}}
+"#
+    )
+}
+
+/// There are 3^14 ways from the top to the bottom.
+#[test]
+fn recipes_that_many_others_use_are_read_and_built_once() {
+    const LAYERS: usize = 15;
+    let scratch = Scratch::new().sharing();
+    scratch.write("recipes/n0-0.kdl", &layered(0, 0));
+    let ran = scratch.run(["lock", "n0-0"]);
+    if ran.code == Some(4) {
+        return skip("no mirror can be reached");
+    }
+    ran.ok();
+    // All of them ask for the same.
+    let lock = fs::read_to_string(scratch.work().join("recipes/n0-0.lock.kdl")).unwrap();
+    for (layer, number) in (0..LAYERS).flat_map(|layer| (0..3).map(move |n| (layer, n))) {
+        let name = format!("recipes/n{layer}-{number}");
+        scratch.write(&format!("{name}.kdl"), &layered(layer, number));
+        scratch.write(&format!("{name}.lock.kdl"), &lock);
+    }
+    let ran = scratch.run(["build", "--locked", "n14-0"]).ok();
+    assert!(ran.out.contains("result/n14-0"), "{}", ran.out);
+    let listed = scratch.run(["plan", "n14-0", "--json"]).ok().out;
+    let builds = listed.matches("\"kind\": \"build\"").count();
+    assert_eq!(builds, 3 * (LAYERS - 1) + 1, "{listed}");
+
+    // A change at the bottom is seen at the top, a text away from any file that the top names.
+    let changed = layered(0, 0).replace("echo 0", "exit 3; echo 0");
+    scratch.write("recipes/n0-0.kdl", &changed);
+    let ran = scratch.run(["build", "n14-0", "--offline"]).fails_with(1);
+    assert!(ran.err.contains("n0-0"), "{}", ran.err);
+
+    // And the bottom may not need the top.
+    let circle = layered(0, 0).replace("sysroot", "use \"n14-0\"\n    sysroot");
+    scratch.write("recipes/n0-0.kdl", &circle);
+    let ran = scratch.run(["build", "n14-0", "--offline"]).fails_with(3);
+    assert!(ran.err.contains("in a circle"), "{}", ran.err);
+    assert!(ran.err.contains("n0-0.kdl -> "), "{}", ran.err);
+}
+
 #[test]
 fn a_commit_of_a_repository_is_built_and_another_one_is_refused() {
     let scratch = Scratch::new().sharing();

@@ -47,6 +47,7 @@ pub fn attended(
     let (sysroot, (spec, runs)) = match step {
         Step::Build {
             sysroot,
+            used,
             sources,
             env,
             runs,
@@ -54,7 +55,8 @@ pub fn attended(
         } => {
             let sysroot = tree(sysroot, "a sysroot")?;
             let work = build::Work {
-                sysroot: &sysroot,
+                sysroot,
+                used: build::used_tree(used)?,
                 sources,
                 env,
                 runs,
@@ -105,7 +107,7 @@ fn shell(
     sysroot: &TreeId,
 ) -> Result<Option<&'static [&'static str]>, StepError> {
     for shell in SHELLS {
-        if build::has_program(session, sysroot, shell[0])? {
+        if build::has_program(session, sysroot, None, shell[0])? {
             return Ok(Some(shell));
         }
     }

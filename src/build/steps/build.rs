@@ -16,6 +16,7 @@ use recipe_store::{ObjectId, Session, TreeId};
 use super::attend::Left;
 use super::output::PREFIX;
 use super::proof::ended;
+use super::sysroot::LOCAL;
 use super::{Bench, Made, StepError, tree};
 use crate::build::collect::{self, Rules};
 use crate::lock::entry_at;
@@ -37,7 +38,9 @@ const WALL: Duration = Duration::from_secs(6 * 3600);
 /// What is run, and what is seen.
 pub(super) struct Work<'a> {
     /// The machine.
-    pub sysroot: &'a TreeId,
+    pub sysroot: TreeId,
+    /// What other recipes built.
+    pub used: Option<TreeId>,
     /// Sources by name.
     pub sources: &'a [(String, ObjectId)],
     /// Variables.
@@ -144,11 +147,18 @@ impl FailedRun {
     }
 }
 
+/// What a build is given of other recipes.
+pub(super) fn used_tree(used: &Option<ObjectId>) -> Result<Option<TreeId>, StepError> {
+    let used = used.as_ref();
+    used.map(|id| tree(id, "what is used")).transpose()
+}
+
 /// The folders of one build.
 struct Place {
     /// What holds `/tmp` and `/out`.
     folder: Utf8PathBuf,
     sysroot: Utf8PathBuf,
+    used: Option<Utf8PathBuf>,
     sources: &'static str,
 }
 
@@ -161,7 +171,11 @@ impl Place {
     ) -> Result<Place, StepError> {
         Ok(Place {
             folder: folder.to_owned(),
-            sysroot: session.checkout_private(work.sysroot)?,
+            sysroot: session.checkout_private(&work.sysroot)?,
+            used: work
+                .used
+                .map(|used| session.checkout_private(&used))
+                .transpose()?,
             sources: elsewhere::sources(elsewhere),
         })
     }
@@ -230,7 +244,7 @@ fn run_one(
     place.log(line.as_bytes())?;
     if let Some(program) = words.first()
         && !program.contains('/')
-        && !has_program(bench.session(), work.sysroot, program)?
+        && !has_program(bench.session(), &work.sysroot, work.used.as_ref(), program)?
     {
         return Err(StepError::NoProgram {
             program: program.clone(),
@@ -297,6 +311,9 @@ fn spec(
         .env("LD_LIBRARY_PATH", "/usr/local/lib")
         .env("out", PREFIX)
         .env("jobs", jobs);
+    if let Some(used) = &place.used {
+        spec = spec.input(used, format!("/{LOCAL}"));
+    }
     if let Some(elsewhere) = elsewhere {
         spec = elsewhere.change(spec);
     }
@@ -342,11 +359,17 @@ pub(super) fn filled(text: &str, values: &[(&str, &str)]) -> String {
 pub(super) fn has_program(
     session: &Session,
     sysroot: &TreeId,
+    used: Option<&TreeId>,
     name: &str,
 ) -> Result<bool, StepError> {
     for folder in PATH {
         let path = format!("{}/{name}", folder.trim_start_matches('/'));
-        if entry_at(session, sysroot, &path)?.is_some() {
+        let local = path.strip_prefix(LOCAL).zip(used);
+        let found = match local {
+            Some((path, used)) => entry_at(session, used, path.trim_start_matches('/'))?,
+            None => entry_at(session, sysroot, &path)?,
+        };
+        if found.is_some() {
             return Ok(true);
         }
     }

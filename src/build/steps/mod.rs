@@ -290,18 +290,19 @@ pub fn run(step: &Resolved, bench: &Bench<'_>) -> Result<Made, StepError> {
             patched,
             patches,
         } => ObjectId::Tree(source::unpack(session, files, *patched, patches)?),
-        Step::Sysroot { packages, uses } => {
-            ObjectId::Tree(sysroot::sysroot(session, packages, uses)?)
-        }
+        Step::Sysroot { packages } => ObjectId::Tree(sysroot::sysroot(session, packages)?),
+        Step::Used { outputs } => ObjectId::Tree(sysroot::used(session, outputs)?),
         Step::Build {
             sysroot,
+            used,
             sources,
             env,
             runs,
             date,
         } => {
             let work = build::Work {
-                sysroot: &tree(sysroot, "a sysroot")?,
+                sysroot: tree(sysroot, "a sysroot")?,
+                used: build::used_tree(used)?,
                 sources,
                 env,
                 runs,

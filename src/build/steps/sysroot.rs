@@ -13,7 +13,7 @@ use crate::archive::{self, Limits, TreeSink};
 use crate::lock::installed;
 
 /// Where other recipes' outputs lie.
-const LOCAL: &str = "usr/local";
+pub(super) const LOCAL: &str = "usr/local";
 
 /// Decodes the package `deb` as it is.
 pub(super) fn unpack(session: &Session, deb: &BlobId, package: &str) -> Result<TreeId, StepError> {
@@ -24,20 +24,22 @@ pub(super) fn unpack(session: &Session, deb: &BlobId, package: &str) -> Result<T
     Ok(sink.finish()?)
 }
 
-/// Installs packages in one tree, and what is used of other recipes.
-pub(super) fn sysroot(
-    session: &Session,
-    packages: &[ObjectId],
-    uses: &[ObjectId],
-) -> Result<TreeId, StepError> {
+/// Installs packages in one tree.
+pub(super) fn sysroot(session: &Session, packages: &[ObjectId]) -> Result<TreeId, StepError> {
     let root = installed(session, trees(packages)?.into_iter())?;
     let mut builder = TreeBuilder::from_tree(root);
-    for place in ["in", "out", "proc", "dev", "tmp"] {
+    for place in ["in", "out", "proc", "dev", "tmp", LOCAL] {
         builder.directory(place)?;
     }
-    for output in uses {
+    Ok(builder.finish(session)?)
+}
+
+/// Lays together what is used of other recipes, as it lies in [`LOCAL`].
+pub(super) fn used(session: &Session, outputs: &[ObjectId]) -> Result<TreeId, StepError> {
+    let mut builder = TreeBuilder::new();
+    for output in outputs {
         let output = tree(output, "what is used")?;
-        builder.merge(LOCAL, at_home(session, &output)?)?;
+        builder.merge("", at_home(session, &output)?)?;
     }
     Ok(builder.finish(session)?)
 }

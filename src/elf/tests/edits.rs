@@ -4,7 +4,8 @@ use std::fs;
 use std::process::Command;
 
 use super::super::{
-    ElfError, read, replace_c_string, replace_same_length, replace_strings, runpath_to_rpath,
+    ElfError, drop_foreign_search_path, read, replace_c_string, replace_same_length,
+    replace_strings, runpath_to_rpath,
 };
 use super::{REPORT, compile, stdout};
 
@@ -54,6 +55,36 @@ fn a_whole_string_may_become_shorter() {
     let mut bytes = b"\0TZDIR\0TZDIR\0xTZDIR\0TZDIR2\0".to_vec();
     assert_eq!(replace_c_string(&mut bytes, "TZDIR", "TZ"), Ok(2));
     assert_eq!(bytes, b"\0TZ\0\0\0\0TZ\0\0\0\0xTZDIR\0TZDIR2\0");
+}
+
+#[test]
+fn folders_of_another_machine_go_out_of_a_search_path_and_the_program_still_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("program");
+    for (flag, tags) in [
+        ("--enable-new-dtags", "new"),
+        ("--disable-new-dtags", "old"),
+    ] {
+        for (path, wanted) in [
+            ("/opt/_internal/lib", None),
+            ("/opt/lib:$ORIGIN/../x:", Some("$ORIGIN/../x")),
+            ("$ORIGIN/a::lib:$ORIGIN", Some("$ORIGIN/a:$ORIGIN")),
+            ("${ORIGIN}/a:/b", Some("${ORIGIN}/a")),
+        ] {
+            compile(REPORT, &[&format!("-Wl,{flag},-rpath,{path}")], &file);
+            let mut bytes = fs::read(&file).unwrap();
+            assert_eq!(drop_foreign_search_path(&mut bytes), Ok(true), "{path}");
+            let facts = read(&bytes).unwrap().unwrap();
+            let (found, other) = match tags {
+                "new" => (facts.runpath, facts.rpath),
+                _ => (facts.rpath, facts.runpath),
+            };
+            assert_eq!((found.as_deref(), other), (wanted, None), "{path}");
+            fs::write(&file, &bytes).unwrap();
+            stdout(&mut Command::new(&file));
+            assert_eq!(drop_foreign_search_path(&mut bytes), Ok(false), "{path}");
+        }
+    }
 }
 
 #[test]

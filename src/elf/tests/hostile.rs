@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use proptest::prelude::*;
 
-use super::super::{EntryStub, embed, read, runpath_to_rpath};
+use super::super::{EntryStub, drop_foreign_search_path, embed, read, runpath_to_rpath};
 use super::{REPORT, compile};
 
 /// A small program and a small library, both with version tables, a search path and notes.
@@ -48,6 +48,10 @@ fn use_all(bytes: &[u8]) {
         assert!(facts.unwrap().unwrap().interpreter.is_some());
     }
     let mut changed = bytes.to_vec();
+    let mut dropped = changed.clone();
+    if drop_foreign_search_path(&mut dropped) == Ok(true) {
+        assert!(read(&dropped).is_ok());
+    }
     if runpath_to_rpath(&mut changed) == Ok(true) {
         assert_eq!(changed.len(), bytes.len());
         assert_eq!(read(&changed).unwrap().unwrap().runpath, None);

@@ -215,3 +215,35 @@ fn another_machine_with_other_content_says_which_package_differs() {
     let said = fetch(machine.root(), &session, &file("1:2.0-1")).unwrap_err();
     assert!(said.to_string().contains("tool is not installed"), "{said}");
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(300))]
+
+    /// Whatever stands in dpkg's records: an error, or a package that our own reader takes or refuses.
+    #[test]
+    fn records_that_somebody_damaged_never_panic(
+        which in 0..4usize,
+        at in 0.0..1.0f64,
+        length in 0..40usize,
+        put in "[a-z0-9/.:~ \n]{0,40}|\\.\\./\\.\\./etc/passwd|\n /usr/bin/tool x\n|\u{0}|ä/\u{202e}",
+    ) {
+        let machine = Machine::new();
+        machine.write("var/lib/dpkg/diversions", "/usr/bin/tool\n/usr/bin/tool.real\nother\n");
+        let files = ["status", "info/tool:amd64.list", "info/tool:amd64.md5sums", "diversions"];
+        let path = machine.root().join(ADMIN).join(files[which]);
+        let mut bytes = fs::read(&path).unwrap();
+        let start = (bytes.len() as f64 * at) as usize;
+        let end = (start + length).min(bytes.len());
+        bytes.splice(start..end, put.bytes());
+        fs::write(&path, bytes).unwrap();
+        let Ok(host) = Host::open(machine.root(), "amd64") else {
+            return Ok(());
+        };
+        host.index(&BTreeMap::new());
+        for name in host.packages.keys() {
+            if let Ok(deb) = host.package(name) {
+                let _ = unpack_deb(&deb[..], name, &Limits::default(), &mut List::default());
+            }
+        }
+    }
+}

@@ -1,11 +1,11 @@
 //! A program or library → the same with its strings replaced, its libraries looked for beside it,
 //! and, if it is a program, an entry stub. Begin at [`relocate`].
 //!
-//! The order is fixed: strings, then DT_RUNPATH, then the stub, which moves things that nothing may
+//! The order is fixed: strings, then search paths, then the stub, which moves things that nothing may
 //! touch afterwards.
 
 use super::{FixedPlace, RelocateError, strings};
-use crate::elf::{self, ElfError, EntryStub, PrivateVariable};
+use crate::elf::{self, Class, ElfError, EntryStub, PrivateVariable};
 use crate::platform::Platform;
 use crate::recipe::{HostPolicy, Matter, Order};
 
@@ -44,6 +44,10 @@ pub(super) fn relocate(
     let mut changed = strings::concerns(path, prefix);
     if changed {
         strings::apply(path, platform()?, prefix, host, &mut bytes)?;
+    }
+    let searches = facts.rpath.is_some() || facts.runpath.is_some();
+    if searches && facts.class == Class::Bits64 && facts.little_endian {
+        changed |= elf::drop_foreign_search_path(&mut bytes).map_err(failed)?;
     }
     if facts.runpath.is_some() {
         changed |= elf::runpath_to_rpath(&mut bytes).map_err(failed)?;

@@ -39,7 +39,8 @@ def imports(names, after=()):
         try:
             in_fork(lambda: one(name))
         except AssertionError as error:
-            failed[name] = str(error)[-300:]
+            why = str(error)
+            failed[name] = why if len(why) < 400 else f"{why[:150]} ... {why[-250:]}"
     return failed
 
 
@@ -86,9 +87,18 @@ def third_party_modules():
     failed = imports(sorted(names))
     # A few want to be imported by another package, and refuse anybody else.
     failed = {name: why for name, why in failed.items() if imports([name], sorted(names - set(failed)))}
-    failed = {name: why for name, why in failed.items() if not is_undeclared(name, why, folders)}
+    failed = {name: why for name, why in failed.items()
+              if not is_undeclared(name, why, folders) and not wants_a_program(why)}
     assert not failed, few(f"{name}: {why}" for name, why in failed.items())
     return sorted(names)
+
+
+def wants_a_program(why):
+    """Whether a package refuses to be imported for a program of the host that is not here, by its name."""
+    import re
+    import shutil
+    named = re.search(r"^ImportError: .*?(\w+) executable\b", why)
+    return bool(named) and shutil.which(named[1]) is None
 
 
 def is_undeclared(name, why, folders):
@@ -237,9 +247,11 @@ def program_files():
 
 
 def runs_all_the_same(said):
-    """Whether a traceback ends in what a package says for itself, which takes that it runs, or in the want of a device
-    that this root has not."""
+    """Whether a traceback ends in what a package says for itself or where it asks a person, which takes that it runs, or
+    in the want of a device that this root has not."""
     kind = (said.strip().splitlines() or [""])[-1].split(":")[0]
+    if kind == "EOFError":
+        return True
     package = kind.split(".")[0]
     of_a_package = "." in kind and any(os.path.exists(os.path.join(folder, package + ending))
                                        for folder in site_folders() for ending in ("", ".py"))
