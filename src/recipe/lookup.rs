@@ -102,9 +102,7 @@ pub(super) fn find_in(word: &str, folders: &[Utf8PathBuf]) -> Result<Utf8PathBuf
         return Err(RecipeError::BadName { name, why });
     }
     for folder in folders {
-        let mut found = files_in(folder)
-            .into_iter()
-            .filter(|file| file.file_stem() == Some(word));
+        let mut found = called(word, folder).into_iter();
         match (found.next(), found.next()) {
             (Some(first), Some(second)) => {
                 let name = word.to_owned();
@@ -125,6 +123,24 @@ pub(super) fn find_in(word: &str, folders: &[Utf8PathBuf]) -> Result<Utf8PathBuf
         searched: folders.to_vec(),
         near: near.map(str::to_owned).into_iter().collect(),
     })
+}
+
+/// The recipe files of that name in a folder and in the folders in it, sorted. Not all files are looked
+/// at: there may be thousands, and each of them may ask for others.
+fn called(word: &str, folder: &Utf8Path) -> Vec<Utf8PathBuf> {
+    let file = format!("{word}.kdl");
+    let groups = folder.read_dir_utf8().into_iter().flatten().flatten();
+    let groups = groups
+        .filter(|entry| {
+            let kind = entry.file_type();
+            kind.is_ok_and(|kind| kind.is_dir() || kind.is_symlink() && entry.path().is_dir())
+        })
+        .map(|entry| entry.into_path());
+    let folders = std::iter::once(folder.to_owned()).chain(groups);
+    let mut files: Vec<Utf8PathBuf> = folders.map(|folder| folder.join(&file)).collect();
+    files.retain(|file| file.symlink_metadata().is_ok() && is_recipe(file));
+    files.sort();
+    files
 }
 
 fn bad_name(word: &str) -> Option<String> {
