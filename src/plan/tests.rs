@@ -306,7 +306,7 @@ fn keys_are_pinned() {
         Digest::of(all.as_bytes()).to_string()
     };
     insta::assert_snapshot!(digest(&samples()), @"e251e6cf1630bcf8e9e036bf274877614a5d1917b8d267d10828309d1eade18c");
-    insta::assert_snapshot!(digest(&built_samples()), @"08d79691b7a008f7542e893c2c3c3d1b2d89d8c8ea6f0eeefba6cbd878ec2a96");
+    insta::assert_snapshot!(digest(&built_samples()), @"eb03e862c79e039b4438ee446318b52013d0dbb602a002de5e0a8b2ba641abf9");
 }
 
 #[test]
