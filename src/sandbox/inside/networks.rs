@@ -1,7 +1,8 @@
 //! Network namespaces without a network, used again when the sandbox that had one is gone. Begin at
 //! [`Networks::fork`].
 //!
-//! To make one and to tear it down costs as much as all the rest of a sandbox. Nothing that a program
+//! To make one and to tear it down was a sixth of all that a sandbox costs processors, half of it after the
+//! last process was gone. Nothing that a program
 //! without capabilities can do to one outlasts its processes: sockets go with them, and devices,
 //! addresses and rules are not its to change. No two sandboxes have the same one at once, since
 //! programs could talk over its abstract sockets.
