@@ -145,8 +145,8 @@ fn gid() -> Gid {
 
 /// The two sides of [`fork_into`].
 pub(super) enum Forked {
-    /// The zygote, and the process id of what it forked.
-    Outside(Pid),
+    /// The zygote, the process id of what it forked, and whether that has its numbers.
+    Outside(Pid, Result<(), Errno>),
     /// What was forked, which is nobody until it takes its identity.
     Inside(Nobody),
 }
@@ -169,9 +169,10 @@ pub(super) fn fork_into(flags: UnshareFlags, inside: u32) -> Result<Forked, Errn
     drop(mapped);
     let id = first.as_raw_nonzero().get();
     let done = write(&format!("/proc/{id}/setgroups"), "deny").and_then(|()| map(id, inside));
-    // Who reads the end of the pipe instead of a word ends without one.
-    done.and_then(|()| rustix::io::write(&say, &[1]))
-        .map(|_| Forked::Outside(first))
+    // Who reads the end of the pipe instead of a word ends without one. It is somebody to wait for all the
+    // same, so what went wrong is handed back beside it.
+    let said = done.and_then(|()| rustix::io::write(&say, &[1]));
+    Ok(Forked::Outside(first, said.map(drop)))
 }
 
 impl Nobody {

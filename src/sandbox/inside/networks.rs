@@ -66,7 +66,7 @@ impl Networks {
             return forked;
         }
         enter(&self.host)?;
-        if let Ok(Forked::Outside(first)) = &forked {
+        if let Ok(Forked::Outside(first, _)) = &forked {
             // It can be gone already and collected by our parent: then this one is not used again.
             match pidfd_open(*first, PidfdFlags::empty()) {
                 Ok(holder) => network.holder = Some(holder),

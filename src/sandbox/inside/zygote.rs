@@ -67,7 +67,7 @@ pub(super) fn serve(socket: OwnedFd) -> Result<i32, Errno> {
     };
     while let Some(orders) = receive(&socket)? {
         let control = orders.control.again()?;
-        let reply = match fork(orders, &mut assets) {
+        let reply = match fork(orders, &mut assets, |message| control.tell(message)) {
             Ok(Side::First(life)) => {
                 // Who holds it keeps the outer side from noticing that the zygote is gone.
                 drop((socket, control, assets));
@@ -92,7 +92,8 @@ struct Assets {
     networks: Option<Networks>,
 }
 
-fn fork(mut orders: Orders, assets: &mut Assets) -> Result<Side, Failure> {
+/// `tell` says what went wrong with a process that was forked all the same.
+fn fork(mut orders: Orders, assets: &mut Assets, tell: impl Fn(&Message)) -> Result<Side, Failure> {
     if orders.spec.root == Root::Host {
         let forked = kernel::fork_beside(UnshareFlags::empty());
         return match forked.map_err(|e| Failure::new(Stage::System, "forking", e))? {
@@ -124,7 +125,12 @@ fn fork(mut orders: Orders, assets: &mut Assets) -> Result<Side, Failure> {
         }
     };
     match forked.map_err(failed)? {
-        apart::Forked::Outside(first) => Ok(Side::Zygote(first)),
+        apart::Forked::Outside(first, named) => {
+            if let Err(e) = named {
+                tell(&Message::Failed(failed(e)));
+            }
+            Ok(Side::Zygote(first))
+        }
         apart::Forked::Inside(nobody) => Ok(Side::First(Box::new(|| {
             first::in_namespaces(orders, || nobody.take())
         }))),
