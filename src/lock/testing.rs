@@ -4,11 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use pgp::composed::{
-    ArmorOptions, CleartextSignedMessage, KeyType, SecretKeyParamsBuilder, SignedSecretKey,
-};
-use pgp::packet::{SignatureConfig, SignatureType, Subpacket, SubpacketData};
-use pgp::types::{KeyDetails as _, Password, Timestamp};
+use base64::Engine as _;
+use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use sha2::{Digest as _, Sha256};
 
 /// When everything is signed: a minute after the date of the suites.
@@ -221,7 +218,7 @@ pub(super) fn elf(soname: Option<&str>, needed: &[&str]) -> Vec<u8> {
 
 /// An archive with its key.
 pub(super) struct Archive {
-    pub(super) key: SignedSecretKey,
+    pub(super) key: Key,
     /// Packages of each suite.
     pub(super) suites: BTreeMap<String, Vec<Package>>,
     /// `Date` of every suite, as it is written.
@@ -233,18 +230,6 @@ pub(super) struct Archive {
 impl Archive {
     /// The three suites of trixie, with these packages in the first.
     pub(super) fn new(packages: Vec<Package>) -> Archive {
-        let mut builder = SecretKeyParamsBuilder::default();
-        builder
-            .key_type(KeyType::Ed25519Legacy)
-            .can_certify(true)
-            .can_sign(true)
-            .created_at(Timestamp::from_secs(SIGNED - 1_000))
-            .primary_user_id("Test <t@test>".into());
-        let key = builder
-            .build()
-            .unwrap()
-            .generate(rand::thread_rng())
-            .unwrap();
         let names = ["trixie", "trixie-updates", "trixie-security"];
         let mut suites: BTreeMap<String, Vec<Package>> = names
             .iter()
@@ -252,7 +237,7 @@ impl Archive {
             .collect();
         suites.insert("trixie".into(), packages);
         Archive {
-            key,
+            key: Key::new(SIGNED - 1_000),
             suites,
             date: "Sat, 12 Sep 2026 07:55:41 UTC".into(),
             fields: "Acquire-By-Hash: yes\n".into(),
@@ -261,10 +246,7 @@ impl Archive {
 
     /// The public key, armoured.
     pub(super) fn public_key(&self) -> Vec<u8> {
-        self.key
-            .to_public_key()
-            .to_armored_bytes(ArmorOptions::default())
-            .unwrap()
+        armour("PUBLIC KEY BLOCK", &self.key.public()).into_bytes()
     }
 
     /// Puts a version in the place of the one that a suite has.
@@ -363,20 +345,89 @@ impl Archive {
 
     /// A clear-signed text.
     pub(super) fn sign(&self, text: &str) -> Vec<u8> {
-        let key = &self.key.primary_key;
-        let mut config =
-            SignatureConfig::from_key(rand::thread_rng(), key, SignatureType::Text).unwrap();
-        config.hashed_subpackets = vec![
-            Subpacket::regular(SubpacketData::SignatureCreationTime(Timestamp::from_secs(
-                SIGNED,
-            )))
-            .unwrap(),
-            Subpacket::regular(SubpacketData::IssuerFingerprint(key.fingerprint())).unwrap(),
-        ];
-        let message =
-            CleartextSignedMessage::new(text.trim_end(), config, key, &Password::empty()).unwrap();
-        message.to_armored_bytes(ArmorOptions::default()).unwrap()
+        let text = text.trim_end();
+        let signature = self
+            .key
+            .sign(0x01, SIGNED, text.replace('\n', "\r\n").as_bytes());
+        let escaped = text.replace("\n-", "\n- -");
+        format!(
+            "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\n{escaped}\n{}",
+            armour("SIGNATURE", &signature)
+        )
+        .into_bytes()
     }
+}
+
+/// A key of Ed25519 with one user id, and packets of it as RFC 9580 describes them.
+pub(super) struct Key {
+    pair: Ed25519KeyPair,
+    body: Vec<u8>,
+    created: u32,
+}
+
+impl Key {
+    fn new(created: u32) -> Key {
+        let seed = ring::rand::generate::<[u8; 32]>(&ring::rand::SystemRandom::new()).unwrap();
+        let pair = Ed25519KeyPair::from_seed_unchecked(&seed.expose()).unwrap();
+        let mut body = [&[4], &created.to_be_bytes()[..], &[22, 9]].concat();
+        body.extend([0x2b, 0x06, 0x01, 0x04, 0x01, 0xda, 0x47, 0x0f, 0x01]);
+        body.extend([1, 7, 0x40]);
+        body.extend(pair.public_key().as_ref());
+        Key {
+            pair,
+            body,
+            created,
+        }
+    }
+
+    fn hashed(&self) -> Vec<u8> {
+        let length = u16::try_from(self.body.len()).unwrap();
+        [&[0x99], &length.to_be_bytes()[..], &self.body].concat()
+    }
+
+    /// The key, its user id, and its signature over both.
+    fn public(&self) -> Vec<u8> {
+        let user = b"Test <t@test>";
+        let length = u32::try_from(user.len()).unwrap().to_be_bytes();
+        let about = [&self.hashed()[..], &[0xb4], &length, user].concat();
+        [
+            packet(6, &self.body),
+            packet(13, user),
+            self.sign(0x13, self.created, &about),
+        ]
+        .concat()
+    }
+
+    /// The packet of a signature of `kind` over `about`.
+    fn sign(&self, kind: u8, at: u32, about: &[u8]) -> Vec<u8> {
+        let fingerprint =
+            ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, &self.hashed());
+        let mut parts = [&[5, 2], &at.to_be_bytes()[..], &[2, 27, 3, 22, 33, 4]].concat();
+        parts.extend(fingerprint.as_ref());
+        let length = u16::try_from(parts.len()).unwrap().to_be_bytes();
+        let hashed = [&[4, kind, 22, 10], &length[..], &parts].concat();
+        let length = u32::try_from(hashed.len()).unwrap().to_be_bytes();
+        let digest = sha2::Sha512::digest([about, &hashed, &[4, 0xff], &length].concat());
+        let value = self.pair.sign(&digest);
+        let mut body = [&hashed[..], &[0, 0], &digest[..2]].concat();
+        for half in value.as_ref().chunks(32) {
+            let zeros = half.iter().take_while(|byte| **byte == 0).count();
+            let number = &half[zeros..];
+            let bits = number.len() * 8 - number[0].leading_zeros() as usize;
+            body.extend(u16::try_from(bits).unwrap().to_be_bytes());
+            body.extend(number);
+        }
+        packet(2, &body)
+    }
+}
+
+fn packet(kind: u8, body: &[u8]) -> Vec<u8> {
+    [&[0xc0 | kind, u8::try_from(body.len()).unwrap()], body].concat()
+}
+
+fn armour(what: &str, bytes: &[u8]) -> String {
+    let data = base64::engine::general_purpose::STANDARD.encode(bytes);
+    format!("-----BEGIN PGP {what}-----\n\n{data}\n-----END PGP {what}-----\n")
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {

@@ -5,6 +5,10 @@ use std::process::{Command, Stdio};
 
 use super::*;
 
+const BEGIN_MESSAGE: &str = "-----BEGIN PGP SIGNED MESSAGE-----";
+const BEGIN_SIGNATURE: &str = "-----BEGIN PGP SIGNATURE-----";
+const END_SIGNATURE: &str = "-----END PGP SIGNATURE-----";
+
 const TEXT: &str = "Origin: Test\nSuite: x\n- dashed\n\nlast line\n";
 /// 2026-11-20; keys of a test are made in 2020.
 const NOW: u64 = 1_795_176_000;
@@ -223,6 +227,118 @@ fn f035_unknown_expired_revoked_and_weak_are_refused_each_with_its_reason() {
             .success()
     );
     assert!(refused(&gpg.keyring(), &signed, during).contains("revoked"));
+}
+
+/// The packets of a key ring, each with the head that the newest format gives it.
+fn framed(ring: &[u8]) -> Vec<(u8, Vec<u8>)> {
+    let packets = packet::packets(ring).unwrap().into_iter();
+    packets
+        .map(|packet| {
+            let length = u32::try_from(packet.body.len()).unwrap().to_be_bytes();
+            let head = [&[0xc0 | packet.kind, 0xff], &length[..]].concat();
+            (packet.kind, [&head, packet.body].concat())
+        })
+        .collect()
+}
+
+#[test]
+fn f035_a_subkey_counts_while_its_own_primary_key_says_so_and_gpgv_agrees() {
+    let (Some(mine), Some(others)) = (Gpg::new(), Gpg::new()) else {
+        return;
+    };
+    for (gpg, kind) in [(&mine, "rsa3072"), (&others, "ed25519")] {
+        let generate = ["--quick-generate-key", "a <a@x>", kind, "cert", "never"];
+        assert!(
+            gpg.command("20200101")
+                .args(generate)
+                .status()
+                .unwrap()
+                .success()
+        );
+        let key = gpg.keyring().fingerprints().remove(0);
+        let add = ["--quick-add-key", &key, kind, "sign", "2y"];
+        assert!(
+            gpg.command("20200101")
+                .args(add)
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+    let during = 1_610_000_000;
+    for (gpg, digest) in [(&mine, "SHA512"), (&mine, "SHA384"), (&others, "SHA256")] {
+        let signed = gpg.sign("20210101", &["--digest-algo", digest]);
+        let verified = gpg.keyring().verify(signed.as_bytes(), during).unwrap();
+        assert_eq!(verified.keys, gpg.keyring().fingerprints());
+        let answer = gpgv(&gpg.export(), signed.as_bytes(), gpg.0.path());
+        assert_ne!(answer, Some(false));
+    }
+    let signed = others.sign("20210101", &[]);
+    let refused = |keyring: &Keyring, now| {
+        let error = keyring.verify(signed.as_bytes(), now).unwrap_err();
+        error.to_string()
+    };
+    assert!(refused(&others.keyring(), NOW).contains("the key expired on 2021-12-31"));
+
+    // A primary key with the subkey of another, and with the binding that the other made.
+    let ring: Vec<u8> = [framed(&mine.export()), framed(&others.export())]
+        .iter()
+        .enumerate()
+        .flat_map(|(at, packets)| match at {
+            0 => &packets[..3],
+            _ => &packets[3..],
+        })
+        .flat_map(|(_, bytes)| bytes.clone())
+        .collect();
+    let mut spliced = Keyring::default();
+    spliced.add(&ring).unwrap();
+    assert!(refused(&spliced, during).contains("not bound to its primary key"));
+
+    // Without the subkey's own consent, which gpg keeps in the last, unprotected part of the binding.
+    let mut packets = framed(&others.export());
+    let binding = &mut packets.last_mut().unwrap().1;
+    let consent = binding
+        .windows(6)
+        .rposition(|bytes| bytes.starts_with(&[32, 4, 0x19]))
+        .unwrap();
+    binding[consent + 2] = 0x18;
+    let mut alone = Keyring::default();
+    alone
+        .add(
+            &packets
+                .into_iter()
+                .flat_map(|(_, bytes)| bytes)
+                .collect::<Vec<_>>(),
+        )
+        .unwrap();
+    assert!(refused(&alone, during).contains("not for signing"));
+}
+
+#[test]
+fn f035_no_altered_byte_of_a_key_makes_another_key_trusted() {
+    let Some(gpg) = Gpg::new() else { return };
+    gpg.key("a <a@x>", "ed25519", "2y");
+    let (signed, ring) = (gpg.sign("20210101", &[]), gpg.export());
+    let end: usize = framed(&ring)[..2]
+        .iter()
+        .map(|(_, bytes)| bytes.len() - 4)
+        .sum();
+    // Every byte of the key and of its user id is signed; what follows is the signature.
+    for at in 0..end {
+        let mut bytes = ring.clone();
+        bytes[at] ^= 1;
+        let mut keyring = Keyring::default();
+        let trusted =
+            keyring.add(&bytes).is_ok() && keyring.verify(signed.as_bytes(), 1_610_000_000).is_ok();
+        assert!(!trusted, "byte {at}");
+    }
+    // Lengths that are claims, and ends anywhere.
+    for at in 0..ring.len() {
+        let _ = Keyring::default().add(&ring[..at]);
+        let mut bytes = ring.clone();
+        bytes[at] = 0xff;
+        let _ = Keyring::default().add(&bytes);
+    }
 }
 
 #[test]
