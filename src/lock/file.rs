@@ -5,6 +5,8 @@
 //! short hash or the same file twice is an error that shows the line. A later format keeps the
 //! first node, `lock NUMBER`, so that an old program can say what it met.
 
+mod own;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -130,6 +132,13 @@ fn quoted(text: &str) -> String {
 
 /// Reads a lock file; `name` is what it is called in errors.
 pub fn read(name: &str, text: &str) -> Result<Lock, LockError> {
+    match own::read(text) {
+        Some(lock) => Ok(lock),
+        None => read_strictly(name, text),
+    }
+}
+
+fn read_strictly(name: &str, text: &str) -> Result<Lock, LockError> {
     let source = NamedSource::new(name, Arc::<str>::from(text)).with_language("KDL");
     let reader = Reader { text: &source };
     reader.refuse_conflict()?;
@@ -175,25 +184,14 @@ impl Reader<'_> {
                     id
                 }
                 word => {
-                    let Some(kind) = FileKind::ALL
-                        .into_iter()
-                        .find(|kind| kind.to_string() == word)
-                    else {
+                    let Some(kind) = FileKind::named(word) else {
                         return self.fail(
                             span(node),
                             format!("`{}` is nothing that a lock holds", word.escape_debug()),
                         );
                     };
                     let file = self.file(node, kind, lock.platform)?;
-                    let id = match kind {
-                        // A source may consist of several files.
-                        FileKind::Source => format!("{kind} {} {}", file.name, file.path),
-                        // Two sdists may be built with two versions of something.
-                        kind if kind.is_for_builds() => {
-                            format!("{kind} {} {}", file.name, file.version)
-                        }
-                        _ => format!("{kind} {}", file.name),
-                    };
+                    let id = identity(&file);
                     lock.files.push(file);
                     id
                 }
@@ -211,25 +209,16 @@ impl Reader<'_> {
 
     /// What is for builds is for sdists that are there.
     fn builds(&self, document: &KdlDocument, lock: &Lock) -> Read<()> {
-        let ids: BTreeSet<String> = lock
-            .files
-            .iter()
-            .filter(|file| file.kind.is_sdist())
-            .map(Locked::id)
-            .collect();
-        for file in &lock.files {
-            let Some(id) = file.builds().find(|id| !ids.contains(*id)) else {
-                continue;
-            };
-            let kind = file.kind.to_string();
-            let node = document.nodes().iter().find(|node| {
-                node.name().value() == kind
-                    && node.get(0).and_then(|it| it.as_string()) == Some(&file.name)
-            });
-            let what = format!("it is for {}, which the lock has not", id.escape_debug());
-            return self.fail(node.map_or(0..0, span), what);
-        }
-        Ok(())
+        let Some((file, id)) = builds_what_is_not_there(lock) else {
+            return Ok(());
+        };
+        let kind = file.kind.to_string();
+        let node = document.nodes().iter().find(|node| {
+            node.name().value() == kind
+                && node.get(0).and_then(|it| it.as_string()) == Some(&file.name)
+        });
+        let what = format!("it is for {}, which the lock has not", id.escape_debug());
+        self.fail(node.map_or(0..0, span), what)
     }
 
     fn head(&self, node: &KdlNode) -> Read<Lock> {
@@ -345,10 +334,7 @@ impl Reader<'_> {
 
     fn key(&self, node: &KdlNode) -> Read<String> {
         let key = self.text_of(node)?;
-        let is_hex = key
-            .bytes()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F'));
-        if is_hex && matches!(key.len(), 40 | 64) {
+        if is_fingerprint(key) {
             return Ok(key.to_owned());
         }
         self.fail(span(node), "this is no fingerprint of an OpenPGP key")
@@ -560,6 +546,36 @@ impl<'r, 'n> Fields<'r, 'n> {
     fn optional(&mut self, name: &str) -> Option<&'n KdlNode> {
         self.all(name).first().copied()
     }
+}
+
+/// What no two files of a lock share.
+fn identity(file: &Locked) -> String {
+    let kind = file.kind;
+    match kind {
+        // A source may consist of several files.
+        FileKind::Source => format!("{kind} {} {}", file.name, file.path),
+        // Two sdists may be built with two versions of something.
+        kind if kind.is_for_builds() => format!("{kind} {} {}", file.name, file.version),
+        _ => format!("{kind} {}", file.name),
+    }
+}
+
+/// A file for builds, and the sdist that it is for and the lock has not.
+fn builds_what_is_not_there(lock: &Lock) -> Option<(&Locked, &str)> {
+    let sdists = lock.files.iter().filter(|file| file.kind.is_sdist());
+    let ids: BTreeSet<String> = sdists.map(Locked::id).collect();
+    lock.files.iter().find_map(|file| {
+        let missing = file.builds().find(|id| !ids.contains(*id))?;
+        Some((file, missing))
+    })
+}
+
+/// Whether it may be the fingerprint of an OpenPGP key.
+fn is_fingerprint(key: &str) -> bool {
+    let is_hex = key
+        .bytes()
+        .all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F'));
+    is_hex && matches!(key.len(), 40 | 64)
 }
 
 /// What is wrong with a file, and if it is about where it comes from.

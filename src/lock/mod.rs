@@ -264,6 +264,11 @@ impl FileKind {
         self.is_for_builds() || matches!(self, FileKind::Wheel | FileKind::Sdist)
     }
 
+    /// The kind with this name.
+    pub fn named(name: &str) -> Option<FileKind> {
+        FileKind::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// All of them, in the order of a lock file.
     pub const ALL: [FileKind; 9] = [
         FileKind::Deb,
@@ -278,9 +283,10 @@ impl FileKind {
     ];
 }
 
-impl fmt::Display for FileKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl FileKind {
+    /// What a lock file calls it.
+    fn name(self) -> &'static str {
+        match self {
             FileKind::Deb => "deb",
             FileKind::DebianPatches => "debian-patches",
             FileKind::Wheel => "wheel",
@@ -290,7 +296,13 @@ impl fmt::Display for FileKind {
             FileKind::Sdist => "sdist",
             FileKind::BuildWheel => "build-wheel",
             FileKind::BuildSdist => "build-sdist",
-        })
+        }
+    }
+}
+
+impl fmt::Display for FileKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

@@ -178,6 +178,7 @@ fn f052_what_a_lock_cannot_say_is_refused_with_its_line() {
 
 /// Holds what is said of a refused lock against the snapshot of its case.
 fn says(title: &str, text: &str) {
+    assert_eq!(own::read(text), None, "{title}");
     let report = miette::Report::new(read("python.lock.kdl", text).unwrap_err());
     let theme = miette::GraphicalTheme::unicode_nocolor();
     let mut shown = String::new();
@@ -216,7 +217,32 @@ proptest! {
         lock.files.sort_by(|a, b| order(a).cmp(&order(b)));
         lock.files.dedup_by(|a, b| (a.kind, &a.name) == (b.kind, &b.name));
         let text = write(&lock);
+        prop_assert_eq!(own::read(&text).is_some(), !text.contains('\\'));
+        prop_assert_eq!(&read_strictly("x", &text).unwrap(), &lock);
         prop_assert_eq!(read("x", &text).unwrap(), lock);
+    }
+
+    /// A line that is gone, twice there or elsewhere, and a character that is another.
+    #[test]
+    fn what_is_read_without_a_document_is_what_the_strict_reader_reads(edits in prop::collection::vec((0usize..40, 0usize..40, any::<prop::sample::Index>(), "[ a-z0-9\"={}]?"), 1..3), which in 0u8..4) {
+        let mut lines: Vec<String> = write(&lock()).lines().map(str::to_owned).collect();
+        for (from, to, at, with) in edits {
+            let (from, to) = (from % lines.len(), to % lines.len());
+            match which {
+                0 => drop(lines.remove(from)),
+                1 => lines.insert(to, lines[from].clone()),
+                2 => lines.swap(from, to),
+                _ if lines[from].is_empty() || !lines[from].is_ascii() => {}
+                _ => {
+                    let at = at.index(lines[from].len());
+                    lines[from].replace_range(at..=at, &with);
+                }
+            }
+        }
+        let text = lines.join("\n") + "\n";
+        if let Some(lock) = own::read(&text) {
+            prop_assert_eq!(lock, read_strictly("x", &text).unwrap());
+        }
     }
 
     #[test]
