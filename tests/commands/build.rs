@@ -67,7 +67,7 @@ fn another_link_is_a_root_of_its_own() {
 #[test]
 fn after_gc_a_built_recipe_is_still_built() {
     let Some(sources) = sources() else { return };
-    let scratch = Scratch::new().local(sources);
+    let scratch = Scratch::new().warm(sources);
     scratch.run(["build", MAIN_JOB, "--locked"]).ok();
     scratch.run(["gc"]).ok();
     let ran = scratch
@@ -79,7 +79,7 @@ fn after_gc_a_built_recipe_is_still_built() {
 #[test]
 fn gc_tells_what_it_would_delete_and_then_deletes_just_that() {
     let Some(sources) = sources() else { return };
-    let scratch = Scratch::new().local(sources);
+    let scratch = Scratch::new().warm(sources);
     scratch.run(["build", MAIN_JOB, "--locked"]).ok();
     fs::remove_file(scratch.result()).expect("removed");
     let told = scratch.run(["gc", "--dry-run"]).ok().out;

@@ -52,7 +52,7 @@ echo same >same
 
 /// Runs the command; none where no mirror can be reached.
 fn checked(script: &str, args: &[&str], code: i32) -> Option<String> {
-    let scratch = Scratch::new();
+    let scratch = Scratch::new().sharing();
     recipe(&scratch, script);
     let ran = scratch.run([&["check", "told"], args].concat());
     if ran.code == Some(4) {
@@ -124,7 +124,7 @@ fn a_build_that_reads_nothing_of_its_machine_gives_the_same_bytes_elsewhere() {
 
 #[test]
 fn a_build_that_fails_elsewhere_is_told_as_that() {
-    let scratch = Scratch::new();
+    let scratch = Scratch::new().sharing();
     recipe(
         &scratch,
         "[ $(hostname) = recipe ] || { echo 'error: who am I'; exit 3; }; touch $out/share/told/a",
@@ -143,7 +143,9 @@ fn every_step_of_a_python_gives_the_same_bytes_elsewhere_and_the_store_keeps_non
     let Some(scratch) = built() else { return };
     let files = || {
         let mut count = 0;
-        let mut folders = vec![scratch.store().join("objects")];
+        let mut folders = ["blobs", "dirs"]
+            .map(|name| scratch.store().join(name))
+            .to_vec();
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
                 count += 1;
@@ -152,6 +154,7 @@ fn every_step_of_a_python_gives_the_same_bytes_elsewhere_and_the_store_keeps_non
                 }
             }
         }
+        assert!(count > 1_000, "{count} files");
         count
     };
     // The proof runs in the session of a build, which may keep what it checks out.

@@ -8,7 +8,7 @@ use crate::support::{MAIN_JOB, Scratch, sources};
 #[test]
 fn one_changed_bit_in_the_store_is_found() {
     let Some(sources) = sources() else { return };
-    let scratch = Scratch::new().local(sources);
+    let scratch = Scratch::new().warm_to_be_damaged(sources);
     scratch.run(["build", MAIN_JOB, "--locked"]).ok();
     let shard = fs::read_dir(scratch.store().join("blobs"))
         .expect("blobs")
@@ -57,7 +57,7 @@ fn a_variable_that_is_not_utf8_stops_nothing() {
 #[test]
 fn what_repair_drops_the_next_build_makes_anew() {
     let Some(sources) = sources() else { return };
-    let scratch = Scratch::new().local(sources);
+    let scratch = Scratch::new().warm_to_be_damaged(sources);
     scratch.run(["build", MAIN_JOB, "--locked"]).ok();
     let id = scratch.closure_id();
     // The interpreter, which is also in the result: a hard link.
@@ -78,7 +78,7 @@ fn what_repair_drops_the_next_build_makes_anew() {
 #[test]
 fn a_folder_of_the_store_that_was_deleted_is_made_again() {
     let Some(sources) = sources() else { return };
-    let scratch = Scratch::new().local(sources);
+    let scratch = Scratch::new().warm(sources);
     scratch.run(["build", MAIN_JOB, "--locked"]).ok();
     fs::remove_dir_all(scratch.store().join("trees")).expect("removed");
     scratch.run(["build", MAIN_JOB, "--locked"]).ok();

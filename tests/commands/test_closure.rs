@@ -8,7 +8,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use camino::Utf8PathBuf;
 use serde_json::Value;
 
-use crate::support::{Ran, Scratch, closure, copy, skip, sources};
+use crate::support::{PROBE, Ran, Scratch, checkout, closure, copy, skip, sources};
 
 /// A copy of the closure that may be spoiled; the store's files are read-only.
 fn spoilt(scratch: &Scratch) -> Option<Utf8PathBuf> {
@@ -489,11 +489,32 @@ fn a_package_that_refuses_to_be_asked_works_all_the_same_and_one_that_misses_a_m
 
     write("alone.py", "import that_is_not_here\n");
     fs::write(&script, "import that_is_not_here\n").expect("written");
+    let ran = test(&scratch, tree.as_str(), &checks, &[]);
     for check in checks {
-        let ran = test(&scratch, tree.as_str(), &[check], &[]);
-        let [_, found, _] = failures(ran, check).remove(0);
+        let [_, found, _] = failures(ran.clone(), check).remove(0);
         assert!(found.contains("that_is_not_here"), "{found}");
     }
+}
+
+#[test]
+fn a_program_works_that_misses_what_its_machine_has_not_and_one_that_misses_a_file_does_not() {
+    let Some(closure) = closure() else { return };
+    let code = "import sys; sys.path.insert(0, sys.argv[1])\n\
+        from checks.modules import runs_all_the_same as runs\n\
+        absent = 'x\\nFileNotFoundError: [Errno 2] No such file or directory: %r'\n\
+        assert runs(absent % '/proc/no/such') and not runs(absent % '/proc/self/stat')\n\
+        assert not runs(absent % '/opt/no/such') and not runs(absent % 'no/such')\n\
+        assert runs(\"KeyError: 'getpwuid(): uid not found: 7'\") and not runs(\"KeyError: 'x'\")\n";
+    let probe = checkout().join(PROBE);
+    let ran = std::process::Command::new(closure.join("bin/python3"))
+        .args(["-B", "-c", code, probe.as_str()])
+        .output();
+    let ran = ran.expect("python starts");
+    assert!(
+        ran.status.success(),
+        "{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
 }
 
 #[test]

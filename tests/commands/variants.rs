@@ -29,7 +29,7 @@ fn scratch(locks: &[&str]) -> Scratch {
 #[test]
 fn each_variant_has_a_lock_and_a_link_of_its_own() {
     let Some(sources) = sources() else { return };
-    let scratch = scratch(&[LOCK, LOCK_OF_THE_VARIANT]).local(sources);
+    let scratch = scratch(&[LOCK, LOCK_OF_THE_VARIANT]).warm(sources);
     let ran = scratch
         .run(["build", "hello", "--all-variants", "--locked"])
         .ok();
@@ -123,7 +123,7 @@ fn arch_with_all_variants_is_each_variant_for_that_processor() {
 #[test]
 fn a_build_with_nothing_to_do_reads_again_what_the_recipe_builds_on() {
     let Some(sources) = sources() else { return };
-    let scratch = scratch(&[LOCK]).local(sources);
+    let scratch = scratch(&[LOCK]).warm(sources);
     scratch.run(["build", "hello", "--locked"]).ok();
     let base = scratch.work().join("recipes/python/python.kdl");
     let text = fs::read_to_string(&base).expect("read");
@@ -143,7 +143,7 @@ fn a_build_with_nothing_to_do_reads_again_what_the_recipe_builds_on() {
 #[test]
 fn a_build_with_nothing_to_do_looks_again_for_what_the_recipe_names() {
     let Some(sources) = sources() else { return };
-    let scratch = scratch(&[LOCK]).local(sources);
+    let scratch = scratch(&[LOCK]).warm(sources);
     scratch.run(["build", "hello", "--locked"]).ok();
     let ran = scratch.run(["build", "hello", "--locked"]).ok();
     assert!(ran.out.contains("nothing to do"), "{}", ran.out);

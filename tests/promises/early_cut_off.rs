@@ -5,7 +5,7 @@ use crate::support::{MAIN_JOB, Scratch, sources};
 #[test]
 fn a_requirement_that_goes_leaves_all_other_steps_as_they_are() {
     let Some(sources) = sources() else { return };
-    let scratch = Scratch::new().local(sources);
+    let scratch = Scratch::new().warm(sources);
     scratch.run(["build", MAIN_JOB, "--locked"]).ok();
     let lock = scratch.work().join("recipes/app/scylla-python.lock.kdl");
     let text = fs::read_to_string(&lock).expect("a lock");
@@ -20,7 +20,7 @@ fn a_requirement_that_goes_leaves_all_other_steps_as_they_are() {
 #[test]
 fn a_check_that_changes_runs_only_the_checks() {
     let Some(sources) = sources() else { return };
-    let scratch = Scratch::new().local(sources);
+    let scratch = Scratch::new().warm(sources);
     scratch.run(["build", MAIN_JOB, "--locked"]).ok();
     let id = scratch.closure_id();
     let path = scratch.work().join("recipes/app/scylla-python.kdl");
@@ -40,7 +40,7 @@ fn a_check_that_changes_runs_only_the_checks() {
 #[test]
 fn a_check_that_fails_leaves_no_result_and_names_itself() {
     let Some(sources) = sources() else { return };
-    let scratch = Scratch::new().local(sources);
+    let scratch = Scratch::new().warm(sources);
     let path = scratch.work().join("recipes/app/scylla-python.kdl");
     let text = fs::read_to_string(&path).expect("a recipe");
     let check = "check { python \"raise SystemExit('no luck')\"\n";

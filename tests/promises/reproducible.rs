@@ -5,7 +5,7 @@ use crate::support::{MAIN_JOB, Scratch, is_root, skip, sources};
 #[test]
 fn another_folder_with_odd_characters_gives_the_same_closure() {
     let Some(sources) = sources() else { return };
-    let here = Scratch::new().local(sources);
+    let here = Scratch::new().warm(sources);
     let there = Scratch::below(Some("ä long 'folder' : with odd characters")).local(sources);
     here.run(["build", MAIN_JOB, "--locked"]).ok();
     there.run(["build", MAIN_JOB, "--locked", "-j", "1"]).ok();
@@ -15,7 +15,7 @@ fn another_folder_with_odd_characters_gives_the_same_closure() {
 #[test]
 fn another_locale_zone_umask_and_clock_give_the_same_closure() {
     let Some(sources) = sources() else { return };
-    let here = Scratch::new().local(sources);
+    let here = Scratch::new().warm(sources);
     here.run(["build", MAIN_JOB, "--locked"]).ok();
     let there = Scratch::new()
         .local(sources)
@@ -46,7 +46,7 @@ fn an_ordinary_user_comes_to_the_same_closure() {
     if !is_root() {
         return skip("only root can become another user");
     }
-    let here = Scratch::new().local(sources);
+    let here = Scratch::new().warm(sources);
     here.run(["build", MAIN_JOB, "--locked"]).ok();
     let there = Scratch::new().local(sources);
     let own = |path: &str| {

@@ -2,7 +2,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::{fs, thread};
 
-use crate::support::{MAIN_JOB, Scratch, is_root, skip, sources};
+use crate::support::{Scratch, is_root, skip, sources};
 
 #[test]
 fn sixteen_builds_at_once_in_one_store_come_to_one_closure() {
@@ -13,7 +13,7 @@ fn sixteen_builds_at_once_in_one_store_come_to_one_closure() {
         for name in &names {
             scope.spawn(|| {
                 scratch
-                    .run(["build", MAIN_JOB, "--locked", "-j", "1", "-o", name])
+                    .run(["build", "python", "--locked", "-j", "1", "-o", name])
                     .ok()
             });
         }
@@ -30,7 +30,7 @@ fn sixteen_builds_at_once_in_one_store_come_to_one_closure() {
 fn a_store_is_for_its_owner_alone() {
     let Some(sources) = sources() else { return };
     let scratch = Scratch::new().local(sources);
-    scratch.run(["build", MAIN_JOB, "--locked"]).ok();
+    scratch.run(["build", "python", "--locked"]).ok();
     let mode = fs::metadata(scratch.store())
         .expect("a store")
         .permissions()

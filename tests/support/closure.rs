@@ -15,7 +15,7 @@ pub const PROBE: &str = "src/conformance/probe";
 pub fn closure() -> Option<&'static Utf8Path> {
     static BUILT: OnceLock<Option<(Scratch, Utf8PathBuf)>> = OnceLock::new();
     let built = BUILT.get_or_init(|| {
-        let scratch = Scratch::new().local(sources()?);
+        let scratch = Scratch::new().warm(sources()?);
         scratch.run(["build", MAIN_JOB, "--locked"]).ok();
         let place = fs::canonicalize(scratch.result()).expect("a closure");
         Some((scratch, Utf8PathBuf::from_path_buf(place).expect("UTF-8")))

@@ -16,7 +16,7 @@ pub struct Scratch {
 }
 
 /// How a command ended.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Ran {
     pub code: Option<i32>,
     pub out: String,
@@ -122,15 +122,25 @@ impl Scratch {
     }
 
     /// The same, with a store that has every step of `python` and of the main job, as if somebody had built
-    /// them: for tests of what comes after. Its files are those of other tests too: nobody damages them.
+    /// them: for tests of what comes after. Its files are those of other tests too: they may be deleted, and
+    /// nobody damages them.
     pub fn warm(self, sources: &Sources) -> Scratch {
+        self.filled(sources, "-al")
+    }
+
+    /// The same, with files of its own, for tests that damage them.
+    pub fn warm_to_be_damaged(self, sources: &Sources) -> Scratch {
+        self.filled(sources, "-a")
+    }
+
+    fn filled(self, sources: &Sources, how: &str) -> Scratch {
         let scratch = self.local(sources);
         let there = warmed(sources).store();
         fs::create_dir_all(scratch.store()).expect("a store");
         for folder in ["version", "blobs", "dirs", "traces"] {
             let from = there.join(folder);
             let status = Command::new("cp")
-                .args(["-al", from.as_str(), scratch.store().as_str()])
+                .args([how, from.as_str(), scratch.store().as_str()])
                 .status();
             assert!(status.expect("cp runs").success());
         }

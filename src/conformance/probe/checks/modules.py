@@ -1,6 +1,7 @@
 """Whether all modules can be imported, and whose libraries are mapped then."""
 
 import os
+import re
 import sys
 import tempfile
 
@@ -246,11 +247,19 @@ def program_files():
     return {name: os.path.join(folder, name) for name in sorted(names) if os.path.isfile(os.path.join(folder, name))}
 
 
+# Where a machine tells about itself: a closure brings none of it.
+OF_THE_MACHINE = re.compile(r"FileNotFoundError: .*'(/(?:proc|sys|dev|etc|run|var)/[^']*)'")
+
+
 def runs_all_the_same(said):
     """Whether a traceback ends in what a package says for itself or where it asks a person, which takes that it runs, or
-    in the want of a device that this root has not."""
-    kind = (said.strip().splitlines() or [""])[-1].split(":")[0]
+    in the want of what this root has not: a device, a file of the machine, an account."""
+    last = (said.strip().splitlines() or [""])[-1]
+    kind = last.split(":")[0]
     if kind == "EOFError":
+        return True
+    wanted = OF_THE_MACHINE.search(last)
+    if wanted and not os.path.exists(wanted.group(1)) or kind == "KeyError" and "uid not found" in last:
         return True
     package = kind.split(".")[0]
     of_a_package = "." in kind and any(os.path.exists(os.path.join(folder, package + ending))
@@ -288,7 +297,6 @@ def console_scripts():
 
 def a_library():
     """A library that wants a version of the C library which nobody has yet: its bytes."""
-    import re
     folders = [tree_library(), "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64"]
     for folder in folders:
         for name in ("libz.so.1", "libexpat.so.1", "libbz2.so.1.0", "libuuid.so.1"):
