@@ -1,7 +1,8 @@
 //! What verification found → out of the way. Begin at [`Store::drop_damaged`].
 //!
 //! An object that is there is never written again, so a damaged one would stay damaged for ever.
-//! Once it is gone, with the traces that lead to it, the steps that made it run again and put it back.
+//! Once it is gone, with the directories that contain it and the traces that lead to those, the steps that made
+//! them run again and put all of it back; what nobody wants any more is not missed.
 
 use std::io::ErrorKind::NotFound;
 
@@ -11,13 +12,13 @@ use crate::disk::Dir;
 use crate::error::Result;
 use crate::finding::{Damage, Finding};
 use crate::gc::Exclusive;
-use crate::layout::Store;
+use crate::layout::{Key, Kind, Store};
 use crate::traces::trace_path;
 use crate::verify::VerifyReport;
 
 impl Store {
-    /// Removes what is damaged: objects with the traces and checked-out trees that contain them, traces and roots that
-    /// cannot be read, changed checkouts. Modes are set right instead. Extra files outside of
+    /// Removes what is damaged: objects with the directories, traces and checked-out trees that contain them, traces and
+    /// roots that cannot be read, changed checkouts. Modes are set right instead. Extra files outside of
     /// checkouts are left alone. Tells how many findings were dealt with. No session should be at work.
     pub fn drop_damaged(&self, report: &VerifyReport) -> Result<u64> {
         let collecting = self
@@ -75,6 +76,11 @@ impl Store {
         }
         for tree in &finding.trees {
             folders.trees.remove_all(tree.hex().as_bytes())?;
+            let directory = Key {
+                kind: Kind::Dir,
+                digest: *tree,
+            };
+            folders.dirs.unlink(directory.path().as_str())?;
         }
         folder.remove_all(name.as_bytes())?;
         Ok(true)

@@ -233,3 +233,31 @@ fn what_was_damaged_is_made_again_once_it_is_dropped() {
     assert_eq!(store.findings(), []);
     assert_eq!(store.scratch.store().checked_out(&store.id).unwrap(), None);
 }
+
+/// What a step made on the way to something else: a result has none of it, so nothing need ever make it again.
+#[test]
+fn what_no_result_has_leaves_a_sound_store_once_it_is_dropped() {
+    for gone in [false, true] {
+        let store = Damaged::new();
+        let session = store.scratch.session();
+        let between = tree(&session, &[("x/y/z", "between"), ("w", "other")]);
+        let _ = session.record(trace("between", between)).unwrap();
+        session.commit().unwrap();
+        drop(session);
+        let blob = store.path("blobs", recipe_store::Digest::of(b"between"), "");
+        if gone {
+            std::fs::remove_file(&blob).unwrap();
+        } else {
+            rewrite(&blob, b"rotten", 0o444);
+        }
+        let report = store.scratch.store().verify().unwrap();
+        store.scratch.store().drop_damaged(&report).unwrap();
+        assert_eq!(store.findings(), []);
+        let session = store.scratch.session();
+        assert_eq!(session.find(&trace("between", between).key).unwrap(), None);
+        assert_eq!(
+            session.find(&trace("asked", store.id).key).unwrap(),
+            Some(trace("asked", store.id))
+        );
+    }
+}
