@@ -158,14 +158,19 @@ fn build_one(
 /// long build.
 fn check_link_folder(out: Option<&Utf8Path>) -> Result<(), Failed> {
     let link = link_path("NAME", out);
+    // Without a place of its own it is called as its recipe, which is not looked up yet.
+    let told = match (out, link.parent()) {
+        (None, Some(folder)) => folder,
+        _ => &link,
+    };
     let mut folders = link.ancestors().skip(1);
     let Some(folder) = folders.find(|folder| folder.exists()) else {
         return Ok(());
     };
     match rustix::fs::access(folder.as_std_path(), rustix::fs::Access::WRITE_OK) {
         Ok(()) if folder.is_dir() => Ok(()),
-        Ok(()) => Err(no_link(&link, &format!("{} is no folder", shown(folder)))),
-        Err(error) => Err(no_link(&link, &error.to_string())),
+        Ok(()) => Err(no_link(told, &format!("{} is no folder", shown(folder)))),
+        Err(error) => Err(no_link(told, &error.to_string())),
     }
 }
 

@@ -204,11 +204,12 @@ fn write_aside(
 }
 
 fn unwritable(path: &Utf8Path, error: &std::io::Error) -> Failed {
+    let told = match path.strip_prefix(here()).unwrap_or(path).as_str() {
+        "" => ".",
+        path => path,
+    };
     Failed::File(report(
-        format!(
-            "{} could not be written: {error}",
-            path.strip_prefix(here()).unwrap_or(path)
-        ),
+        format!("{told} could not be written: {error}"),
         "name a folder that you may write to and that has room: `--output DIR`".into(),
     ))
 }

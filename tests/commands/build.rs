@@ -199,6 +199,7 @@ fn a_place_where_no_link_can_be_made_is_told_before_anything_is_built() {
     ] {
         let ran = scratch.run(args).fails_with(6);
         assert!(ran.err.contains("result is no folder"), "{}", ran.err);
+        assert!(!ran.err.contains("NAME"), "{}", ran.err);
         assert!(ran.err.contains("--out-link LINK"), "{}", ran.err);
     }
     assert_eq!(fs::read_to_string(file).expect("still there"), "a file");
