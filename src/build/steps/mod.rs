@@ -22,8 +22,11 @@ mod trim;
 pub(super) mod wheel;
 
 use std::collections::HashMap;
+use std::hash::Hash;
+use std::panic::resume_unwind;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use recipe_store::{BlobId, Entry, ObjectId, Scratch, Session, StepKey, TreeId};
 
@@ -128,20 +131,40 @@ impl Compilers {
         python: &str,
         shop: &Workshop<'_>,
     ) -> Result<Arc<bytecode::Compilers>, StepError> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(compilers) = known.get(interpreter) {
-            return Ok(compilers.clone());
-        }
-        let root = shop.session.checkout_private(interpreter)?;
-        let program = format!("/{}/bin/python{python}", interpreter::FOLDER);
-        let compilers = bytecode::Compilers::new(shop.sandbox.clone(), &root, program, python);
-        let compilers = Arc::new(match shop.elsewhere {
-            Some(elsewhere) => compilers.on(elsewhere),
-            None => compilers,
-        });
-        known.insert(*interpreter, compilers.clone());
-        Ok(compilers)
+        once(&self.0, interpreter, || {
+            let root = shop.session.checkout_private(interpreter)?;
+            let program = format!("/{}/bin/python{python}", interpreter::FOLDER);
+            let compilers = bytecode::Compilers::new(shop.sandbox.clone(), &root, program, python);
+            Ok(Arc::new(match shop.elsewhere {
+                Some(elsewhere) => compilers.on(elsewhere),
+                None => compilers,
+            }))
+        })
     }
+}
+
+/// What `known` has for `key`; whoever asks first makes it, and others wait.
+///
+/// It is made on a thread outside of the pool: a thread of rayon that waits for its own work takes up another step
+/// meanwhile, and if that asked here, it would wait for the lock that its own thread holds, for ever.
+fn once<K, V, E>(
+    known: &Mutex<HashMap<K, V>>,
+    key: &K,
+    make: impl FnOnce() -> Result<V, E> + Send,
+) -> Result<V, E>
+where
+    K: Copy + Eq + Hash,
+    V: Clone + Send,
+    E: Send,
+{
+    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(value) = known.get(key) {
+        return Ok(value.clone());
+    }
+    let made = thread::scope(|scope| scope.spawn(make).join());
+    let value = made.unwrap_or_else(|panic| resume_unwind(panic))?;
+    known.insert(*key, value.clone());
+    Ok(value)
 }
 
 /// Makes what `step` says, from inputs that exist.
@@ -449,4 +472,35 @@ pub(crate) fn leaves(session: &Session, root: &TreeId) -> Result<Vec<(String, En
     // A folder's files come after the folder's name, which is not the order of whole paths.
     found.sort_unstable_by(|one, other| one.0.cmp(&other.0));
     Ok(found)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use rayon::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_is_made_once_in_parallel_holds_up_no_step_that_waits_for_it() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build();
+        let pool = pool.unwrap();
+        for round in 0..50 {
+            let known = Mutex::new(HashMap::new());
+            let made = AtomicUsize::new(0);
+            let make = || {
+                made.fetch_add(1, Ordering::Relaxed);
+                let parts = (0..64).into_par_iter();
+                Ok::<usize, ()>(parts.map(|part| (0..2_000).fold(part, usize::max)).sum())
+            };
+            pool.scope(|scope| {
+                for _ in 0..32 {
+                    scope.spawn(|_| assert!(once(&known, &round, make).is_ok()));
+                }
+            });
+            assert_eq!(made.into_inner(), 1);
+        }
+    }
 }
