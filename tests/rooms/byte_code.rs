@@ -13,7 +13,7 @@ use recipe::build::steps::bytecode::{BytecodeError, Compilers, compile_tree};
 use recipe::sandbox::Sandbox;
 use recipe_store::{Entry, Session, Store, StoreError, TreeBuilder, TreeId, walk};
 
-use crate::support::{copy, sources_of};
+use crate::support::{checkout, copy, sources_of};
 
 /// A root, `sys.executable` in it without links, `3.13`, and the folder of the standard library.
 struct Python {
@@ -382,10 +382,13 @@ fn failure(program: &str) -> BytecodeError {
     // More than a pipe takes.
     let tree = scratch.tree(&[("lib/python3.13/x.py".to_owned(), vec![b'\n'; 4 << 20])]);
     let sandbox = Sandbox::new(env!("CARGO_BIN_EXE_recipe"));
-    let program = Utf8Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/data")
+    // The sandbox has a /tmp of its own, and this checkout may lie in the one of the machine.
+    let folder = tempfile::tempdir_in("/var/tmp").expect("a folder");
+    let place = Utf8Path::from_path(folder.path())
+        .expect("UTF-8")
         .join(program);
-    let compilers = Compilers::new(sandbox, Utf8Path::new("/"), program, "3.13");
+    std::fs::copy(checkout().join("tests/data").join(program), &place).expect("copied");
+    let compilers = Compilers::new(sandbox, Utf8Path::new("/"), place, "3.13");
     compile_tree(&scratch.session, &tree, &compilers).unwrap_err()
 }
 
