@@ -47,6 +47,25 @@ impl App {
         Ok(Store::open(&self.config.store)?)
     }
 
+    /// A mirror on the command line that cannot be one is told, also where nothing is fetched.
+    pub(super) fn check_mirrors(&self) -> Result<(), Failed> {
+        let flags = &self.config.network.flags;
+        let checked = flags.check("the command line");
+        checked.map_err(|error| Failed::Usage(error.into()))
+    }
+
+    /// The store, where there is one to look after.
+    pub(super) fn present_store(&self) -> Result<Store, Failed> {
+        let path = &self.config.store;
+        if !path.exists() {
+            return Err(Failed::Usage(super::advice::report(
+                format!("there is no store at {path}"),
+                "a build makes one; `--store DIR` names another".into(),
+            )));
+        }
+        self.store()
+    }
+
     pub(super) fn net(&self, watch: Arc<dyn Watch>) -> Result<Net, Failed> {
         let network = &self.config.network;
         let settings = Machine::read(network.environment.clone())

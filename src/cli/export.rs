@@ -35,7 +35,7 @@ pub(super) struct Args {
     output: Utf8PathBuf,
     /// How hard to compress: 1 to 20 for tar.zst [default: 9], 1 to 9 for tar.gz and zip
     /// [default: 6]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=20))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     level: Option<i32>,
     /// The smallest archive, however long it takes: the highest level
     #[arg(long, conflicts_with = "level")]

@@ -1,16 +1,14 @@
 //! `recipe fmt`: recipes in their one canonical text.
 
-use std::fs;
-
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
 use super::advice::report;
 use super::answer::Form;
-use super::app::{App, replace, unreadable};
+use super::app::{App, replace};
 use super::exit::Failed;
 use super::render::plural;
-use crate::recipe::{Recipe, formatted};
+use crate::recipe::{self, Recipe, formatted};
 
 /// What `recipe fmt` takes.
 #[derive(Debug, clap::Args)]
@@ -46,7 +44,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
         files: Vec::new(),
     };
     for path in files(args, app)? {
-        let text = read(&path)?;
+        let text = recipe::text(&path)?;
         let canonical = formatted(path.as_str(), &text)?;
         let changed = canonical != text;
         if changed && !args.check {
@@ -99,13 +97,13 @@ impl Answer {
 
 fn files(args: &Args, app: &App) -> Result<Vec<Utf8PathBuf>, Failed> {
     if args.names.is_empty() {
-        return Ok(Recipe::files(Utf8Path::new("recipes")));
+        return Ok(all_in(Utf8Path::new("recipes"), app));
     }
     let mut files = Vec::new();
     for name in &args.names {
         let path = Utf8Path::new(name);
         if name.contains('/') && path.is_dir() {
-            files.extend(Recipe::files(path));
+            files.extend(all_in(path, app));
         } else {
             files.push(Recipe::find(name, &app.config.recipes)?);
         }
@@ -113,12 +111,10 @@ fn files(args: &Args, app: &App) -> Result<Vec<Utf8PathBuf>, Failed> {
     Ok(files)
 }
 
-fn read(path: &Utf8Path) -> Result<String, Failed> {
-    let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
-    String::from_utf8(bytes).map_err(|_| {
-        Failed::File(report(
-            format!("{path} is not UTF-8"),
-            "write it anew in UTF-8; nothing was changed".to_owned(),
-        ))
-    })
+fn all_in(folder: &Utf8Path, app: &App) -> Vec<Utf8PathBuf> {
+    let files = Recipe::files(folder);
+    if files.is_empty() {
+        app.tell(&format!("There are no recipes in {folder}"));
+    }
+    files
 }

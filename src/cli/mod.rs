@@ -198,30 +198,7 @@ pub fn main() -> ExitCode {
     };
     interrupt::watch(&config.store);
     let app = App::new(config, quiet);
-    let result = match cli.command {
-        Command::Init(args) => init::run(&args, &app),
-        Command::Add(args) => edit::add(&args, &app),
-        Command::Remove(args) => edit::remove(&args, &app),
-        Command::Fmt(args) => fmt::run(&args, &app),
-        Command::Build(args) => build::run(&args, &app),
-        Command::Lock(args) => lock::run(&args, &app),
-        Command::Plan(args) => plan::run(&args, &app),
-        Command::Export(args) => export::run(&args, &app),
-        Command::Run(args) => run::run(&args, &app),
-        Command::Retry(args) => retry::run(&args, &app),
-        Command::Shell(args) => shell::run(&args, &app),
-        Command::Log(args) => log::run(&args, &app),
-        Command::Why(args) => why::run(&args, &app),
-        Command::Diff(args) => diff::run(&args, &app),
-        Command::Doctor(args) => doctor::run(&args, &app),
-        Command::Check(args) => check::run(&args, &app),
-        Command::Verify(args) => verify::run(&args, &app),
-        Command::TestClosure(args) => test_closure::run(&args, &app),
-        Command::Gc(args) => gc::run(&args, &app),
-        Command::Store(command) => store::run(&command, &app),
-        Command::Completions(args) => manual::completions(&args, &app),
-        Command::Man(args) => manual::man(&args, &app),
-    };
+    let result = app.check_mirrors().and_then(|()| run(cli.command, &app));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failed) => {
@@ -230,5 +207,32 @@ pub fn main() -> ExitCode {
             }
             render::fail(&failed)
         }
+    }
+}
+
+fn run(command: Command, app: &App) -> Result<(), exit::Failed> {
+    match command {
+        Command::Init(args) => init::run(&args, app),
+        Command::Add(args) => edit::add(&args, app),
+        Command::Remove(args) => edit::remove(&args, app),
+        Command::Fmt(args) => fmt::run(&args, app),
+        Command::Build(args) => build::run(&args, app),
+        Command::Lock(args) => lock::run(&args, app),
+        Command::Plan(args) => plan::run(&args, app),
+        Command::Export(args) => export::run(&args, app),
+        Command::Run(args) => run::run(&args, app),
+        Command::Retry(args) => retry::run(&args, app),
+        Command::Shell(args) => shell::run(&args, app),
+        Command::Log(args) => log::run(&args, app),
+        Command::Why(args) => why::run(&args, app),
+        Command::Diff(args) => diff::run(&args, app),
+        Command::Doctor(args) => doctor::run(&args, app),
+        Command::Check(args) => check::run(&args, app),
+        Command::Verify(args) => verify::run(&args, app),
+        Command::TestClosure(args) => test_closure::run(&args, app),
+        Command::Gc(args) => gc::run(&args, app),
+        Command::Store(command) => store::run(&command, app),
+        Command::Completions(args) => manual::completions(&args, app),
+        Command::Man(args) => manual::man(&args, app),
     }
 }

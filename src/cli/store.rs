@@ -70,7 +70,7 @@ struct Repaired {
 }
 
 fn repair(form: Form, app: &App) -> Result<(), Failed> {
-    let store = app.store()?;
+    let store = app.present_store()?;
     let found = store.verify()?;
     let findings = found.findings.len();
     let mended = if findings == 0 {
@@ -145,7 +145,7 @@ fn words(damage: &Damage) -> String {
 }
 
 fn verify(form: Form, app: &App) -> Result<(), Failed> {
-    let found = app.store()?.verify()?;
+    let found = app.present_store()?.verify()?;
     let answer = Verified {
         objects: found.objects,
         bytes: found.bytes,

@@ -1,5 +1,7 @@
 //! `recipe test-closure`: what holds of a folder with a Python in it, made by whatever tool.
 
+use std::sync::Once;
+
 use camino::Utf8PathBuf;
 
 use super::advice::report;
@@ -63,13 +65,12 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
         temporary: temporary.path().to_owned(),
         busybox: busybox(),
     };
-    if options.busybox.is_none() {
-        app.tell("no root with musl: busybox-static is not installed");
-    }
-    if options.distributions.is_empty() {
-        app.tell("no other distribution: `--suite all` tests on those of Debian too");
-    }
-    let ear = |place: &str| app.tell(&format!("Testing: {place}"));
+    // What is left out is told once it is known that there is something to test.
+    let told = Once::new();
+    let ear = |place: &str| {
+        told.call_once(|| left_out(&options).for_each(|line| app.tell(line)));
+        app.tell(&format!("Testing: {place}"));
+    };
     let found = conformance::test(&options, &app.sandbox()?, &ear)?;
     let text = || match args.format {
         Format::Text => table::text(&found),
@@ -88,6 +89,21 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
         ),
         "the table names the cause of each".into(),
     )))
+}
+
+/// The roots that are not tested in, and why.
+fn left_out(options: &Options) -> impl Iterator<Item = &'static str> {
+    let musl = options.busybox.is_none();
+    let others = options.distributions.is_empty();
+    [
+        (musl, "no root with musl: busybox-static is not installed"),
+        (
+            others,
+            "no other distribution: `--suite all` tests on those of Debian too",
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(is_so, line)| is_so.then_some(line))
 }
 
 /// A root folder that was named, by its last part.

@@ -167,7 +167,12 @@ fn check(options: &Options) -> Result<i32, PackageError> {
         return Err(PackageError::Option {
             what: "the compression level",
             found: level.to_string(),
-            wanted: format!("{} to {}", levels.start(), levels.end()),
+            wanted: format!(
+                "{} to {} for {}",
+                levels.start(),
+                levels.end(),
+                options.format.extension()
+            ),
         });
     }
     if options.epoch > tar::LATEST {

@@ -351,14 +351,14 @@ fn options_that_cannot_be_are_refused() {
                 level: Some(21),
                 ..good.clone()
             },
-            "the compression level is 21, 1 to 20 was wanted",
+            "the compression level is 21, 1 to 20 for tar.zst was wanted",
         ),
         (
             Options {
                 level: Some(0),
                 ..options(Format::TarGz)
             },
-            "the compression level is 0, 1 to 9 was wanted",
+            "the compression level is 0, 1 to 9 for tar.gz was wanted",
         ),
         (
             Options {

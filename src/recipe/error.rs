@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use super::Spanned;
 use super::characters::{is_forbidden, is_hidden};
+use super::excerpt::{Excerpt, marked};
 use super::wrong::{Wrong, quoted, suggestion};
 
 /// Why there is no [`Recipe`](super::Recipe).
@@ -214,7 +215,7 @@ pub struct Mistake {
     /// What is wrong.
     pub wrong: Box<Wrong>,
     labels: Vec<LabeledSpan>,
-    text: Arc<NamedSource<Arc<str>>>,
+    text: Arc<Excerpt>,
 }
 
 impl Mistake {
@@ -228,21 +229,22 @@ impl Mistake {
         Mistake {
             wrong: Box::new(wrong),
             labels: Vec::new(),
-            text: Arc::new(harmless(text)),
+            text: Arc::new(Excerpt(harmless(text))),
         }
         .and(span, label)
     }
 
     /// The same with another place, such as where a name was used first.
     pub(super) fn and(mut self, span: impl Into<SourceSpan>, label: impl Into<String>) -> Mistake {
-        let span = within(self.text.inner(), span.into());
+        let text = self.text.0.inner();
+        let span = marked(text, within(text, span.into()));
         let label = LabeledSpan::new_with_span(Some(label.into()), span);
         self.labels.push(label);
         self
     }
 
     fn is_in(&self, name: &str) -> bool {
-        self.text.name() == name
+        self.text.0.name() == name
     }
 
     fn offset(&self) -> usize {

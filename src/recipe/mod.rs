@@ -21,6 +21,7 @@ mod decode;
 mod document;
 pub mod edit;
 mod error;
+mod excerpt;
 mod facts;
 mod files;
 mod form;
@@ -289,14 +290,19 @@ fn folder_of(path: &Utf8Path) -> &Utf8Path {
     path.parent().unwrap_or(Utf8Path::new(""))
 }
 
+/// The text of the recipe file at `path`, whether it says anything or not.
+pub fn text(path: &Utf8Path) -> Result<String, RecipeError> {
+    // What is above the limit of a recipe is told by its reader, with the size.
+    const MOST: usize = 64 << 20;
+    let bytes = files::read_regular(path, MOST).map_err(|why| RecipeError::Unreadable {
+        path: path.to_owned(),
+        why,
+    })?;
+    String::from_utf8(bytes).map_err(|error| not_utf8(path, &error))
+}
+
 fn text_of(path: &Utf8Path) -> Result<Text, RecipeError> {
-    let bytes =
-        files::read_regular(path, Limits::RECIPE.bytes).map_err(|why| RecipeError::Unreadable {
-            path: path.to_owned(),
-            why,
-        })?;
-    let text = String::from_utf8(bytes).map_err(|error| not_utf8(path, &error))?;
-    Ok(Arc::new(NamedSource::new(path, Arc::from(text))))
+    Ok(Arc::new(NamedSource::new(path, Arc::from(text(path)?))))
 }
 
 /// Shows the place where the text stops being UTF-8.

@@ -174,3 +174,24 @@ fn fmt_changes_what_is_not_canonical_and_check_only_tells() {
     scratch.write(MINE, "recipe {");
     scratch.run(["fmt", "mine"]).fails_with(3);
 }
+
+#[test]
+fn where_no_recipe_is_fmt_says_so() {
+    let scratch = Scratch::new();
+    scratch.write("empty/README", "nothing");
+    let ran = scratch.run(["fmt", "./empty"]).ok();
+    assert!(
+        ran.err.contains("There are no recipes in ./empty"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn a_mirror_that_is_no_url_is_told_where_nothing_is_fetched_too() {
+    let scratch = Scratch::new();
+    let ran = scratch
+        .run(["fmt", "--debian-mirror", "nonsense"])
+        .fails_with(2);
+    assert!(ran.err.contains("nonsense"), "{}", ran.err);
+}

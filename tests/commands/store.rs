@@ -84,3 +84,13 @@ fn a_folder_of_the_store_that_was_deleted_is_made_again() {
     scratch.run(["build", MAIN_JOB, "--locked"]).ok();
     scratch.run(["verify", scratch.result().as_str()]).ok();
 }
+
+#[test]
+fn a_store_that_is_not_there_is_not_called_sound_nor_made() {
+    let scratch = Scratch::new();
+    for what in ["verify", "repair"] {
+        let ran = scratch.run(["store", what]).fails_with(2);
+        assert!(ran.err.contains("there is no store at"), "{}", ran.err);
+        assert!(!scratch.store().exists());
+    }
+}

@@ -31,6 +31,15 @@ pub struct Said {
     pub archive_keys: Option<Utf8PathBuf>,
 }
 
+impl Said {
+    /// Whether each mirror is one that can be asked. `place` says it, for the message.
+    pub fn check(&self, place: &str) -> Result<(), NetError> {
+        let mirrors = [&self.debian, &self.debian_security, &self.python_index];
+        let mut mirrors = mirrors.into_iter().flatten();
+        mirrors.try_for_each(|text| url(place, text).map(drop))
+    }
+}
+
 /// The texts of this machine's configuration that concern us.
 #[derive(Debug, Clone, Default)]
 pub struct Machine {

@@ -75,8 +75,9 @@ impl Python {
     }
 
     fn leave_out(&mut self, what: &str) {
-        self.notes
-            .push(format!("{what} is not used: indexes are never merged"));
+        self.notes.push(format!(
+            "{what} is not used: indexes are never merged; `--python-index URL` names the one that is asked"
+        ));
     }
 
     fn read_uv(&mut self, path: &Utf8PathBuf, text: &str) {

@@ -284,3 +284,44 @@ const PIECES: &[&str] = &[
     "[",
     "#",
 ];
+
+#[test]
+fn a_report_shows_a_part_of_a_line_that_nobody_could_read() {
+    let long = "é".repeat(60_000);
+    for (text, wanted) in [
+        (
+            format!("// top\nrecipe \"x\" {{ description \"{long}\"; }}; b==1"),
+            "b==1",
+        ),
+        (
+            format!("recipe \"x\" {{\n    closure {{ entry \"{long}\" runs=\"bin/x\"; }}\n}}"),
+            "entry",
+        ),
+        (
+            format!("recipe \"x\" {{ flavour \"{long}\" {{ }} }}"),
+            "flavour",
+        ),
+    ] {
+        let error = read(&text).expect_err("refused");
+        let shown = message(&error);
+        assert!(shown.len() < 8_000, "{} bytes", shown.len());
+        assert!(shown.contains(wanted), "{shown}");
+    }
+    // The place is that in the file, not that in the part.
+    let shown = message(&read(&format!("// {long}\nb==1 // {long}")).expect_err("refused"));
+    assert!(shown.contains(":2:"), "{shown}");
+}
+
+#[test]
+fn a_file_that_is_too_large_is_so_wherever_it_is_read() {
+    let folder = Folder::with(&[("big.kdl", &format!("// {}\n", "x".repeat(300_000)))]);
+    let path = folder.path().join("big.kdl");
+    let text = text(&path).expect("text");
+    for error in [
+        Recipe::read(&path).expect_err("refused"),
+        formatted(path.as_str(), &text).expect_err("refused"),
+    ] {
+        assert_eq!(code(&error), "recipe::too_large");
+        assert!(error.to_string().contains("300004 bytes"), "{error}");
+    }
+}

@@ -48,6 +48,7 @@ fn every_example_of_the_documentation_is_a_good_recipe() {
         ("fix.patch", "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"),
         ("common.kdl", "lock \"follow\"\n"),
         ("python.kdl", base),
+        ("mine.kdl", &base.replace("recipe python", "recipe mine")),
         (
             "yaml-tools.kdl",
             "recipe yaml-tools version=\"1\" { pip { require yamllint; }; }",
