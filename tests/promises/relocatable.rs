@@ -53,6 +53,16 @@ impl Place {
     }
 }
 
+/// What takes a probe by far the longest, and depends on little of where it runs: asked once in each kind of root.
+const LONG: [&str; 6] = [
+    "--skip",
+    "venv",
+    "--skip",
+    "wheel",
+    "--skip",
+    "console_scripts",
+];
+
 /// The probe's answer is one object; what is false is a failure.
 #[track_caller]
 fn all_hold(output: &Output) {
@@ -114,7 +124,9 @@ fn everything_holds_in_an_empty_root_with_and_without_proc_as_root_and_as_a_user
                 "--tree",
                 "/opt/c",
             ];
-            all_hold(&place.run(mounts, uid, &words));
+            let is_whole = mounts == proc && uid != 0;
+            let skipped = if is_whole { &[][..] } else { &LONG[..] };
+            all_hold(&place.run(mounts, uid, &[&words[..], skipped].concat()));
         }
     }
 }
@@ -152,7 +164,7 @@ fn everything_holds_on_musl_with_busybox() {
         "--tree",
         "/opt/c",
     ];
-    all_hold(&place.run(mounts, 0, &words));
+    all_hold(&place.run(mounts, 0, &[&words[..], &LONG].concat()));
     all_hold(&place.run(mounts, 65534, &words));
 }
 
