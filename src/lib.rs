@@ -22,6 +22,8 @@ pub mod plan;
 
 pub mod build;
 
+pub mod cache;
+
 pub mod closure;
 
 pub mod package;

@@ -30,6 +30,7 @@ mod commands {
 
 mod promises {
     mod builds;
+    mod caches;
     mod early_cut_off;
     mod failed_build;
     mod fixed_path;

@@ -355,6 +355,13 @@ pub enum StepError {
         /// What to do next.
         help: String,
     },
+    /// Somebody wanted no step to run here, and no cache knows this one.
+    #[error("no cache has what this step makes, and nothing is made here")]
+    #[diagnostic(
+        code(build::not_shared),
+        help("build it where it may be made and `recipe push` it, or leave out --require-cache")
+    )]
+    NotShared,
     /// A bug of ours.
     #[error("this step stopped by a bug in recipe")]
     #[diagnostic(

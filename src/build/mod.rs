@@ -12,15 +12,17 @@ mod event;
 pub(crate) mod examples;
 mod places;
 mod schedule;
+mod shared;
 pub mod steps;
 
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use petgraph::Direction::Incoming;
 use petgraph::graph::NodeIndex;
 use recipe_store::{
     Committed, Digest, Isolation, ObjectId, Recorded, Session, StepKey, StoreError, Trace, TreeId,
@@ -30,11 +32,13 @@ pub use again::{Again, Differing, again};
 pub use error::{BuildError, FailedCheck, Failure, MissingLibrary, Offered, StepError};
 pub use event::{Deaf, Ear, End, Ended, Event, Scribe};
 pub use places::Places;
+pub use shared::{Alone, Shared, SharedStep};
 
 use crate::net::Net;
 use crate::plan::{Node, Plan, Resolved, Step};
 use crate::sandbox::{Elsewhere, Emulator, Sandbox};
 use schedule::Schedule;
+use shared::{Outputs, supply};
 
 /// Downloads that run at once: they wait for the network, not for a core.
 const DOWNLOADS: usize = 12;
@@ -48,6 +52,8 @@ pub struct Workshop<'a> {
     pub session: &'a Session,
     /// Where sources come from.
     pub net: &'a Net,
+    /// What others have made.
+    pub shared: &'a dyn Shared,
     /// What starts programs.
     pub sandbox: &'a Sandbox,
     /// What runs programs of another processor.
@@ -82,6 +88,10 @@ pub struct Built {
     pub ran: usize,
     /// Steps whose output was known.
     pub reused: usize,
+    /// Steps that were run elsewhere: caches know what they made.
+    pub shared: usize,
+    /// What was asked for: [`Plan::id`].
+    pub plan: Digest,
     /// The key of every step: what the closure relies on.
     pub relied: Vec<StepKey>,
     /// How long each step took that was run.
@@ -94,7 +104,9 @@ pub struct Built {
 pub fn build(plan: &Plan, shop: &Workshop<'_>, ear: &dyn Ear) -> Result<Built, BuildError> {
     ear.hear(Event::Planned(plan.len()));
     let schedule = Schedule::new(plan, |node| cost(plan, shop.durations, node));
-    run(plan, shop, ear, schedule)?.finish()
+    let run = run(plan, shop, ear, schedule)?;
+    run.bring(&[plan.closure()], shop, ear)?;
+    run.finish()
 }
 
 /// Runs what the step `node` needs, not the step itself, and gives the step with its inputs.
@@ -107,10 +119,11 @@ pub fn inputs(
     let schedule = Schedule::before(plan, node, |node| cost(plan, shop.durations, node));
     ear.hear(Event::Planned(schedule.len()));
     let run = run(plan, shop, ear, schedule)?;
-    let step = &plan.graph()[node].step;
-    match step.map(|input| run.outputs.get(input).copied().ok_or(())) {
-        Ok(step) => Ok(step),
-        Err(()) => Err(run.failed()),
+    let inputs: Vec<NodeIndex> = plan.graph().neighbors_directed(node, Incoming).collect();
+    run.bring(&inputs, shop, ear)?;
+    match run.outputs.resolved(plan, node) {
+        Some(step) => Ok(step),
+        None => Err(run.failed()),
     }
 }
 
@@ -125,7 +138,7 @@ fn run<'p>(
     let mut run = Run {
         plan,
         schedule,
-        outputs: HashMap::new(),
+        outputs: Arc::default(),
         built: Vec::new(),
         failures: Vec::new(),
         guarded: None,
@@ -203,6 +216,8 @@ struct Done {
     key: StepKey,
     output: ObjectId,
     ran: bool,
+    /// Who ran it, if that was elsewhere.
+    shared: Option<SharedStep>,
 }
 
 /// The two groups of threads, and where they report to.
@@ -225,7 +240,7 @@ fn keep_first(broken: &Mutex<Option<StoreError>>, commit: recipe_store::Result<C
 struct Run<'p> {
     plan: &'p Plan,
     schedule: Schedule<'p>,
-    outputs: HashMap<NodeIndex, ObjectId>,
+    outputs: Arc<Outputs>,
     built: Vec<(NodeIndex, Done, Duration)>,
     failures: Vec<Failure>,
     /// When the first proof or check began, and when the last one ended.
@@ -292,22 +307,19 @@ impl<'p> Run<'p> {
         'p: 's,
     {
         let plan: &'s Plan = self.plan;
-        let planned = &plan.graph()[node];
-        let resolved = planned
-            .step
-            .map(|input| self.outputs.get(input).copied().ok_or(()));
+        let outputs = self.outputs.clone();
         move || {
             let started = Instant::now();
             let scribe = Scribe::new(ear);
-            let (key, result) = match resolved {
-                Ok(step) => (
+            let (key, result) = match outputs.resolved(plan, node) {
+                Some(step) => (
                     step.key(),
                     catch_unwind(AssertUnwindSafe(|| {
-                        perform(node, planned, &step, shop, &scribe)
+                        perform(node, plan, &outputs, &step, shop, &scribe)
                     }))
                     .unwrap_or(Err(StepError::Panicked)),
                 ),
-                Err(()) => (StepKey(Digest::of(&[])), Err(StepError::Panicked)),
+                None => (StepKey(Digest::of(&[])), Err(StepError::Panicked)),
             };
             // The receiver outlives every job; if it is gone there is nobody left to tell.
             let _ = report.send(Report {
@@ -346,7 +358,7 @@ impl<'p> Run<'p> {
                     self.guarded(took);
                 }
                 tell(if done.ran { End::Ran } else { End::Reused }, "", "");
-                self.outputs.insert(node, done.output);
+                self.outputs.set(node, done.output);
                 self.built.push((node, done, took));
                 self.schedule.done(node);
             }
@@ -369,7 +381,7 @@ impl<'p> Run<'p> {
     }
 
     fn finish(self) -> Result<Built, BuildError> {
-        let Some(ObjectId::Tree(closure)) = self.outputs.get(&self.plan.closure()).copied() else {
+        let Some(ObjectId::Tree(closure)) = self.outputs.get(self.plan.closure()) else {
             return Err(self.failed());
         };
         if !self.failures.is_empty() {
@@ -377,10 +389,17 @@ impl<'p> Run<'p> {
         }
         let graph = self.plan.graph();
         let ran = || self.built.iter().filter(|(_, done, _)| done.ran);
+        let shared = self
+            .built
+            .iter()
+            .filter(|(_, done, _)| done.shared.is_some());
+        let shared = shared.count();
         Ok(Built {
             closure,
             ran: ran().count(),
-            reused: self.built.len() - ran().count(),
+            reused: self.built.len() - ran().count() - shared,
+            shared,
+            plan: self.plan.id(),
             relied: self.built.iter().map(|(_, done, _)| done.key).collect(),
             durations: ran()
                 .map(|(node, _, took)| {
@@ -392,6 +411,42 @@ impl<'p> Run<'p> {
                 })
                 .collect(),
             guarding: self.guarded.map_or(Duration::ZERO, |(from, to)| to - from),
+        })
+    }
+
+    /// Sees to it that these outputs are here, and writes down what was made elsewhere and is here now: the next
+    /// build need not ask for it.
+    fn bring(
+        &self,
+        nodes: &[NodeIndex],
+        shop: &Workshop<'_>,
+        ear: &dyn Ear,
+    ) -> Result<(), BuildError> {
+        let supplied = supply(nodes, self.plan, &self.outputs, shop, &Scribe::new(ear));
+        let recorded = supplied.and_then(|()| {
+            for (node, done, _) in &self.built {
+                if let Some(shared) = &done.shared
+                    && shop.session.has(&done.output)?
+                    && let Some(step) = self.outputs.resolved(self.plan, *node)
+                {
+                    let _same = shop.session.record(trace_of(&step, shared))?;
+                }
+            }
+            shop.session.commit()?;
+            Ok(())
+        });
+        recorded.map_err(|error| {
+            let mut failures = Vec::new();
+            add_failure(
+                &mut failures,
+                &self.plan.graph()[self.plan.closure()],
+                error,
+            );
+            BuildError::Failed {
+                skipped: 0,
+                failures,
+                recipe: "NAME".to_owned(),
+            }
         })
     }
 
@@ -421,8 +476,59 @@ fn add_failure(failures: &mut Vec<Failure>, planned: &Node, error: StepError) {
     }
 }
 
-/// Known? Else run it; then record it.
+/// Known here? Known elsewhere? Else run it; then record it.
 fn perform(
+    node: NodeIndex,
+    plan: &Plan,
+    outputs: &Outputs,
+    step: &Resolved,
+    shop: &Workshop<'_>,
+    scribe: &Scribe<'_>,
+) -> Result<Done, StepError> {
+    let key = step.key();
+    let known = shop.session.find(&key)?;
+    let is_known = known.is_some_and(|trace| trace.outputs.contains_key(OUT));
+    if !is_known && let Some(shared) = shop.shared.made(&key, is_dear(step)) {
+        return Ok(Done {
+            key,
+            output: shared.output,
+            ran: false,
+            shared: Some(shared),
+        });
+    }
+    if !is_known {
+        if shop.shared.required() {
+            return Err(StepError::NotShared);
+        }
+        let inputs: Vec<NodeIndex> = plan.graph().neighbors_directed(node, Incoming).collect();
+        supply(&inputs, plan, outputs, shop, scribe)?;
+    }
+    perform_here(node, &plan.graph()[node], step, shop, scribe)
+}
+
+/// Steps that take long enough for a question of their own.
+fn is_dear(step: &Resolved) -> bool {
+    matches!(step, Step::Build { .. } | Step::BuildSdist { .. })
+}
+
+/// What is written down of a step that was run elsewhere.
+fn trace_of(step: &Resolved, shared: &SharedStep) -> Trace {
+    Trace {
+        key: step.key(),
+        outputs: BTreeMap::from([(OUT.to_owned(), shared.output)]),
+        maker: shared.maker.clone(),
+        started: now(),
+        duration: 0,
+        isolation: Isolation {
+            reached: shared.isolation.clone(),
+            required: required(step).to_owned(),
+        },
+        preimage: step.preimage(),
+    }
+}
+
+/// Known? Else run it, with inputs that are here; then record it.
+fn perform_here(
     node: NodeIndex,
     planned: &Node,
     step: &Resolved,
@@ -437,6 +543,7 @@ fn perform(
             key,
             output: *output,
             ran: false,
+            shared: None,
         });
     }
     scribe.hear(Event::Started(node, planned));
@@ -463,6 +570,7 @@ fn perform(
         key,
         output,
         ran: true,
+        shared: None,
     };
     let said = scribe.said();
     if !said.is_empty() {

@@ -19,6 +19,7 @@ use super::render::{Progress, bytes, plural, seconds};
 use super::standing::Standing;
 use crate::build::steps::{Compilers, PythonIndexes};
 use crate::build::{BuildError, Built, Durations, Workshop, build, inputs};
+use crate::cache::{Asked, Pulled};
 use crate::closure::Closure;
 use crate::lock::{self, Lock, Locked};
 use crate::net::NetError;
@@ -42,6 +43,9 @@ pub(super) struct Args {
     /// Fail rather than change the lock
     #[arg(long)]
     locked: bool,
+    /// Fail rather than build what no cache has
+    #[arg(long)]
+    require_cache: bool,
     /// After a failure, go on with all that does not depend on it
     #[arg(long)]
     keep_going: bool,
@@ -61,6 +65,7 @@ impl Args {
             all_variants: false,
             out: None,
             locked: false,
+            require_cache: false,
             keep_going: true,
             form,
             loud: true,
@@ -84,6 +89,9 @@ struct OneClosure {
     /// Steps that were run, and whose result was known.
     ran: usize,
     reused: usize,
+    /// Steps that were run elsewhere, and bytes that came from caches.
+    shared: usize,
+    cache_bytes: u64,
     milliseconds: u64,
     /// From the start of the first proof or check to the end of the last.
     guard_milliseconds: u64,
@@ -112,6 +120,8 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
         keep_going: args.keep_going,
         loud: args.loud,
         whole: false,
+        required: args.require_cache,
+        alone: false,
     };
     check_link_folder(args.out.as_deref())?;
     let mut answer = Answer {
@@ -135,6 +145,37 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
         let _ = super::render::fail(&failed);
     }
     first.map_or(Ok(()), Err)
+}
+
+/// What `recipe pull` takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct Pull {
+    /// Recipes, by name or path; a variant as NAME@VARIANT
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
+    #[command(flatten)]
+    forms: Forms,
+    /// Link the closure here instead of at result/NAME
+    #[arg(long = "out-link", short, value_name = "LINK")]
+    out: Option<Utf8PathBuf>,
+    #[command(flatten)]
+    form: Form,
+}
+
+/// A build that makes nothing itself.
+pub(super) fn pull(args: &Pull, app: &App) -> Result<(), Failed> {
+    let args = Args {
+        names: args.names.clone(),
+        forms: args.forms.clone(),
+        all_variants: false,
+        out: args.out.clone(),
+        locked: true,
+        require_cache: true,
+        keep_going: false,
+        form: args.form,
+        loud: false,
+    };
+    run(&args, app)
 }
 
 /// Makes one closure and its link, and tells about it: now, or in the answer.
@@ -193,6 +234,10 @@ pub(super) struct Options {
     pub(super) loud: bool,
     /// Every step has to be there, not only the closure.
     pub(super) whole: bool,
+    /// Nothing is made here: what no cache has is an error.
+    pub(super) required: bool,
+    /// No cache is asked.
+    pub(super) alone: bool,
 }
 
 /// A closure in the store, made now or earlier.
@@ -210,8 +255,19 @@ pub(super) struct Made {
 struct Work {
     ran: usize,
     reused: usize,
+    shared: usize,
+    came: Pulled,
     took: Duration,
     guarding: Duration,
+}
+
+impl Work {
+    fn told_of_caches(&self) -> String {
+        match (self.shared, self.came.bytes) {
+            (0, _) => String::new(),
+            (shared, came) => format!(", {shared} known from a cache ({})", bytes(came)),
+        }
+    }
 }
 
 /// Makes the closure of the recipe `name`, or finds it made.
@@ -244,7 +300,7 @@ pub(super) fn make(
         app,
         options,
     };
-    let (built, date) = scene.build_following(lock)?;
+    let (built, came, date) = scene.build_following(lock)?;
     session.checkout(&built.closure)?;
     let closure = Closure::of(built.closure, &session)?;
     let memo = Memo {
@@ -272,6 +328,7 @@ pub(super) fn make(
         about: about(&closure) + &app.running(recipe.platform).told(recipe.checks.len()),
     };
     keep_durations(&store, &recipe.title(), &built.durations)?;
+    scene.keep_plan(&built.plan)?;
     // The lock as it lies there now: it may have been written anew.
     let now = app.find(name, forms)?;
     if !gathered.local {
@@ -282,12 +339,33 @@ pub(super) fn make(
         work: Work {
             ran: built.ran,
             reused: built.reused,
+            shared: built.shared,
+            came,
             took: begun.elapsed(),
             guarding: built.guarding,
         },
         relied: built.relied,
         store,
     })
+}
+
+/// Which recipe a file of a cache that is called `traces/…` or `latest/…` is about, and its plan, if it was built here.
+pub(super) fn plan_named(name: &str, app: &App) -> Result<Option<(String, Digest)>, Failed> {
+    let Some(digest) = name
+        .split_once('/')
+        .and_then(|(_, hex)| hex.parse::<Digest>().ok())
+    else {
+        return Ok(None);
+    };
+    let store = app.present_store()?;
+    let text = store.memo_get(&plan_key(&digest))?.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let parts = text.split_once('\n');
+    Ok(parts.and_then(|(plan, word)| Some((word.to_owned(), plan.parse().ok()?))))
+}
+
+fn plan_key(digest: &Digest) -> Digest {
+    Digest::of(format!("recipe what was built {digest} 1").as_bytes())
 }
 
 /// The lock that was used: a name that is typed may stand for the lock of another one.
@@ -328,9 +406,10 @@ impl Made {
             format!("nothing to do, {}", seconds(work.took))
         } else {
             format!(
-                "{} run, {} reused, {} (proof and checks {})",
+                "{} run, {} reused{}, {} (proof and checks {})",
                 plural(work.ran, "step"),
                 work.reused,
+                work.told_of_caches(),
                 seconds(work.took),
                 seconds(work.guarding)
             )
@@ -348,6 +427,8 @@ impl Made {
             tree: self.memo.closure.digest.to_string(),
             ran: self.work.ran,
             reused: self.work.reused,
+            shared: self.work.shared,
+            cache_bytes: self.work.came.bytes,
             milliseconds: self.work.took.as_millis() as u64,
             guard_milliseconds: self.work.guarding.as_millis() as u64,
             files,
@@ -403,7 +484,7 @@ pub(super) struct Scene<'a> {
 impl Scene<'_> {
     /// Builds; where a locked file is gone from every mirror and the recipe says `lock "follow"`, moves
     /// the lock to what the suite has now, writes it, and builds again. Gives the date of the lock too.
-    fn build_following(&self, lock: Lock) -> Result<(Built, u64), Failed> {
+    fn build_following(&self, lock: Lock) -> Result<(Built, Pulled, u64), Failed> {
         let Scene {
             recipe,
             found,
@@ -413,7 +494,7 @@ impl Scene<'_> {
             ..
         } = *self;
         let failure = match self.build_once(&lock) {
-            Ok(built) => return Ok((built, lock.date)),
+            Ok((built, came)) => return Ok((built, came, lock.date)),
             Err(failure) => failure,
         };
         let gone = gone(&failure, &lock);
@@ -444,11 +525,25 @@ impl Scene<'_> {
         }
         write_lock(&found.lock_path, &lock)?;
         app.tell(&format!("Wrote {}", found.lock_path));
-        let built = self.build_once(&lock)?;
-        Ok((built, lock.date))
+        let (built, came) = self.build_once(&lock)?;
+        Ok((built, came, lock.date))
     }
 
-    fn build_once(&self, lock: &Lock) -> Result<Built, Failed> {
+    /// Remembers which recipe the plan was of, for whoever asks for it by its id.
+    fn keep_plan(&self, plan: &Digest) -> Result<(), Failed> {
+        let store = self.session.store();
+        let Some(word) = self.found.typed_anywhere() else {
+            return Ok(());
+        };
+        let text = format!("{plan}\n{word}");
+        let title = Digest::of(self.recipe.title().as_bytes());
+        for name in [*plan, title] {
+            store.memo_put(&plan_key(&name), text.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn build_once(&self, lock: &Lock) -> Result<(Built, Pulled), Failed> {
         let Scene {
             recipe,
             besides,
@@ -459,7 +554,7 @@ impl Scene<'_> {
         } = *self;
         let host = app.running(lock.platform).host;
         let plan = Plan::with(recipe, lock, besides, host);
-        let (built, lines) = self.at_work(lock, &plan, |shop, progress| {
+        let ((built, lines), came) = self.at_work(lock, &plan, |shop, progress| {
             (build(&plan, shop, progress), progress.ended())
         })?;
         let record = Record {
@@ -472,7 +567,7 @@ impl Scene<'_> {
         let kept = record.keep(session.store(), &found.lock_path, &recipe.title());
         let built = built.map_err(|error| self.told(error, lock))?;
         kept?;
-        Ok(built)
+        Ok((built, came))
     }
 
     /// A failure with all that can be said of it.
@@ -487,7 +582,7 @@ impl Scene<'_> {
         lock: &Lock,
         plan: &Plan,
         work: impl FnOnce(&Workshop<'_>, &Progress) -> T,
-    ) -> Result<T, Failed> {
+    ) -> Result<(T, Pulled), Failed> {
         let Scene {
             recipe,
             session,
@@ -499,9 +594,15 @@ impl Scene<'_> {
         let progress = app.progress();
         let (net, sandbox) = (app.net(progress.clone())?, app.sandbox()?);
         let durations = durations(session, &recipe.title())?;
+        let asked = || Asked {
+            plan: plan.id(),
+            title: recipe.title(),
+        };
+        let caches = app.caches(session, &progress, asked, options)?;
         let shop = Workshop {
             session,
             net: &net,
+            shared: &caches,
             sandbox: &sandbox,
             emulator: running.emulator(),
             jobs: app.config.jobs,
@@ -515,7 +616,7 @@ impl Scene<'_> {
         };
         let made = work(&shop, &progress);
         progress.finish();
-        Ok(made)
+        Ok((made, caches.came()))
     }
 
     /// The step `node` with its inputs, which are made where they are not there.
@@ -528,7 +629,7 @@ impl Scene<'_> {
         if let Some(step) = Standing::of(plan, self.session)?.resolved(plan, node) {
             return Ok(step);
         }
-        let step = self.at_work(lock, plan, |shop, progress| {
+        let (step, _) = self.at_work(lock, plan, |shop, progress| {
             inputs(plan, node, shop, progress)
         })?;
         Ok(step.map_err(|error| self.told(error, lock))?)

@@ -16,7 +16,7 @@ use super::found::Forms;
 use super::render::{plural, printable};
 use super::standing::Standing;
 use crate::build::steps::Compilers;
-use crate::build::{Again, Differing, Workshop, again};
+use crate::build::{Again, Alone, Differing, Workshop, again};
 use crate::closure::contents::{self, Item};
 use crate::closure::explain::{Difference, Scene, explain};
 use crate::plan::{Plan, Step};
@@ -129,6 +129,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     let shop = Workshop {
         session: &session,
         net: &net,
+        shared: &Alone,
         sandbox: &sandbox,
         emulator: running.emulator(),
         jobs: elsewhere.as_ref().map_or(app.config.jobs, |it| it.jobs),

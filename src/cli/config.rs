@@ -9,6 +9,7 @@
 //! | `debian-mirror "URL"...` | `--debian-mirror` | `RECIPE_DEBIAN_MIRROR` | Debian archives |
 //! | `debian-security-mirror "URL"...` | `--debian-security-mirror` | `RECIPE_DEBIAN_SECURITY_MIRROR` | Debian security archives |
 //! | `python-index "URL"...` | `--python-index` | `RECIPE_PYTHON_INDEX` | Python package indexes |
+//! | `cache "URL"` … | `--cache` | `RECIPE_CACHE` | caches that are asked before a step is run |
 //! | `archive-keys "PATH"` | | `RECIPE_ARCHIVE_KEYS` | OpenPGP keys of a Debian archive of your own |
 //!
 //! A flag wins over the environment, the environment over the file, the file over what the machine
@@ -24,8 +25,10 @@ use super::GlobalArgs;
 use crate::net::Said;
 use file::File;
 
+mod cache;
 mod file;
 
+pub use cache::CacheSetting;
 pub use file::FileError;
 
 /// What the person at the terminal set, all sources joined.
@@ -37,6 +40,10 @@ pub struct Config {
     pub recipes: Vec<Utf8PathBuf>,
     /// Steps that run at once.
     pub jobs: usize,
+    /// Caches, in the order in which they are asked.
+    pub caches: Vec<CacheSetting>,
+    /// Our own folder of configuration: keys lie there.
+    pub folder: Option<Utf8PathBuf>,
     /// Where mirrors are and how they are reached; apt's, pip's and uv's settings are joined when
     /// the network is first needed.
     pub network: Network,
@@ -127,7 +134,29 @@ impl Config {
             })
             .unwrap_or_default();
         recipes.extend(file.words("recipes").into_iter().map(Utf8PathBuf::from));
+        let said = get("RECIPE_CACHE").unwrap_or_default();
+        let said = said.split_ascii_whitespace().map(str::to_owned);
+        let said: Vec<String> = flags.cache.iter().cloned().chain(said).collect();
+        let mut caches: Vec<CacheSetting> = said
+            .iter()
+            .map(|url| {
+                // What the file says of it holds for it too.
+                let known = file.caches.iter().find(|cache| cache.url == *url);
+                known.cloned().unwrap_or_else(|| CacheSetting::of(url))
+            })
+            .collect();
+        caches.extend(
+            file.caches
+                .iter()
+                .filter(|cache| !said.contains(&cache.url))
+                .cloned(),
+        );
+        if flags.no_cache {
+            caches.clear();
+        }
         Ok(Config {
+            caches,
+            folder: folder(&get),
             store: absolute(store),
             recipes,
             jobs,
@@ -150,6 +179,13 @@ impl Config {
             },
         })
     }
+}
+
+/// Where our configuration lies.
+fn folder(get: &impl Fn(&str) -> Option<String>) -> Option<Utf8PathBuf> {
+    let folder = get("XDG_CONFIG_HOME").map(Utf8PathBuf::from);
+    let home = || get("HOME").map(|home| Utf8PathBuf::from(home).join(".config"));
+    folder.or_else(home).map(|folder| folder.join("recipe"))
 }
 
 fn absolute(path: Utf8PathBuf) -> Utf8PathBuf {

@@ -6,6 +6,7 @@ use recipe_store::StoreError;
 use super::advice::StoreFailed;
 use crate::build::steps::SourceError;
 use crate::build::{BuildError, Failure, StepError};
+use crate::cache::CacheError;
 use crate::closure::ClosureError;
 use crate::conformance::ConformanceError;
 use crate::git::GitError;
@@ -80,6 +81,8 @@ pub(super) enum Failed {
     Build(Box<BuildError>),
     /// A closure or archive could not be read or written.
     Closure(Box<ClosureError>),
+    /// A cache, a key or a bundle.
+    Cache(Box<CacheError>),
     /// An archive could not be written.
     Package(Box<PackageError>),
     /// The store.
@@ -120,6 +123,7 @@ impl Failed {
             Failed::Lock(error) => error.as_ref(),
             Failed::Build(error) => error.as_ref(),
             Failed::Closure(error) => error.as_ref(),
+            Failed::Cache(error) => error.as_ref(),
             Failed::Package(error) => error.as_ref(),
             Failed::Conformance(error) => error.as_ref(),
             Failed::Store(error) => error.as_ref(),
@@ -140,6 +144,7 @@ impl Failed {
             Failed::Lock(_) => "lock",
             Failed::Build(_) => "build",
             Failed::Closure(_) => "closure",
+            Failed::Cache(_) => "cache",
             Failed::Package(_) => "package",
             Failed::Store(_) => "store",
             Failed::Conformance(_) => "conformance",
@@ -156,6 +161,7 @@ impl Failed {
                 ClosureError::Store(_) | ClosureError::Read { .. } => STORE,
                 _ => INTEGRITY,
             },
+            Failed::Cache(error) => cache_code(error),
             Failed::Package(error) => match **error {
                 PackageError::Option { .. } => USAGE,
                 PackageError::Damaged { .. } => INTEGRITY,
@@ -178,6 +184,20 @@ impl Failed {
     }
 }
 
+fn cache_code(error: &CacheError) -> u8 {
+    match error {
+        CacheError::Gone { .. } | CacheError::Unreachable { .. } | CacheError::Forbidden { .. } => {
+            UNREACHABLE
+        }
+        CacheError::Damaged { .. } => INTEGRITY,
+        CacheError::Setting { .. } | CacheError::KeyName { .. } | CacheError::KeyFile { .. } => {
+            USAGE
+        }
+        CacheError::Store(error) if error.is_corrupt() => INTEGRITY,
+        CacheError::Store(_) | CacheError::File { .. } => STORE,
+    }
+}
+
 fn build_code(error: &BuildError) -> u8 {
     match error {
         BuildError::Failed { failures, .. } => failures
@@ -192,7 +212,7 @@ fn step_code(error: &StepError) -> u8 {
     match (error.store(), error.net(), error) {
         (Some(_), _, _) => STORE,
         (None, Some(error), _) => net_code(error),
-        (None, None, StepError::Wheels(_)) => UNREACHABLE,
+        (None, None, StepError::Wheels(_) | StepError::NotShared) => UNREACHABLE,
         (None, None, StepError::Host(error)) => host_code(error),
         (None, None, StepError::Git(error)) => git_code(error),
         (None, None, StepError::Source(SourceError::Commit { .. })) => INTEGRITY,
@@ -276,6 +296,10 @@ pub(super) fn store_error(failed: &Failed) -> Option<&StoreError> {
             | LockError::Net(NetError::Store { cause: error, .. }) => Some(error),
             _ => None,
         },
+        Failed::Cache(error) => match error.as_ref() {
+            CacheError::Store(error) => Some(error),
+            _ => None,
+        },
         Failed::Closure(error) => match error.as_ref() {
             ClosureError::Store(error) => Some(error),
             _ => None,
@@ -315,6 +339,12 @@ impl From<ClosureError> for Failed {
 impl From<ConformanceError> for Failed {
     fn from(error: ConformanceError) -> Self {
         Failed::Conformance(Box::new(error))
+    }
+}
+
+impl From<CacheError> for Failed {
+    fn from(error: CacheError) -> Self {
+        Failed::Cache(Box::new(error))
     }
 }
 

@@ -193,6 +193,16 @@ impl Found {
             .collect()
     }
 
+    /// What to type for this form in any folder; nothing where parameters were set.
+    pub(super) fn typed_anywhere(&self) -> Option<Utf8PathBuf> {
+        let path = self.path.canonicalize_utf8().ok()?;
+        let variant = self.wanted.variant.as_ref();
+        let variant = variant.map_or_else(String::new, |variant| format!("@{variant}"));
+        self.flags()
+            .is_empty()
+            .then(|| format!("{path}{variant}").into())
+    }
+
     /// What to type for this form: a path where it was given by path.
     pub(super) fn typed(&self) -> String {
         let variant = self.wanted.variant.as_ref();

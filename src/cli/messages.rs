@@ -15,6 +15,7 @@ use super::config::{ConfigError, FileError};
 use super::exit::Failed;
 use crate::build::examples;
 use crate::build::{BuildError, FailedCheck, Failure, MissingLibrary, StepError};
+use crate::cache::CacheError;
 use crate::closure::ClosureError;
 use crate::elf::ElfError;
 use crate::lock::wheels::WheelsError;
@@ -173,6 +174,7 @@ fn steps() -> Vec<StepError> {
             what: "bin/tool holds the path of the store, at byte 7".into(),
             help: "please report this".into(),
         },
+        StepError::NotShared,
         StepError::Panicked,
     ]
 }
@@ -256,6 +258,51 @@ fn packages() -> Vec<PackageError> {
             wanted: "1 to 9".into(),
         },
         PackageError::Store(StoreError::Missing {
+            id: ObjectId::Blob(BlobId::of(b"x")),
+        }),
+    ]
+}
+
+fn caches() -> Vec<CacheError> {
+    let cache = || "https://cache.test/team".to_owned();
+    let why = || "403 Forbidden".to_owned();
+    vec![
+        CacheError::Gone {
+            cache: cache(),
+            name: "pack/ab".into(),
+        },
+        CacheError::Unreachable {
+            cache: cache(),
+            why: "connection refused".into(),
+        },
+        CacheError::Forbidden {
+            cache: cache(),
+            why: why(),
+        },
+        CacheError::Damaged {
+            cache: cache(),
+            name: "index/ab".into(),
+            why: "it has other bytes".into(),
+        },
+        CacheError::Setting {
+            cache: "ftp://cache.test/".into(),
+            why: "it is not of file:, http:, https: or s3:".into(),
+        },
+        CacheError::KeyName {
+            name: "../x".into(),
+            why: "a key's name has up to 64 letters".into(),
+        },
+        CacheError::KeyFile {
+            path: "/home/me/.config/recipe/secret-key".into(),
+            why: "others can read it: its mode is 0644".into(),
+            help: "chmod 600 /home/me/.config/recipe/secret-key".into(),
+        },
+        CacheError::File {
+            verb: "write",
+            path: "/srv/cache/pack/ab".into(),
+            source: denied(),
+        },
+        CacheError::Store(StoreError::Missing {
             id: ObjectId::Blob(BlobId::of(b"x")),
         }),
     ]
@@ -347,6 +394,7 @@ fn every_message_has_a_code_and_says_what_to_do_next() {
     all.push(BuildError::Threads("resource temporarily unavailable".into()).into());
     all.extend(closures().into_iter().map(Failed::from));
     all.extend(packages().into_iter().map(Failed::from));
+    all.extend(caches().into_iter().map(Failed::from));
     all.push(Failed::Usage(ConfigError::NoHome.into()));
     let variable = ConfigError::Variable {
         name: "RECIPE_JOBS".into(),

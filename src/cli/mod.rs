@@ -8,6 +8,8 @@ mod answer;
 mod app;
 mod besides;
 mod build;
+mod bundle;
+mod caches;
 mod changes;
 mod check;
 pub mod config;
@@ -21,6 +23,7 @@ mod found;
 mod gc;
 mod init;
 mod interrupt;
+mod key;
 mod lock;
 mod log;
 mod manual;
@@ -28,12 +31,14 @@ mod memo;
 #[cfg(test)]
 mod messages;
 mod plan;
+mod push;
 mod record;
 mod render;
 mod report_table;
 mod retry;
 mod run;
 mod running;
+mod serve;
 mod shell;
 mod standing;
 mod store;
@@ -99,6 +104,13 @@ pub struct GlobalArgs {
     /// A Python package index; several are tried in order [default: that of pip]
     #[arg(long, global = true, value_name = "URL", help_heading = "Settings")]
     pub python_index: Vec<String>,
+    /// A cache that is asked before a step is run: a folder, or a URL of file:, http:, https: or s3:; several are
+    /// asked in order, before those of the configuration
+    #[arg(long, global = true, value_name = "URL", help_heading = "Settings")]
+    pub cache: Vec<String>,
+    /// Ask no cache
+    #[arg(long, global = true, help_heading = "Settings")]
+    pub no_cache: bool,
     /// Say nothing but errors and results
     #[arg(long, short, global = true, help_heading = "Settings")]
     pub quiet: bool,
@@ -127,6 +139,18 @@ enum Command {
     Lock(lock::Args),
     /// Tell what a build would do: what is present, fetched, built
     Plan(plan::Args),
+    /// Put what a build made into a cache, signed, for others to take
+    Push(push::Args),
+    /// Take a closure from a cache; nothing is built
+    Pull(build::Pull),
+    /// Serve what is built here to the team, read-only
+    Serve(serve::Args),
+    /// Carry builds to a place without network, in one signed file
+    #[command(subcommand)]
+    Bundle(bundle::Command),
+    /// Look after the keys that sign and that are trusted
+    #[command(subcommand)]
+    Key(key::Command),
     /// Write a built closure as an archive
     Export(export::Args),
     /// Run a program of a closure
@@ -219,6 +243,11 @@ fn run(command: Command, app: &App) -> Result<(), exit::Failed> {
         Command::Build(args) => build::run(&args, app),
         Command::Lock(args) => lock::run(&args, app),
         Command::Plan(args) => plan::run(&args, app),
+        Command::Push(args) => push::run(&args, app),
+        Command::Pull(args) => build::pull(&args, app),
+        Command::Serve(args) => serve::run(&args, app),
+        Command::Bundle(command) => bundle::run(&command, app),
+        Command::Key(command) => key::run(&command, app),
         Command::Export(args) => export::run(&args, app),
         Command::Run(args) => run::run(&args, app),
         Command::Retry(args) => retry::run(&args, app),

@@ -4,12 +4,13 @@ use serde::Serialize;
 
 use super::answer::Form;
 use super::app::App;
-use super::build::durations;
+use super::build::{Options, durations};
 use super::exit::Failed;
 use super::found::Forms;
 use super::render::{bytes, plural};
 use super::standing::{Standing, State};
 use crate::build::Durations;
+use crate::cache::{Asked, Caches};
 use crate::plan::{Plan, Step};
 
 /// What `recipe plan` takes.
@@ -32,10 +33,14 @@ pub(super) struct Args {
 struct Planned<'a> {
     name: &'a str,
     present: usize,
+    /// A cache knows what they made.
+    cached: usize,
     fetch: usize,
     build: usize,
     /// Bytes to fetch.
     bytes: u64,
+    /// Bytes that the closure takes from caches.
+    cache_bytes: u64,
     /// What the steps that are not present took last time, as far as it is known.
     milliseconds: u64,
     steps: Vec<OneStep<'a>>,
@@ -48,6 +53,8 @@ struct OneStep<'a> {
     state: &'static str,
     /// What is fetched.
     bytes: Option<u64>,
+    /// The cache that knows what it made.
+    cache: Option<String>,
     milliseconds: Option<u64>,
 }
 
@@ -59,10 +66,17 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     let lock = app.lock_for(&recipe, &found, &session, true)?;
     let besides = app.besides(&recipe, &session, true)?.besides;
     let plan = Plan::with(&recipe, &lock, &besides, app.running(lock.platform).host);
-    let standing = Standing::of(&plan, &session)?;
     let title = recipe.title();
+    let progress = app.progress();
+    let asked = || Asked {
+        plan: plan.id(),
+        title: title.clone(),
+    };
+    let caches = app.caches(&session, &progress, asked, &Options::default())?;
+    let standing = Standing::with(&plan, &session, &caches)?;
+    progress.finish();
     let last = durations(&session, &title)?;
-    let planned = planned(&title, &plan, &standing, &last);
+    let planned = planned(&title, &plan, &standing, &last, &caches)?;
     app.answer(args.form, "plan", &planned, || planned.text(args.verbose))
 }
 
@@ -71,14 +85,20 @@ fn planned<'a>(
     plan: &'a Plan,
     standing: &Standing,
     last: &Durations,
-) -> Planned<'a> {
+    caches: &Caches<'_>,
+) -> Result<Planned<'a>, Failed> {
     let steps = standing.states.iter().map(|(node, state)| {
+        let cache = standing
+            .resolved(plan, *node)
+            .filter(|_| *state == State::Cached);
+        let cache = cache.and_then(|step| caches.place_of(&step.key()).map(str::to_owned));
         let node = &plan.graph()[*node];
         let kind = node.step.kind();
         OneStep {
             kind,
             subject: &node.subject,
             state: state.word(),
+            cache,
             bytes: match &node.step {
                 Step::Fetch(source) if *state == State::Fetch => Some(source.size),
                 _ => None,
@@ -94,15 +114,18 @@ fn planned<'a>(
         let of = standing.states.iter().filter(|(_, known)| *known == state);
         of.count()
     };
-    Planned {
+    let closure = standing.outputs.get(&plan.closure());
+    Ok(Planned {
         name,
         present: count(State::Present),
+        cached: count(State::Cached),
+        cache_bytes: closure.map_or(Ok(0), |closure| caches.would_bring(closure))?,
         fetch: count(State::Fetch),
         build: count(State::Build),
         bytes: steps.iter().filter_map(|step| step.bytes).sum(),
         milliseconds: steps.iter().filter_map(|step| step.milliseconds).sum(),
         steps,
-    }
+    })
 }
 
 impl Planned<'_> {
@@ -114,9 +137,13 @@ impl Planned<'_> {
             }
         }
         text.push_str(&format!(
-            "{}: {} present, {} to fetch ({}), {} to build",
+            "{}: {} present, {}{} to fetch ({}), {} to build",
             plural(self.steps.len(), "step"),
             self.present,
+            match self.cached {
+                0 => String::new(),
+                cached => format!("{cached} in a cache ({}), ", bytes(self.cache_bytes)),
+            },
             self.fetch,
             bytes(self.bytes),
             self.build
@@ -139,8 +166,10 @@ impl OneStep<'_> {
         let time = self
             .milliseconds
             .map_or_else(String::new, |time| format!("  {time} ms last time"));
+        let cache = self.cache.as_ref();
+        let cache = cache.map_or_else(String::new, |cache| format!("  {cache}"));
         format!(
-            "{:8} {:12} {}{size}{time}\n",
+            "{:8} {:12} {}{size}{time}{cache}\n",
             self.state, self.kind, self.subject
         )
     }

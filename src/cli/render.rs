@@ -68,6 +68,8 @@ struct State {
     done: usize,
     running: Vec<(usize, String)>,
     last: Option<Instant>,
+    /// What a cache gives or takes, for as long as it does.
+    moving: String,
     /// What became of each step, for the record of this build.
     ended: Vec<Line>,
 }
@@ -117,7 +119,10 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.set_length(state.planned as u64);
             bar.set_position(state.done as u64);
-            bar.set_message(names.join(", "));
+            bar.set_message(match state.moving.as_str() {
+                "" => names.join(", "),
+                moving => moving.to_owned(),
+            });
         } else if !self.quiet {
             let begun = *state.last.get_or_insert_with(Instant::now);
             if begun.elapsed() >= EVERY {
@@ -125,6 +130,9 @@ impl Progress {
                 let mut line = format!("{}/{} steps", state.done, state.planned);
                 if !names.is_empty() {
                     line.push_str(&format!("; {}", names.join(", ")));
+                }
+                if !state.moving.is_empty() {
+                    line.push_str(&format!("; {}", state.moving));
                 }
                 self.line(&line);
             }
@@ -211,6 +219,15 @@ impl Ear for Progress {
 impl Watch for Progress {
     fn note(&self, line: &str) {
         self.line(line);
+    }
+
+    fn moved(&self, cache: &str, done: u64, total: u64) {
+        self.update(|state| {
+            state.moving = match done < total {
+                true => format!("{} of {}, {cache}", bytes(done), bytes(total)),
+                false => String::new(),
+            };
+        });
     }
 }
 

@@ -1,4 +1,4 @@
-//! A plan and a store → where each step stands: present, to be fetched, to be built.
+//! A plan and a store → where each step stands: present, in a cache, to be fetched, to be built.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use petgraph::graph::NodeIndex;
 use recipe_store::{ObjectId, Session};
 
 use super::exit::Failed;
-use crate::build::OUT;
+use crate::build::{Alone, OUT, Shared};
 use crate::plan::{Plan, Resolved, Step};
 
 /// Where the steps of a plan stand.
@@ -21,6 +21,8 @@ pub(super) struct Standing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum State {
     Present,
+    /// A cache knows what it made.
+    Cached,
     Fetch,
     Build,
 }
@@ -29,6 +31,7 @@ impl State {
     pub(super) fn word(self) -> &'static str {
         match self {
             State::Present => "present",
+            State::Cached => "cached",
             State::Fetch => "fetch",
             State::Build => "build",
         }
@@ -38,17 +41,35 @@ impl State {
 impl Standing {
     /// Nodes are numbered after their inputs, so one pass in order knows what each input came to.
     pub(super) fn of(plan: &Plan, session: &Session) -> Result<Standing, Failed> {
+        Standing::with(plan, session, &Alone)
+    }
+
+    /// The same where caches are asked as well.
+    pub(super) fn with(
+        plan: &Plan,
+        session: &Session,
+        shared: &dyn Shared,
+    ) -> Result<Standing, Failed> {
         let mut standing = Standing {
             states: Vec::new(),
             outputs: HashMap::new(),
         };
         for node in plan.graph().node_indices() {
-            let output = match standing.resolved(plan, node) {
-                Some(step) => session
-                    .find(&step.key())?
+            let key = standing.resolved(plan, node).map(|step| step.key());
+            let output = match key {
+                Some(key) => session
+                    .find(&key)?
                     .and_then(|trace| trace.outputs.get(OUT).copied()),
                 None => None,
             };
+            let elsewhere = key
+                .filter(|_| output.is_none())
+                .and_then(|key| shared.made(&key, true));
+            if let Some(made) = elsewhere {
+                standing.outputs.insert(node, made.output);
+                standing.states.push((node, State::Cached));
+                continue;
+            }
             let state = match (output, &plan.graph()[node].step) {
                 (Some(output), _) => {
                     standing.outputs.insert(node, output);

@@ -12,7 +12,7 @@ use super::request::{Posted, Sent};
 use super::{Net, Page, Wanted};
 
 /// What one try says about the next.
-enum Outcome<T> {
+pub(super) enum Outcome<T> {
     Came(T),
     /// Our side failed (a full disk): no other mirror changes that.
     Stop(NetError),
@@ -183,13 +183,13 @@ impl Net {
     }
 
     /// Whether this origin did not answer before, and if all tries there were used up.
-    fn is_dead(&self, url: &Url) -> Option<bool> {
+    pub(super) fn is_dead(&self, url: &Url) -> Option<bool> {
         let dead = self.dead.lock().unwrap_or_else(PoisonError::into_inner);
         dead.get(&url.origin().ascii_serialization()).copied()
     }
 
     /// Remembers a mirror that gives no connection. False: it had its chances with an earlier file.
-    fn mark(&self, url: &Url, cause: &Cause) -> bool {
+    pub(super) fn mark(&self, url: &Url, cause: &Cause) -> bool {
         if !matches!(cause, Cause::Connect(_) | Cause::Silent(_)) {
             return true;
         }
@@ -202,7 +202,7 @@ impl Net {
         !hopeless
     }
 
-    fn give_up(&self, urls: &[&Url]) {
+    pub(super) fn give_up(&self, urls: &[&Url]) {
         let mut dead = self.dead.lock().unwrap_or_else(PoisonError::into_inner);
         for url in urls {
             if let Some(hopeless) = dead.get_mut(&url.origin().ascii_serialization()) {
@@ -212,7 +212,7 @@ impl Net {
     }
 
     /// Wrong bytes are worse than forbidden ones, and those worse than none: the gravest cause names the error.
-    fn verdict(&self, wanted: &Wanted<'_>, failed: Vec<Try>) -> NetError {
+    pub(super) fn verdict(&self, wanted: &Wanted<'_>, failed: Vec<Try>) -> NetError {
         let any = |test: fn(&Cause) -> bool| failed.iter().any(|attempt| test(&attempt.cause));
         let all = |test: fn(&Cause) -> bool| failed.iter().all(|attempt| test(&attempt.cause));
         let what = wanted.what();
@@ -245,7 +245,7 @@ fn is_gone(cause: &Cause) -> bool {
 }
 
 /// Keeps the newest cause of each URL.
-fn remember(failed: &mut Vec<Try>, url: &Url, cause: Cause) {
+pub(super) fn remember(failed: &mut Vec<Try>, url: &Url, cause: Cause) {
     let url = shown(url);
     match failed.iter_mut().find(|attempt| attempt.url == url) {
         Some(attempt) => attempt.cause = cause,
@@ -258,7 +258,7 @@ fn drained(body: &mut Body<'_>) -> bool {
     matches!(body.read(&mut [0u8; 1]), Ok(0))
 }
 
-fn judge<T>(cause: Cause, wait: Option<Duration>, resumed: bool) -> Outcome<T> {
+pub(super) fn judge<T>(cause: Cause, wait: Option<Duration>, resumed: bool) -> Outcome<T> {
     match cause {
         Cause::Status(408 | 425 | 429 | 500..=599)
         | Cause::Connect(_)

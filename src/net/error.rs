@@ -116,6 +116,14 @@ impl NetError {
         matches!(self, NetError::Gone { .. })
     }
 
+    /// Whether a server misses the folder that something was to be put in (409).
+    pub fn is_conflict(&self) -> bool {
+        let NetError::Unreachable { tries, .. } = self else {
+            return false;
+        };
+        tries.0.iter().any(|one| one.cause == Cause::Status(409))
+    }
+
     /// Whether a mirror answered with other bytes than those that were locked.
     pub fn is_corrupt(&self) -> bool {
         matches!(self, NetError::Corrupt { .. })

@@ -6,7 +6,7 @@
 //! but no total timeout. What is delivered has the expected hash, or is not delivered. Nothing
 //! here trusts a server: names, lengths, types and codings that it sends choose nothing.
 //!
-//! `machine/` reads apt's, pip's and uv's configuration; `request.rs` is one GET with its
+//! `object.rs` is for caches: parts of a file, its size, and putting one. `machine/` reads apt's, pip's and uv's configuration; `request.rs` is one GET with its
 //! redirects; `body.rs` reads one answer to its end; `retry.rs` says when to try again.
 
 mod body;
@@ -15,6 +15,7 @@ mod deliver;
 mod error;
 mod known;
 pub mod machine;
+mod object;
 mod redirect;
 mod request;
 mod retry;
@@ -36,6 +37,7 @@ pub(crate) use self::body::hex;
 pub use self::error::{Cause, Mismatch, NetError, Tries, Try, shown};
 pub use self::known::{recall, remember};
 pub use self::machine::{Machine, Said};
+pub use self::object::{Part, Putting};
 pub use self::request::Posted;
 pub use self::retry::Timing;
 pub use self::settings::{Proxies, Settings};
@@ -49,6 +51,10 @@ pub trait Watch: Sync + Send {
     /// `done` bytes of `item` came, of `total` where known. Goes back to less when a download starts again.
     fn progress(&self, item: &str, done: u64, total: Option<u64>) {
         let _ = (item, done, total);
+    }
+    /// `done` bytes of `total` came from a cache, or went there.
+    fn moved(&self, cache: &str, done: u64, total: u64) {
+        let _ = (cache, done, total);
     }
     /// Nothing more will be said of `item`.
     fn finished(&self, item: &str) {

@@ -12,7 +12,7 @@ use super::error::{Cause, NetError};
 use super::settings::Settings;
 use super::{Net, redirect, retry};
 
-const MOST_REDIRECTS: usize = 10;
+pub(super) const MOST_REDIRECTS: usize = 10;
 
 /// An answer whose status is a success.
 pub(super) struct Answer {
@@ -119,7 +119,7 @@ impl Net {
         Err(Cause::Redirect(format!("more than {MOST_REDIRECTS} of them")).into())
     }
 
-    fn client(&self) -> Result<&Client, NetError> {
+    pub(super) fn client(&self) -> Result<&Client, NetError> {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
@@ -191,7 +191,7 @@ fn proxies(settings: &Settings) -> Result<Vec<Proxy>, NetError> {
     Ok(proxies)
 }
 
-fn redirected(from: &Url, headers: &HeaderMap) -> Result<Url, Cause> {
+pub(super) fn redirected(from: &Url, headers: &HeaderMap) -> Result<Url, Cause> {
     let location = text(headers, &header::LOCATION).ok_or_else(|| {
         Cause::Redirect("it says not where to, or not in plain characters".into())
     })?;
@@ -215,7 +215,7 @@ fn answer(url: Url, response: Response) -> Answer {
     }
 }
 
-fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+pub(super) fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
 }
 
@@ -251,7 +251,7 @@ fn open_file(url: &Url, start: u64) -> Result<Answer, Cause> {
 }
 
 /// What kind of failure a client's error is.
-fn cause_of(error: &reqwest::Error, idle: Duration) -> Cause {
+pub(super) fn cause_of(error: &reqwest::Error, idle: Duration) -> Cause {
     let reason = chain(error);
     if is_tls(error) {
         Cause::Tls(reason)

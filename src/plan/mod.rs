@@ -16,6 +16,7 @@ pub use built::{Besides, Used};
 use std::collections::HashMap;
 
 use petgraph::graph::{DiGraph, NodeIndex};
+use recipe_store::{BlobId, Digest, ObjectId};
 
 pub use host::{Host, Means};
 pub use key::{Listener, VERSIONS, tell};
@@ -85,6 +86,24 @@ impl Plan {
     /// Proof and checks: they must succeed before the closure counts.
     pub fn guards(&self) -> &[NodeIndex] {
         &self.guards
+    }
+
+    /// What is asked for, before anything is made: the hash of the whole graph. Two machines that plan the
+    /// same have the same id; a changed file, option or kind of step changes it.
+    pub fn id(&self) -> Digest {
+        let mut ids: Vec<Digest> = Vec::with_capacity(self.graph.node_count());
+        for node in self.graph.node_weights() {
+            // Inputs come first in a plan. Each is named by what it is, in place of what it makes.
+            let named = node.step.map(|input| {
+                let digest = ids.get(input.index()).copied().ok_or(())?;
+                Ok(ObjectId::Blob(BlobId { digest, size: 0 }))
+            });
+            let id = named.map(|step: Resolved| step.key().0);
+            ids.push(id.unwrap_or_else(|()| Digest::of(&[])));
+        }
+        let ends = std::iter::once(self.closure).chain(self.guards.iter().copied());
+        let lines = ends.map(|node| format!("{}\n", ids[node.index()]));
+        Digest::of(format!("recipe plan 1\n{}", lines.collect::<String>()).as_bytes())
     }
 
     /// How many steps there are.

@@ -232,6 +232,30 @@ pub fn replace(path: &Utf8Path, args: &[OsString]) -> io::Error {
     std::process::Command::new(path).args(args).exec()
 }
 
+/// Runs one of our own programs in `folder` with nothing of our environment but `env`, and where that is allowed
+/// without any network. Whether there was none is told beside what it printed.
+pub fn run_apart(
+    program: &Utf8Path,
+    args: &[OsString],
+    env: &[(&str, &str)],
+    folder: &Utf8Path,
+) -> io::Result<(bool, std::process::Output)> {
+    // A network belongs to a thread: what it starts inherits it, and it ends with the thread.
+    let run = || {
+        let apart = nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).is_ok();
+        let mut command = std::process::Command::new(program);
+        command.args(args).env_clear().current_dir(folder);
+        command
+            .envs(env.iter().copied())
+            .output()
+            .map(|output| (apart, output))
+    };
+    std::thread::scope(|scope| {
+        let ran = scope.spawn(run).join();
+        ran.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
 /// The same for a program that is looked for on `path`, which is also the `PATH` that it gets.
 pub fn replace_on_path(program: &OsStr, args: &[OsString], path: &OsStr) -> io::Error {
     use std::os::unix::process::CommandExt as _;

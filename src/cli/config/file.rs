@@ -9,6 +9,7 @@ use kdl::{KdlNode, KdlValue};
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceSpan};
 use thiserror::Error;
 
+use super::cache::CacheSetting;
 use crate::lock::near::nearest;
 use crate::recipe::{Limits, Mistake, document};
 
@@ -106,15 +107,14 @@ pub enum FileError {
 pub(super) struct File {
     path: Utf8PathBuf,
     values: BTreeMap<&'static str, Vec<KdlValue>>,
+    /// The caches, in the order in which they are asked.
+    pub(super) caches: Vec<CacheSetting>,
 }
 
 impl File {
     /// The file that the environment names; without one there are no settings.
     pub(super) fn read(get: &impl Fn(&str) -> Option<String>) -> Result<File, FileError> {
-        let folder = get("XDG_CONFIG_HOME")
-            .map(Utf8PathBuf::from)
-            .or_else(|| get("HOME").map(|home| Utf8PathBuf::from(home).join(".config")));
-        let Some(path) = folder.map(|folder| folder.join("recipe/config.kdl")) else {
+        let Some(path) = super::folder(get).map(|folder| folder.join("config.kdl")) else {
             return Ok(File::default());
         };
         match std::fs::read_to_string(&path) {
@@ -136,9 +136,15 @@ impl File {
         let mut file = File {
             path,
             values: BTreeMap::new(),
+            caches: Vec::new(),
         };
         let mut first: BTreeMap<&str, SourceSpan> = BTreeMap::new();
         for node in document.nodes() {
+            if node.name().value() == "cache" {
+                let cache = CacheSetting::read(node, file.folder(), &text)?;
+                file.caches.push(cache);
+                continue;
+            }
             let (key, values) = setting(node, &text)?;
             if let Some(first) = first.insert(key, node.name().span()) {
                 return Err(FileError::Setting {
@@ -195,7 +201,7 @@ fn number(value: &KdlValue) -> Option<usize> {
     (number > 0).then_some(number)
 }
 
-fn label(text: &str, at: SourceSpan) -> LabeledSpan {
+pub(super) fn label(text: &str, at: SourceSpan) -> LabeledSpan {
     LabeledSpan::new_with_span(Some(text.to_owned()), at)
 }
 
@@ -212,7 +218,8 @@ fn setting(
     };
     let name = node.name().value();
     let Some((key, kind)) = KEYS.into_iter().find(|(key, _)| *key == name) else {
-        let keys: Vec<&str> = KEYS.iter().map(|(key, _)| *key).collect();
+        let keys = KEYS.iter().map(|(key, _)| *key).chain(["cache"]);
+        let keys: Vec<&str> = keys.collect();
         let near = nearest(name, keys.iter().copied());
         let meant = near
             .first()

@@ -1,0 +1,373 @@
+//! Objects that an index knows → the store. Begin at [`pull`].
+//!
+//! Frames that are wanted and lie near each other are read as one part; several parts are asked for at once, and
+//! whoever has read one opens its frames. Each blob is hashed before the store has it, and a tree is entered once all
+//! that it names is there, so a cache can withhold things but not change them.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use recipe_store::{BlobId, Entry, ObjectId, Session, Tree, TreeId};
+
+use super::error::CacheError;
+use super::index::{Frame, Index, Met, PackFile};
+use super::place::Place;
+
+/// What nobody wants between two frames is read too, up to this many bytes: it costs less than another question.
+const GAP: u64 = 32 << 10;
+/// A part is about this long, in bytes.
+const PART: u64 = 8 << 20;
+/// A blob whose frame is longer is decompressed as it comes.
+const LARGE: u64 = 32 << 20;
+
+/// What a pull came to.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Pulled {
+    /// Blobs that came.
+    pub blobs: usize,
+    /// Bytes that came.
+    pub bytes: u64,
+    /// How many parts were asked for.
+    pub parts: usize,
+}
+
+/// One part of a pack: which blobs, by their numbers.
+struct Span {
+    pack: PackFile,
+    range: Range<u64>,
+    blobs: Vec<usize>,
+}
+
+/// What is asked and told while it goes on.
+pub(super) struct Pull<'a> {
+    pub(super) place: &'a Place,
+    pub(super) index: &'a Index,
+    pub(super) session: &'a Session,
+    /// Hears of the bytes that came, and how many there will be.
+    pub(super) tell: &'a (dyn Fn(u64, u64) + Sync),
+}
+
+/// Brings `wanted` and all that is below into the session, as far as it is not there.
+pub(super) fn pull(wanted: &[ObjectId], from: &Pull<'_>) -> Result<Pulled, CacheError> {
+    let (trees, blobs) = missing(wanted, from)?;
+    let spans = spans(&blobs, from.index);
+    let whole: u64 = spans
+        .iter()
+        .map(|span| span.range.end - span.range.start)
+        .sum();
+    let came = AtomicU64::new(0);
+    let next = AtomicUsize::new(0);
+    let failed: Mutex<Option<CacheError>> = Mutex::new(None);
+    let wholes = Wholes::default();
+    let work = || {
+        while let Some(span) = spans.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if failed
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .is_some()
+            {
+                return;
+            }
+            match one(span, from, &wholes) {
+                Ok(()) => {
+                    let bytes = span.range.end - span.range.start;
+                    let so_far = came.fetch_add(bytes, Ordering::Relaxed) + bytes;
+                    (from.tell)(so_far, whole);
+                }
+                Err(error) => {
+                    let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
+                    failed.get_or_insert(error);
+                }
+            }
+        }
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = from.place.at_once().max(cores).min(spans.len().max(1));
+    std::thread::scope(|scope| {
+        // Where no thread can be started this one does it all.
+        for _ in 1..threads {
+            let _ = std::thread::Builder::new().spawn_scoped(scope, work);
+        }
+        work();
+    });
+    if let Some(error) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(error);
+    }
+    for tree in trees {
+        from.session.put_tree(tree)?;
+    }
+    Ok(Pulled {
+        blobs: blobs.len(),
+        bytes: whole,
+        parts: spans.len(),
+    })
+}
+
+/// How many bytes [`pull`] would read.
+pub(super) fn would_pull(wanted: &[ObjectId], from: &Pull<'_>) -> Result<u64, CacheError> {
+    let (_, blobs) = missing(wanted, from)?;
+    let spans = spans(&blobs, from.index);
+    Ok(spans
+        .iter()
+        .map(|span| span.range.end - span.range.start)
+        .sum())
+}
+
+/// What is not in the session: the trees, each after those that it names, and the blobs, by their numbers.
+fn missing<'i>(
+    wanted: &[ObjectId],
+    from: &Pull<'i>,
+) -> Result<(Vec<&'i Tree>, Vec<usize>), CacheError> {
+    let Pull { index, session, .. } = from;
+    let unknown = |id: ObjectId| {
+        from.place
+            .damaged("an index", &format!("it does not know {id}"))
+    };
+    let known: HashMap<TreeId, &Tree> = index
+        .contents
+        .trees
+        .iter()
+        .map(|(id, tree)| (*id, tree))
+        .collect();
+    let numbers = index.contents.blobs.iter().enumerate();
+    let mut numbers: HashMap<BlobId, usize> =
+        numbers.map(|(number, met)| (met.blob, number)).collect();
+    let (mut trees, mut blobs) = (Vec::new(), Vec::new());
+    // Each tree is met twice: before what it names, and after.
+    let mut open: Vec<(ObjectId, bool)> = wanted.iter().map(|id| (*id, false)).collect();
+    let mut met = HashSet::new();
+    while let Some((id, is_done)) = open.pop() {
+        let tree = match id {
+            ObjectId::Tree(tree) => *known.get(&tree).ok_or_else(|| unknown(id))?,
+            ObjectId::Blob(blob) => {
+                // One that is there, or was met before, has no number any more.
+                match numbers.remove(&blob) {
+                    Some(number) if !session.has(&id)? => blobs.push(number),
+                    Some(_) => {}
+                    None if session.has(&id)? || met.contains(&id) => {}
+                    None => return Err(unknown(id)),
+                }
+                met.insert(id);
+                continue;
+            }
+        };
+        if is_done {
+            trees.push(tree);
+            continue;
+        }
+        // A tree that is there is there with all below it.
+        if !met.insert(id) || session.has(&id)? {
+            continue;
+        }
+        open.push((id, true));
+        for (_, entry) in tree.iter() {
+            match entry {
+                Entry::File { blob, .. } => open.push(((*blob).into(), false)),
+                Entry::Directory(below) => open.push(((*below).into(), false)),
+                Entry::Symlink { .. } => {}
+            }
+        }
+    }
+    Ok((trees, blobs))
+}
+
+/// The parts of packs that have these blobs.
+fn spans(blobs: &[usize], index: &Index) -> Vec<Span> {
+    let mut frames: Vec<(usize, Frame)> = blobs
+        .iter()
+        .map(|number| (*number, index.frames[*number]))
+        .collect();
+    frames.sort_by_key(|(_, frame)| (frame.pack, frame.offset));
+    let mut spans: Vec<Span> = Vec::new();
+    for (number, frame) in frames {
+        let pack = index.packs[frame.pack];
+        let end = frame.offset + frame.length;
+        match spans.last_mut() {
+            Some(span)
+                if span.pack == pack
+                    && frame.offset <= span.range.end.saturating_add(GAP)
+                    && end.saturating_sub(span.range.start) <= PART =>
+            {
+                span.range.end = span.range.end.max(end);
+                span.blobs.push(number);
+            }
+            _ => spans.push(Span {
+                pack,
+                range: frame.offset..end,
+                blobs: vec![number],
+            }),
+        }
+    }
+    spans
+}
+
+/// Packs of a server that knows no parts, as files.
+#[derive(Default)]
+struct Wholes(Mutex<Vec<(PackFile, File)>>);
+
+impl Wholes {
+    /// Whether the server was found to know no parts.
+    fn is_needed(&self) -> bool {
+        !self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_empty()
+    }
+
+    fn part(
+        &self,
+        pack: PackFile,
+        range: &Range<u64>,
+        from: &Pull<'_>,
+    ) -> Result<Vec<u8>, CacheError> {
+        let mut wholes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = match wholes.iter().position(|(there, _)| *there == pack) {
+            Some(at) => at,
+            None => {
+                let mut file = super::temporary(from.session)?;
+                from.place
+                    .copy(&super::pack_name(&pack), pack.size, &mut file)?;
+                wholes.push((pack, file));
+                wholes.len() - 1
+            }
+        };
+        let mut bytes = vec![0; usize::try_from(range.end - range.start).unwrap_or(usize::MAX)];
+        let read = wholes[at].1.read_exact_at(&mut bytes, range.start);
+        read.map_err(|_| {
+            from.place
+                .damaged(&super::pack_name(&pack), "it ends too early")
+        })?;
+        Ok(bytes)
+    }
+}
+
+fn part(
+    pack: PackFile,
+    range: Range<u64>,
+    from: &Pull<'_>,
+    wholes: &Wholes,
+) -> Result<Vec<u8>, CacheError> {
+    if !wholes.is_needed()
+        && let Some(bytes) = from.place.part(&super::pack_name(&pack), range.clone())?
+    {
+        return Ok(bytes);
+    }
+    wholes.part(pack, &range, from)
+}
+
+/// Reads one part and enters its blobs.
+fn one(span: &Span, from: &Pull<'_>, wholes: &Wholes) -> Result<(), CacheError> {
+    if let [number] = span.blobs[..]
+        && span.range.end - span.range.start > LARGE
+    {
+        return large(number, span, from, wholes);
+    }
+    let bytes = part(span.pack, span.range.clone(), from, wholes)?;
+    let mut decompressor = zstd::bulk::Decompressor::new().map_err(unopened)?;
+    for number in &span.blobs {
+        let (met, frame) = (
+            &from.index.contents.blobs[*number],
+            &from.index.frames[*number],
+        );
+        let begin = usize::try_from(frame.offset - span.range.start).unwrap_or(usize::MAX);
+        let end = begin.saturating_add(usize::try_from(frame.length).unwrap_or(usize::MAX));
+        let compressed = bytes.get(begin..end).unwrap_or_default();
+        let size = usize::try_from(met.blob.size).unwrap_or(usize::MAX);
+        let opened = decompressor.decompress(compressed, size);
+        let opened = opened.map_err(|error| wrong(span, met, &error.to_string(), from))?;
+        // The store hashes what it is given, and would keep anything.
+        if BlobId::of(&opened) != met.blob {
+            return Err(wrong(span, met, "it has other bytes", from));
+        }
+        from.session.put_blob(&opened, met.executable)?;
+    }
+    Ok(())
+}
+
+/// The same for a blob that is too large to be held.
+fn large(number: usize, span: &Span, from: &Pull<'_>, wholes: &Wholes) -> Result<(), CacheError> {
+    let met = &from.index.contents.blobs[number];
+    let parts = Parts {
+        span,
+        from,
+        wholes,
+        at: span.range.start,
+        part: io::Cursor::new(Vec::new()),
+        failed: Mutex::new(None),
+    };
+    let mut parts = io::BufReader::new(parts);
+    let put = {
+        let decoder = zstd::stream::read::Decoder::with_buffer(&mut parts);
+        let mut decoder = decoder.map_err(unopened)?.single_frame();
+        decoder.window_log_max(27).map_err(unopened)?;
+        from.session
+            .put_reader(&mut decoder, met.executable, met.blob.size)
+    };
+    let failed = parts.into_inner().failed;
+    if let Some(error) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(error);
+    }
+    match put {
+        Ok(blob) if blob == met.blob => Ok(()),
+        Ok(_) => Err(wrong(span, met, "it has other bytes", from)),
+        Err(error @ recipe_store::StoreError::TooLarge { .. }) => {
+            Err(wrong(span, met, &error.to_string(), from))
+        }
+        Err(recipe_store::StoreError::Reader { source }) => {
+            Err(wrong(span, met, &source.to_string(), from))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A long span, read part by part.
+struct Parts<'a> {
+    span: &'a Span,
+    from: &'a Pull<'a>,
+    wholes: &'a Wholes,
+    at: u64,
+    part: io::Cursor<Vec<u8>>,
+    failed: Mutex<Option<CacheError>>,
+}
+
+impl Read for Parts<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.part.read(buffer)?;
+        if count > 0 || self.at == self.span.range.end {
+            return Ok(count);
+        }
+        let end = self.span.range.end.min(self.at + PART);
+        match part(self.span.pack, self.at..end, self.from, self.wholes) {
+            Ok(bytes) => {
+                self.at = end;
+                self.part = io::Cursor::new(bytes);
+                self.part.read(buffer)
+            }
+            Err(error) => {
+                let told = io::Error::other(error.to_string());
+                *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                Err(told)
+            }
+        }
+    }
+}
+
+fn wrong(span: &Span, met: &Met, why: &str, from: &Pull<'_>) -> CacheError {
+    let why = format!("{} in it cannot be used: {why}", ObjectId::Blob(met.blob));
+    from.place.damaged(&super::pack_name(&span.pack), &why)
+}
+
+fn unopened(source: io::Error) -> CacheError {
+    CacheError::File {
+        verb: "decompress",
+        path: "a pack".into(),
+        source,
+    }
+}
