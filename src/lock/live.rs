@@ -58,6 +58,7 @@ fn live_net() -> Option<Net> {
 }
 
 #[test]
+#[ignore = "takes long: .ci/long slow"]
 fn the_python_of_a_release_and_what_it_needs_come_from_the_live_mirror() {
     let Some(net) = live_net() else { return };
     let store = live_store();
@@ -104,6 +105,7 @@ fn the_python_of_a_release_and_what_it_needs_come_from_the_live_mirror() {
 }
 
 #[test]
+#[ignore = "takes long: .ci/long slow"]
 fn the_root_of_a_release_runs_its_own_programs() {
     let Some(net) = live_net() else { return };
     let store = live_store();

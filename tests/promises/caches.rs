@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
-use crate::support::{Scratch, is_root, skip, sources};
+use crate::support::{Scratch, checkout, is_root, skip, sources};
 
 const RECIPE: &str = "python";
 
@@ -63,6 +63,31 @@ fn only_file(folder: &Utf8Path) -> Utf8PathBuf {
     let entry = entries.next().expect("a file").expect("an entry");
     assert!(entries.next().is_none(), "one file in {folder}");
     entry.into_path()
+}
+
+/// Nothing in the store's objects stands in the way of a server of the Remote Execution API.
+#[test]
+fn a_closure_has_the_digest_that_the_remote_execution_api_gives_its_folder() {
+    if !has("b3sum") {
+        return skip("b3sum is not installed");
+    }
+    let Some(builder) = builder() else { return };
+    let folder = builder.work().join("result").join(RECIPE);
+    let script = checkout().join("tests/data/directory.py");
+    let said = Command::new("python3")
+        .args([script.as_str(), folder.as_str()])
+        .output();
+    let said = said.expect("python3 starts");
+    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    let wanted = builder.run(["build", RECIPE, "--json"]).ok().out;
+    let wanted: Value = serde_json::from_str(&wanted).expect("JSON");
+    let wanted = wanted["closures"][0]["tree"].as_str().expect("a tree");
+    assert_eq!(
+        text.split(':').next(),
+        Some(wanted),
+        "{}",
+        String::from_utf8_lossy(&said.stderr)
+    );
 }
 
 #[test]

@@ -209,6 +209,7 @@ fn everything_goes_on_top_of_the_python_of_trixie() {
 }
 
 #[test]
+#[ignore = "takes long: .ci/long slow"]
 fn everything_goes_on_top_of_the_python_of_bookworm() {
     everything_goes_on_top("python-dev@3.11");
 }

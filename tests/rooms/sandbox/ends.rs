@@ -121,9 +121,10 @@ fn a_running_program_can_be_looked_at_and_killed() {
     let scratch = Scratch::new();
     let spec = probe(&["linger", "/out/beat", "sleep"]).output(scratch.path(), "/out");
     let running = sandbox().spawn(&spec).unwrap();
+    // It is started once it has been asked for, and has its own files mapped a moment later.
+    wait_until("it writes", || scratch.is_written_to());
     let maps = std::fs::read_to_string(format!("/proc/{}/maps", running.pid())).unwrap();
     assert!(maps.lines().any(|line| line.ends_with(" /probe")), "{maps}");
-    wait_until("it writes", || scratch.is_written_to());
     running.kill();
     assert_eq!(running.wait().unwrap().status, Status::Stopped);
     assert!(!scratch.is_written_to());
