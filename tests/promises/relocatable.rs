@@ -100,6 +100,7 @@ fn everything_holds_on_the_host_from_an_odd_folder() {
         .join("a 'quoted' folder: with ü and ; in it/c/bin/python3");
     let output = Command::new(python)
         .args(["-B", place.path().join("probe/probe.py").as_str()])
+        .args(LONG)
         .output()
         .expect("python starts");
     all_hold(&output);
