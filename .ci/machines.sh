@@ -86,7 +86,6 @@ machines() {
 
     mkdir -p "$scratch/www"
     check "A pushes into a folder" a push scylla-python --to "$scratch/www/cache"
-    chmod -R a+rX "$scratch" "$scratch/www"
     if have nginx; then
         cat >"$scratch/nginx.conf" <<END
 daemon off; user root; worker_processes 1; pid $scratch/nginx.pid; error_log $logs/nginx.log;
