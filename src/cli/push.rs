@@ -59,7 +59,6 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     let sending = Sending {
         key: &key,
         verify: args.verify,
-        only: None,
     };
     let mut answer = Answer {
         cache: place.name().to_owned(),
@@ -105,8 +104,6 @@ pub(super) struct Sending<'a> {
     pub(super) key: &'a SecretKey,
     /// Read what is there, and put back what is lost.
     pub(super) verify: bool,
-    /// Nothing else than this plan.
-    pub(super) only: Option<Digest>,
 }
 
 pub(super) fn no_key() -> Failed {
@@ -116,44 +113,97 @@ pub(super) fn no_key() -> Failed {
     ))
 }
 
-/// Builds a recipe, if that is not done, and puts what was made into `place`.
-pub(super) fn send(
+/// Builds a recipe, if that is not done, and puts what was made into `place`. Whoever signs has made every step: what
+/// came from a cache is made here as well.
+fn send(
     name: &str,
     forms: &Forms,
     sending: &Sending<'_>,
     place: &Place,
     app: &App,
 ) -> Result<(String, Pushed), Failed> {
-    let made = make(name, forms, app, &Options::default())?;
-    let mut found = app.find(name, forms)?;
-    let recipe = found.recipe()?;
+    let mut made = make(name, forms, app, &Options::default())?;
     let session = app.store()?.session()?;
-    let lock = app.lock_for(&recipe, &found, &session, true)?;
-    let besides = app.besides(&recipe, &session, true)?.besides;
-    let plan = Plan::with(&recipe, &lock, &besides, app.running(lock.platform).host);
-    if sending.only.is_some_and(|only| only != plan.id()) {
-        return Ok((recipe.title(), Pushed::default()));
+    let mut sent = Sent::of(name, forms, &session, app)?;
+    if !sent.standing.is_whole() {
+        let options = Options {
+            whole: true,
+            alone: true,
+            ..Options::default()
+        };
+        made = make(name, forms, app, &options)?;
+        sent = Sent::of(name, forms, &session, app)?;
     }
-    let standing = Standing::of(&plan, &session)?;
-    let objects = objects(&plan, &standing, made.memo.closure.into());
-    let traces = traces(
-        &plan,
-        &standing,
-        &session,
-        recipe.title(),
-        made.memo.closure,
-    )?;
-    let pushing = Pushing {
-        dear: dear(&plan, &standing),
-        traces,
-        objects,
-        key: sending.key,
-        verify: sending.verify,
-    };
-    let progress = app.progress();
-    let pushed = push(pushing, place, &session, &*progress);
-    progress.finish();
-    Ok((recipe.title(), pushed?))
+    let pushed = sent.put(made.memo.closure, sending, place, &session, app)?;
+    Ok((sent.title, pushed))
+}
+
+/// Puts what was made into `place`, if it is what `plan` asks for and all of it was made here. Nothing is built.
+pub(super) fn send_made(
+    name: &str,
+    plan: &Digest,
+    sending: &Sending<'_>,
+    place: &Place,
+    app: &App,
+) -> Result<(), Failed> {
+    let session = app.present_store()?.session()?;
+    let sent = Sent::of(name, &Forms::default(), &session, app)?;
+    let closure = sent.standing.outputs.get(&sent.plan.closure());
+    if let Some(ObjectId::Tree(closure)) = closure.copied()
+        && sent.plan.id() == *plan
+        && sent.standing.is_whole()
+    {
+        sent.put(closure, sending, place, &session, app)?;
+    }
+    Ok(())
+}
+
+/// What is sent: a plan, and what its steps have made.
+struct Sent {
+    title: String,
+    plan: Plan,
+    standing: Standing,
+}
+
+impl Sent {
+    fn of(name: &str, forms: &Forms, session: &Session, app: &App) -> Result<Sent, Failed> {
+        let mut found = app.find(name, forms)?;
+        let recipe = found.recipe()?;
+        let lock = app.lock_for(&recipe, &found, session, true)?;
+        let besides = app.besides(&recipe, session, true)?.besides;
+        let plan = Plan::with(&recipe, &lock, &besides, app.running(lock.platform).host);
+        Ok(Sent {
+            title: recipe.title(),
+            standing: Standing::of(&plan, session)?,
+            plan,
+        })
+    }
+
+    fn put(
+        &self,
+        closure: TreeId,
+        sending: &Sending<'_>,
+        place: &Place,
+        session: &Session,
+        app: &App,
+    ) -> Result<Pushed, Failed> {
+        let Sent {
+            title,
+            plan,
+            standing,
+        } = self;
+        let pushing = Pushing {
+            traces: traces(plan, standing, session, title.clone(), closure)?,
+            objects: objects(plan, standing, closure.into()),
+            dear: dear(plan, standing),
+            key: sending.key,
+            verify: sending.verify,
+        };
+        let progress = app.progress();
+        let pushed = push(pushing, place, session, &*progress);
+        progress.finish();
+        Ok(pushed?)
+    }
 }
 
 /// What is known of each step.

@@ -78,14 +78,8 @@ fn fill(name: &str, folder: &Utf8PathBuf, key: &SecretKey, app: &App) -> Result<
     let progress = app.progress();
     let net = app.net(progress.clone())?;
     let place = Place::folder(folder.clone(), std::sync::Arc::new(net));
-    let sending = Sending {
-        key,
-        verify: false,
-        only: Some(plan),
-    };
-    push::send(&word, &Default::default(), &sending, &place, app)?;
-    progress.finish();
-    Ok(())
+    let sending = Sending { key, verify: false };
+    push::send_made(&word, &plan, &sending, &place, app)
 }
 
 fn no_address(args: &Args, error: &std::io::Error) -> Failed {

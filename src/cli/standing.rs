@@ -83,6 +83,12 @@ impl Standing {
         Ok(standing)
     }
 
+    /// Whether every step was made here.
+    pub(super) fn is_whole(&self) -> bool {
+        let mut states = self.states.iter();
+        states.all(|(_, state)| *state == State::Present)
+    }
+
     /// The step with all its inputs, if they all exist.
     pub(super) fn resolved(&self, plan: &Plan, node: NodeIndex) -> Option<Resolved> {
         let step = &plan.graph()[node].step;

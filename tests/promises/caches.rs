@@ -111,6 +111,30 @@ fn what_one_machine_pushed_another_takes_without_a_source_and_without_building()
 }
 
 #[test]
+fn who_signs_has_made_every_step() {
+    let Some(builder) = builder() else { return };
+    let sources = sources().expect("there");
+    let cache = pushed(&builder);
+    let second = Scratch::new().local(sources);
+    second.run(["key", "trust", &key_of(&builder)]).ok();
+    second.run(["key", "new", "second"]).ok();
+    second.run(["pull", RECIPE, "--cache", cache.as_str()]).ok();
+    // It has the closure and hardly a step; what it pushes is as whole as what it took.
+    let other = second.path().join("other");
+    second.run(["push", RECIPE, "--to", other.as_str()]).ok();
+    let steps = |cache: &Utf8Path| {
+        let text = fs::read_to_string(only_file(&cache.join("traces"))).expect("traces");
+        text.lines()
+            .filter(|line| line.starts_with("step "))
+            .count()
+    };
+    assert_eq!(steps(&other), steps(&cache));
+    let third = taker(&second);
+    third.run(["pull", RECIPE, "--cache", other.as_str()]).ok();
+    assert_eq!(closure_of(&third), closure_of(&builder));
+}
+
+#[test]
 fn a_recipe_that_differs_a_little_runs_only_what_differs() {
     let Some(builder) = builder() else { return };
     let cache = pushed(&builder);
