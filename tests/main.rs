@@ -29,7 +29,9 @@ mod commands {
 }
 
 mod promises {
+    mod bad_caches;
     mod builds;
+    mod bundles;
     mod caches;
     mod early_cut_off;
     mod failed_build;

@@ -488,7 +488,7 @@ fn perform(
     let key = step.key();
     let known = shop.session.find(&key)?;
     let is_known = known.is_some_and(|trace| trace.outputs.contains_key(OUT));
-    if !is_known && let Some(shared) = shop.shared.made(&key, is_dear(step)) {
+    if !is_known && let Some(shared) = shop.shared.made(&key, step.is_dear()) {
         return Ok(Done {
             key,
             output: shared.output,
@@ -504,11 +504,6 @@ fn perform(
         supply(&inputs, plan, outputs, shop, scribe)?;
     }
     perform_here(node, &plan.graph()[node], step, shop, scribe)
-}
-
-/// Steps that take long enough for a question of their own.
-fn is_dear(step: &Resolved) -> bool {
-    matches!(step, Step::Build { .. } | Step::BuildSdist { .. })
 }
 
 /// What is written down of a step that was run elsewhere.

@@ -131,12 +131,12 @@ impl CacheError {
             },
             NetError::Forbidden { tries, .. } => CacheError::Forbidden {
                 cache: cache.to_owned(),
-                why: said(&tries),
+                why: said(name, &tries),
             },
             NetError::Unreachable { tries, .. } | NetError::Corrupt { tries, .. } => {
                 CacheError::Unreachable {
                     cache: cache.to_owned(),
-                    why: said(&tries),
+                    why: said(name, &tries),
                 }
             }
             NetError::Offline { .. } => CacheError::Unreachable {
@@ -156,8 +156,8 @@ impl CacheError {
     }
 }
 
-/// What the server said, without the URL: that may hold a signature.
-fn said(tries: &Tries) -> String {
+/// What the server said when it was asked for a file; without the URL, which may hold a signature.
+fn said(name: &str, tries: &Tries) -> String {
     let causes: Vec<String> = tries.0.iter().map(|one| one.cause.to_string()).collect();
-    causes.join("; ")
+    format!("{name}: {}", causes.join("; "))
 }

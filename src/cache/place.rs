@@ -35,15 +35,21 @@ pub struct Place {
     /// For messages, without secrets.
     name: String,
     kind: Kind,
-    net: Arc<Net>,
-    /// Whether the folders of the layout were made on a server that makes none by itself.
-    made: AtomicBool,
 }
 
 enum Kind {
     Folder(Utf8PathBuf),
     Bundle(Arc<Bundle>),
-    Web { base: Url, signer: Option<Signer> },
+    Web(Web),
+}
+
+/// A folder of a web server.
+struct Web {
+    base: Url,
+    signer: Option<Signer>,
+    net: Arc<Net>,
+    /// Whether the folders of the layout were made, on a server that makes none by itself.
+    made: AtomicBool,
 }
 
 /// What is put: bytes, or a file that is read from its start.
@@ -66,7 +72,7 @@ impl Place {
             Err(_) if text.is_empty() || text.contains("://") => {
                 return Err(told("it is neither a path nor a URL"));
             }
-            Err(_) => return Ok(Place::folder(Utf8PathBuf::from(text), net)),
+            Err(_) => return Ok(Place::folder(Utf8PathBuf::from(text))),
         };
         let credentials = about.credentials.as_deref().map(|text| {
             text.split_once(':')
@@ -78,7 +84,7 @@ impl Place {
                 let path = url.to_file_path().ok();
                 let path = path.and_then(|path| Utf8PathBuf::from_path_buf(path).ok());
                 let path = path.ok_or_else(|| told("it is no path of this machine"))?;
-                return Ok(Place::folder(path, net));
+                return Ok(Place::folder(path));
             }
             "http" | "https" => {
                 let mut base = url;
@@ -119,29 +125,28 @@ impl Place {
         };
         Ok(Place {
             name: without_secret(text),
-            kind: Kind::Web { base, signer },
-            net,
-            made: AtomicBool::new(false),
+            kind: Kind::Web(Web {
+                base,
+                signer,
+                net,
+                made: AtomicBool::new(false),
+            }),
         })
     }
 
     /// The cache in a bundle, which can only be read.
-    pub fn in_bundle(bundle: &Arc<Bundle>, net: Arc<Net>) -> Place {
+    pub fn in_bundle(bundle: &Arc<Bundle>) -> Place {
         Place {
             name: "the bundle".to_owned(),
             kind: Kind::Bundle(bundle.clone()),
-            net,
-            made: AtomicBool::new(false),
         }
     }
 
     /// The cache in a folder.
-    pub fn folder(path: Utf8PathBuf, net: Arc<Net>) -> Place {
+    pub fn folder(path: Utf8PathBuf) -> Place {
         Place {
             name: path.to_string(),
             kind: Kind::Folder(path),
-            net,
-            made: AtomicBool::new(false),
         }
     }
 
@@ -154,7 +159,7 @@ impl Place {
     pub fn at_once(&self) -> usize {
         match self.kind {
             Kind::Folder(_) | Kind::Bundle(_) => 1,
-            Kind::Web { .. } => 8,
+            Kind::Web(_) => 8,
         }
     }
 
@@ -176,8 +181,8 @@ impl Place {
                 let got = got.map_err(|error| self.damaged(name, &error.to_string()))?;
                 got.ok_or_else(|| self.gone(name))
             }
-            Kind::Web { base, signer } => {
-                let url = url(base, signer.as_ref(), "GET", name);
+            Kind::Web(web) => {
+                let url = web.url("GET", name);
                 let mut take = |body: &mut dyn io::Read| {
                     let mut bytes = Vec::new();
                     match body.read_to_end(&mut bytes) {
@@ -187,7 +192,7 @@ impl Place {
                         }),
                     }
                 };
-                let got = self.net.whole(&url, limit, &mut take);
+                let got = web.net.whole(&url, limit, &mut take);
                 got.map_err(|error| CacheError::of_net(&self.name, name, error))
             }
         }
@@ -213,23 +218,18 @@ impl Place {
                 let got = got.map_err(|error| self.damaged(name, &error.to_string()))?;
                 got.map(Some).ok_or_else(|| self.gone(name))
             }
-            Kind::Web { base, signer } => {
-                match self
-                    .net
-                    .part(&url(base, signer.as_ref(), "GET", name), range)
-                {
-                    Ok(Part::Bytes(bytes)) => Ok(Some(bytes)),
-                    Ok(Part::OnlyWhole) => Ok(None),
-                    Err(error) => Err(CacheError::of_net(&self.name, name, error)),
-                }
-            }
+            Kind::Web(web) => match web.net.part(&web.url("GET", name), range) {
+                Ok(Part::Bytes(bytes)) => Ok(Some(bytes)),
+                Ok(Part::OnlyWhole) => Ok(None),
+                Err(error) => Err(CacheError::of_net(&self.name, name, error)),
+            },
         }
     }
 
     /// A whole file into another one, for servers that know no parts.
     pub fn copy(&self, name: &str, limit: u64, to: &mut File) -> Result<(), CacheError> {
-        let (base, signer) = match &self.kind {
-            Kind::Web { base, signer } => (base, signer.as_ref()),
+        let web = match &self.kind {
+            Kind::Web(web) => web,
             // It knows parts.
             Kind::Bundle(_) => return Err(self.gone(name)),
             Kind::Folder(folder) => {
@@ -240,14 +240,13 @@ impl Place {
                     .map_err(|error| self.unreadable(name, error));
             }
         };
-        let url = url(base, signer, "GET", name);
         let mut take = |body: &mut dyn io::Read| {
             let copied = rewind(to).and_then(|()| io::copy(body, to));
             copied.map(drop).map_err(|error| NetError::Client {
                 reason: error.to_string(),
             })
         };
-        let got = self.net.whole(&url, limit, &mut take);
+        let got = web.net.whole(&web.url("GET", name), limit, &mut take);
         got.map_err(|error| CacheError::of_net(&self.name, name, error))
     }
 
@@ -261,8 +260,8 @@ impl Place {
                     .map_err(|error| self.unreadable(name, error))
             }),
             Kind::Bundle(bundle) => return Ok(bundle.size(&member(name))),
-            Kind::Web { base, signer } => {
-                let size = self.net.size(&url(base, signer.as_ref(), "HEAD", name));
+            Kind::Web(web) => {
+                let size = web.net.size(&web.url("HEAD", name));
                 size.map_err(|error| CacheError::of_net(&self.name, name, error))
             }
         };
@@ -278,37 +277,15 @@ impl Place {
         match &self.kind {
             Kind::Folder(folder) => put_in(folder, name, content),
             Kind::Bundle(_) => Err(self.unreadable(name, io::ErrorKind::ReadOnlyFilesystem.into())),
-            Kind::Web { base, signer } => {
+            Kind::Web(web) => {
                 let putting = match content {
                     Content::Bytes(bytes) => Putting::Bytes(bytes),
                     Content::File(file) => Putting::File(file),
                 };
-                let put = || {
-                    self.net
-                        .put(&url(base, signer.as_ref(), "PUT", name), &putting)
-                };
-                let mut done = put();
-                // A WebDAV server wants its folders made (RFC 4918, section 9.7.1: 409).
-                if signer.is_none()
-                    && matches!(&done, Err(error) if error.is_conflict())
-                    && !self.made.swap(true, Ordering::Relaxed)
-                {
-                    self.make_folders(base)?;
-                    done = put();
-                }
+                let done = web.put(name, &putting);
                 done.map_err(|error| CacheError::of_net(&self.name, name, error))
             }
         }
-    }
-
-    fn make_folders(&self, base: &Url) -> Result<(), CacheError> {
-        for folder in super::FOLDERS {
-            let mut url = below(base, [folder]);
-            url.set_path(&format!("{}/", url.path()));
-            let made = self.net.make_collection(&url);
-            made.map_err(|error| CacheError::of_net(&self.name, folder, error))?;
-        }
-        Ok(())
     }
 
     fn open(&self, folder: &Utf8Path, name: &str) -> Result<File, CacheError> {
@@ -348,6 +325,34 @@ impl Place {
             name: name.to_owned(),
             why: why.to_owned(),
         }
+    }
+}
+
+impl Web {
+    /// The URL of a file, signed where that is wanted.
+    fn url(&self, method: &str, name: &str) -> Url {
+        let url = below(&self.base, name.split('/'));
+        match &self.signer {
+            Some(signer) => signer.sign(method, &url, super::seconds()),
+            None => url,
+        }
+    }
+
+    fn put(&self, name: &str, content: &Putting<'_>) -> Result<(), NetError> {
+        let done = self.net.put(&self.url("PUT", name), content);
+        // A WebDAV server wants its folders made (RFC 4918, section 9.7.1: 409).
+        if self.signer.is_none()
+            && matches!(&done, Err(error) if error.is_conflict())
+            && !self.made.swap(true, Ordering::Relaxed)
+        {
+            for folder in super::FOLDERS {
+                let mut url = below(&self.base, [folder]);
+                url.set_path(&format!("{}/", url.path()));
+                self.net.make_collection(&url)?;
+            }
+            return self.net.put(&self.url("PUT", name), content);
+        }
+        done
     }
 }
 
@@ -391,15 +396,6 @@ fn rewind(mut file: &File) -> io::Result<()> {
     io::Seek::rewind(&mut file)
 }
 
-/// The URL of a file, signed where that is wanted.
-fn url(base: &Url, signer: Option<&Signer>, method: &str, name: &str) -> Url {
-    let url = below(base, name.split('/'));
-    signer.map_or_else(
-        || url.clone(),
-        |signer| signer.sign(method, &url, super::seconds()),
-    )
-}
-
 /// `base` with further parts of a path; empty ones are left out.
 fn below<'p>(base: &Url, parts: impl IntoIterator<Item = &'p str>) -> Url {
     let mut url = base.clone();
@@ -435,7 +431,7 @@ mod tests {
 
     fn plain(place: &Place, name: &str) -> Url {
         match &place.kind {
-            Kind::Web { base, .. } => url(base, None, "GET", name),
+            Kind::Web(web) => below(&web.base, name.split('/')),
             _ => panic!("it has no URL"),
         }
     }

@@ -13,6 +13,7 @@ use super::app::{App, now};
 use super::build::{Options, durations, indexes, make};
 use super::exit::Failed;
 use super::found::Forms;
+use super::planned::Planned;
 use super::render::{plural, printable};
 use super::standing::Standing;
 use crate::build::steps::Compilers;
@@ -102,16 +103,17 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
         ..Options::default()
     };
     make(&args.name, &args.forms, app, &options)?;
-    let mut found = app.find(&args.name, &args.forms)?;
-    let recipe = found.recipe()?;
-    let store = app.store()?;
     // Nothing is ever committed here: what steps make again goes with the session.
-    let session = store.session()?;
-    let lock = app.lock_for(&recipe, &found, &session, true)?;
-    let besides = app.besides(&recipe, &session, true)?.besides;
+    let Planned {
+        found,
+        recipe,
+        lock,
+        plan,
+        session,
+        ..
+    } = &app.planned(&args.name, &args.forms, true)?;
     let running = app.running(lock.platform);
-    let plan = Plan::with(&recipe, &lock, &besides, running.host);
-    let standing = Standing::of(&plan, &session)?;
+    let standing = Standing::of(plan, session)?;
     let elsewhere = args
         .rebuild
         .then(|| Elsewhere::than(cores(), app.config.jobs));
@@ -127,7 +129,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     let progress = app.progress();
     let (net, sandbox) = (app.net(progress.clone())?, app.sandbox()?);
     let shop = Workshop {
-        session: &session,
+        session,
         net: &net,
         shared: &Alone,
         sandbox: &sandbox,
@@ -135,15 +137,15 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
         jobs: elsewhere.as_ref().map_or(app.config.jobs, |it| it.jobs),
         keep_going: true,
         loud: false,
-        durations: &durations(&session, &recipe.title())?,
-        indexes: indexes(&plan, &lock),
+        durations: &durations(session, &recipe.title())?,
+        indexes: indexes(plan, lock),
         compilers: Compilers::default(),
         building: AtomicUsize::new(0),
         elsewhere: elsewhere.as_ref(),
     };
     let begun = now();
     let compared = again(
-        &plan,
+        plan,
         &standing.outputs,
         &nodes,
         &shop,
@@ -157,12 +159,12 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
                 "What fails here has succeeded before: it needs something that is another now.",
             );
         }
-        error.in_recipe(&recipe, &found.typed())
+        error.in_recipe(recipe, &found.typed())
     })?;
     let place = Place {
-        plan: &plan,
+        plan,
         standing: &standing,
-        session: &session,
+        session,
         changed: elsewhere.map_or_else(Vec::new, |it| it.changes(cores(), app.config.jobs)),
         shifted: begun.saturating_add(AHEAD)..now().saturating_add(AHEAD + 1),
     };

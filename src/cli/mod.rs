@@ -31,6 +31,7 @@ mod memo;
 #[cfg(test)]
 mod messages;
 mod plan;
+mod planned;
 mod push;
 mod record;
 mod render;

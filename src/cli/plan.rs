@@ -7,6 +7,7 @@ use super::app::App;
 use super::build::{Options, durations};
 use super::exit::Failed;
 use super::found::Forms;
+use super::planned::Planned;
 use super::render::{bytes, plural};
 use super::standing::{Standing, State};
 use crate::build::Durations;
@@ -30,7 +31,7 @@ pub(super) struct Args {
 
 /// The answer.
 #[derive(Serialize)]
-struct Planned<'a> {
+struct Answer<'a> {
     name: &'a str,
     present: usize,
     /// A cache knows what they made.
@@ -59,34 +60,33 @@ struct OneStep<'a> {
 }
 
 pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
-    let mut found = app.find(&args.name, &args.forms)?;
-    let recipe = found.recipe()?;
-    let store = app.store()?;
-    let session = store.session()?;
-    let lock = app.lock_for(&recipe, &found, &session, true)?;
-    let besides = app.besides(&recipe, &session, true)?.besides;
-    let plan = Plan::with(&recipe, &lock, &besides, app.running(lock.platform).host);
+    let Planned {
+        recipe,
+        plan,
+        session,
+        ..
+    } = &app.planned(&args.name, &args.forms, true)?;
     let title = recipe.title();
     let progress = app.progress();
     let asked = || Asked {
         plan: plan.id(),
         title: title.clone(),
     };
-    let caches = app.caches(&session, &progress, asked, &Options::default())?;
-    let standing = Standing::with(&plan, &session, &caches)?;
+    let caches = app.caches(session, &progress, asked, &Options::default())?;
+    let standing = Standing::with(plan, session, &caches)?;
     progress.finish();
-    let last = durations(&session, &title)?;
-    let planned = planned(&title, &plan, &standing, &last, &caches)?;
-    app.answer(args.form, "plan", &planned, || planned.text(args.verbose))
+    let last = durations(session, &title)?;
+    let answer = answer(&title, plan, &standing, &last, &caches)?;
+    app.answer(args.form, "plan", &answer, || answer.text(args.verbose))
 }
 
-fn planned<'a>(
+fn answer<'a>(
     name: &'a str,
     plan: &'a Plan,
     standing: &Standing,
     last: &Durations,
     caches: &Caches<'_>,
-) -> Result<Planned<'a>, Failed> {
+) -> Result<Answer<'a>, Failed> {
     let steps = standing.states.iter().map(|(node, state)| {
         let cache = standing
             .resolved(plan, *node)
@@ -115,7 +115,7 @@ fn planned<'a>(
         of.count()
     };
     let closure = standing.outputs.get(&plan.closure());
-    Ok(Planned {
+    Ok(Answer {
         name,
         present: count(State::Present),
         cached: count(State::Cached),
@@ -128,7 +128,7 @@ fn planned<'a>(
     })
 }
 
-impl Planned<'_> {
+impl Answer<'_> {
     fn text(&self, verbose: bool) -> String {
         let mut text = String::new();
         if verbose {

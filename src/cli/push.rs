@@ -11,6 +11,7 @@ use super::app::{App, now};
 use super::build::{Options, make};
 use super::exit::Failed;
 use super::found::Forms;
+use super::planned::Planned;
 use super::render::bytes;
 use super::standing::Standing;
 use crate::build::OUT;
@@ -123,8 +124,7 @@ fn send(
     app: &App,
 ) -> Result<(String, Pushed), Failed> {
     let mut made = make(name, forms, app, &Options::default())?;
-    let session = app.store()?.session()?;
-    let mut sent = Sent::of(name, forms, &session, app)?;
+    let mut sent = Sent::of(app.planned(name, forms, true)?)?;
     if !sent.standing.is_whole() {
         let options = Options {
             whole: true,
@@ -132,9 +132,9 @@ fn send(
             ..Options::default()
         };
         made = make(name, forms, app, &options)?;
-        sent = Sent::of(name, forms, &session, app)?;
+        sent = Sent::of(app.planned(name, forms, true)?)?;
     }
-    let pushed = sent.put(made.memo.closure, sending, place, &session, app)?;
+    let pushed = sent.put(made.memo.closure, sending, place, app)?;
     Ok((sent.title, pushed))
 }
 
@@ -146,14 +146,13 @@ pub(super) fn send_made(
     place: &Place,
     app: &App,
 ) -> Result<(), Failed> {
-    let session = app.present_store()?.session()?;
-    let sent = Sent::of(name, &Forms::default(), &session, app)?;
+    let sent = Sent::of(app.planned(name, &Forms::default(), true)?)?;
     let closure = sent.standing.outputs.get(&sent.plan.closure());
     if let Some(ObjectId::Tree(closure)) = closure.copied()
         && sent.plan.id() == *plan
         && sent.standing.is_whole()
     {
-        sent.put(closure, sending, place, &session, app)?;
+        sent.put(closure, sending, place, app)?;
     }
     Ok(())
 }
@@ -162,20 +161,23 @@ pub(super) fn send_made(
 struct Sent {
     title: String,
     plan: Plan,
+    session: Session,
     standing: Standing,
 }
 
 impl Sent {
-    fn of(name: &str, forms: &Forms, session: &Session, app: &App) -> Result<Sent, Failed> {
-        let mut found = app.find(name, forms)?;
-        let recipe = found.recipe()?;
-        let lock = app.lock_for(&recipe, &found, session, true)?;
-        let besides = app.besides(&recipe, session, true)?.besides;
-        let plan = Plan::with(&recipe, &lock, &besides, app.running(lock.platform).host);
+    fn of(planned: Planned) -> Result<Sent, Failed> {
+        let Planned {
+            recipe,
+            plan,
+            session,
+            ..
+        } = planned;
         Ok(Sent {
             title: recipe.title(),
-            standing: Standing::of(&plan, session)?,
+            standing: Standing::of(&plan, &session)?,
             plan,
+            session,
         })
     }
 
@@ -184,12 +186,12 @@ impl Sent {
         closure: TreeId,
         sending: &Sending<'_>,
         place: &Place,
-        session: &Session,
         app: &App,
     ) -> Result<Pushed, Failed> {
         let Sent {
             title,
             plan,
+            session,
             standing,
         } = self;
         let pushing = Pushing {
@@ -250,8 +252,7 @@ fn dear(plan: &Plan, standing: &Standing) -> Vec<StepKey> {
     let nodes = plan.graph().node_indices();
     let dear = nodes.filter(|node| {
         let step = &plan.graph()[*node].step;
-        matches!(step, Step::Build { .. } | Step::BuildSdist { .. })
-            && standing.outputs.contains_key(node)
+        step.is_dear() && standing.outputs.contains_key(node)
     });
     dear.filter_map(|node| Some(standing.resolved(plan, node)?.key()))
         .collect()

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::advice::report;
 use super::app::App;
@@ -71,13 +71,11 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
 }
 
 /// Puts the build of that name into the folder, if it was built here.
-fn fill(name: &str, folder: &Utf8PathBuf, key: &SecretKey, app: &App) -> Result<(), Failed> {
+fn fill(name: &str, folder: &Utf8Path, key: &SecretKey, app: &App) -> Result<(), Failed> {
     let Some((word, plan)) = plan_named(name, app)? else {
         return Ok(());
     };
-    let progress = app.progress();
-    let net = app.net(progress.clone())?;
-    let place = Place::folder(folder.clone(), std::sync::Arc::new(net));
+    let place = Place::folder(folder.to_owned());
     let sending = Sending { key, verify: false };
     push::send_made(&word, &plan, &sending, &place, app)
 }

@@ -10,6 +10,7 @@ use super::app::App;
 use super::build::{Options, Scene, make};
 use super::exit::Failed;
 use super::found::{Forms, split_step, step_is};
+use super::planned::Planned;
 use crate::build::steps::{Attended, Left, attended};
 use crate::build::{BuildError, Failure, StepError};
 use crate::plan::{Plan, Step};
@@ -93,22 +94,24 @@ fn in_closure(args: &Args, app: &App) -> Result<(), Failed> {
 }
 
 fn in_step(name: &str, step: &[String], args: &Args, app: &App) -> Result<(), Failed> {
-    let mut found = app.find(name, &args.forms)?;
-    let recipe = found.recipe()?;
-    let session = app.store()?.session()?;
-    let lock = app.lock_for(&recipe, &found, &session, args.locked)?;
-    let besides = app.besides(&recipe, &session, args.locked)?.besides;
-    let plan = Plan::with(&recipe, &lock, &besides, app.running(lock.platform).host);
-    let node = named(&plan, name, step)?;
+    let Planned {
+        found,
+        recipe,
+        lock,
+        gathered,
+        plan,
+        session,
+    } = &app.planned(name, &args.forms, args.locked)?;
+    let node = named(plan, name, step)?;
     let scene = Scene {
-        recipe: &recipe,
-        besides: &besides,
-        found: &found,
-        session: &session,
+        recipe,
+        besides: &gathered.besides,
+        found,
+        session,
         app,
         options: &Options::default(),
     };
-    let ready = scene.ready(&lock, &plan, node)?;
+    let ready = scene.ready(lock, plan, node)?;
     let scratch = session.scratch()?;
     let kept = match args.failed {
         true => Some(session.store().kept(&ready.key())?.ok_or_else(|| {
@@ -126,9 +129,9 @@ fn in_step(name: &str, step: &[String], args: &Args, app: &App) -> Result<(), Fa
         None => Left::Fresh(scratch.path()),
     };
     let sandbox = app.sandbox()?;
-    let attended = attended(&session, &sandbox, &ready, place, app.config.jobs);
-    let Some(attended) = attended.map_err(|error| unready(&plan, node, error))? else {
-        return Err(no_such_step(&plan, name, step));
+    let attended = attended(session, &sandbox, &ready, place, app.config.jobs);
+    let Some(attended) = attended.map_err(|error| unready(plan, node, error))? else {
+        return Err(no_such_step(plan, name, step));
     };
     let Attended { runs, .. } = &attended;
     if args.command.is_empty() {
@@ -138,11 +141,11 @@ fn in_step(name: &str, step: &[String], args: &Args, app: &App) -> Result<(), Fa
     let prompt = format!("[{} \\w] ", step.join(" "));
     let Some(spec) = attended.starting(&args.command, &prompt) else {
         let program = "sh".to_owned();
-        return Err(unready(&plan, node, StepError::NoProgram { program }));
+        return Err(unready(plan, node, StepError::NoProgram { program }));
     };
     let ended = sandbox.attend(&spec);
     let status = ended
-        .map_err(|error| unready(&plan, node, error.into()))?
+        .map_err(|error| unready(plan, node, error.into()))?
         .status;
     drop((scratch, kept, session));
     match status {

@@ -14,6 +14,7 @@ use super::answer::Form;
 use super::app::App;
 use super::exit::Failed;
 use super::found::{Forms, Found, step_is};
+use super::planned::Planned;
 use super::standing::Standing;
 use crate::lock::Lock;
 use crate::plan::Plan;
@@ -46,20 +47,21 @@ struct Scene<'a> {
 }
 
 pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
-    let mut found = app.find(&args.name, &args.forms)?;
-    let recipe = found.recipe()?;
-    let store = app.store()?;
-    let session = store.session()?;
-    let lock = app.lock_for(&recipe, &found, &session, true)?;
-    let besides = app.besides(&recipe, &session, true)?.besides;
-    let plan = Plan::with(&recipe, &lock, &besides, app.running(lock.platform).host);
+    let Planned {
+        found,
+        recipe,
+        lock,
+        plan,
+        session,
+        ..
+    } = &app.planned(&args.name, &args.forms, true)?;
     let scene = Scene {
-        found: &found,
-        session: &session,
-        recipe: &recipe,
-        lock: &lock,
-        plan: &plan,
-        standing: Standing::of(&plan, &session)?,
+        found,
+        session,
+        recipe,
+        lock,
+        plan,
+        standing: Standing::of(plan, session)?,
     };
     if let [word] = args.what.as_slice() {
         if let Some(file) = lock

@@ -298,6 +298,11 @@ pub enum Keep {
 }
 
 impl<I> Step<I> {
+    /// Whether it runs for long enough that a cache is worth a question of its own.
+    pub fn is_dear(&self) -> bool {
+        matches!(self, Step::Build { .. } | Step::BuildSdist { .. })
+    }
+
     /// The word for this kind, in messages and records.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -94,14 +94,14 @@ fn a_locked_file_that_is_gone_is_named() {
     let server = Server::of(sources.folder());
     server.fault(Fault::Gone(BTreeSet::from(["zlib1g".to_owned()])));
     let scratch = Scratch::new().from(&server);
-    let lock = scratch.work().join("recipes/app/scylla-python.lock.kdl");
+    let lock = scratch.work().join("recipes/python/python.lock.kdl");
     let text = fs::read_to_string(lock).expect("a lock");
     let path = text
         .split('"')
         .find(|word| word.contains("/zlib1g_"))
         .expect("zlib is locked");
     server.fault(Fault::Gone(BTreeSet::from([path.to_owned()])));
-    let ran = scratch.run(["build", MAIN_JOB, "--locked"]).fails_with(4);
+    let ran = scratch.run(["build", "python", "--locked"]).fails_with(4);
     assert!(
         ran.err.contains(path) && ran.err.contains("no mirror has it"),
         "{}",
@@ -109,7 +109,7 @@ fn a_locked_file_that_is_gone_is_named() {
     );
     scratch.store_verifies();
     server.heal();
-    scratch.run(["build", MAIN_JOB, "--locked"]).ok();
+    scratch.run(["build", "python", "--locked"]).ok();
 }
 
 #[test]

@@ -76,6 +76,7 @@ fn mirrors(scratch: &Scratch) -> bool {
 }
 
 #[test]
+#[ignore = "takes long: .ci/long slow"]
 fn the_root_of_a_release_is_made_once_and_the_next_time_without_a_network() {
     let Some(closure) = closure() else { return };
     let scratch = Scratch::new();

@@ -7,7 +7,9 @@ use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::support::{MAIN_JOB, Scratch, is_root, skip, sources};
+use crate::support::{Scratch, is_root, skip, sources};
+
+const RECIPE: &str = "python";
 
 /// Everything asked for in one order; what has no such order stays as it is.
 const ORDERS: [(&str, &str); 4] = [
@@ -28,6 +30,10 @@ const ORDERS: [(&str, &str); 4] = [
     ),
 ];
 
+fn link(scratch: &Scratch) -> Utf8PathBuf {
+    scratch.work().join("result").join(RECIPE)
+}
+
 /// A root with the four closures and a host's data around them.
 struct Host {
     scratch: Scratch,
@@ -37,15 +43,15 @@ impl Host {
     fn new() -> Option<Host> {
         let sources = sources()?;
         let scratch = Scratch::new().warm(sources);
-        let recipe = scratch.work().join("recipes/app/scylla-python.kdl");
+        let recipe = scratch.work().join("recipes/python/python.kdl");
         let text = fs::read_to_string(&recipe).expect("a recipe");
         for (name, orders) in ORDERS {
             let closure = format!("closure {{\n        host {{ {orders} }}");
             fs::write(&recipe, text.replace("closure {", &closure)).expect("written");
-            scratch.run(["build", MAIN_JOB, "--locked"]).ok();
+            scratch.run(["build", RECIPE, "--locked"]).ok();
             let to = scratch.path().join("root").join(name);
             fs::create_dir_all(to.parent().expect("a folder")).expect("a folder");
-            run("cp", &["-aL", scratch.result().as_str(), to.as_str()]);
+            run("cp", &["-aL", link(&scratch).as_str(), to.as_str()]);
         }
         let host = Host { scratch };
         host.furnish();
@@ -214,22 +220,22 @@ fn what_a_closure_takes_of_its_host_is_what_the_recipe_says() {
 fn the_manifest_says_what_is_not_as_usual_and_saying_the_usual_changes_nothing() {
     let Some(sources) = sources() else { return };
     let scratch = Scratch::new().warm(sources);
-    let recipe = scratch.work().join("recipes/app/scylla-python.kdl");
+    let recipe = scratch.work().join("recipes/python/python.kdl");
     let text = fs::read_to_string(&recipe).expect("a recipe");
-    scratch.run(["build", MAIN_JOB, "--locked"]).ok();
-    let plain = scratch.closure_id();
+    scratch.run(["build", RECIPE, "--locked"]).ok();
+    let plain = fs::read_link(link(&scratch)).expect("a link");
     let with = |orders: &str| {
         let closure = format!("closure {{ host {{ {orders} }}\n");
         fs::write(&recipe, text.replace("closure {", &closure)).expect("written");
-        scratch.run(["build", MAIN_JOB, "--locked"]).ok();
-        scratch.closure_id()
+        scratch.run(["build", RECIPE, "--locked"]).ok();
+        fs::read_link(link(&scratch)).expect("a link")
     };
     assert_eq!(
         plain,
         with("time-zones \"host-first\"; preloads \"closure-only\"")
     );
     assert_ne!(plain, with("time-zones \"closure-only\""));
-    let manifest = fs::read_to_string(scratch.result().join(".recipe-manifest")).expect("text");
+    let manifest = fs::read_to_string(link(&scratch).join(".recipe-manifest")).expect("text");
     assert!(manifest.contains("\nhost time-zones closure-only\n"));
-    scratch.run(["verify", scratch.result().as_str()]).ok();
+    scratch.run(["verify", link(&scratch).as_str()]).ok();
 }

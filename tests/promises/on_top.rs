@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::support::{Scratch, checkout, is_root, skip, sources_of};
+use crate::support::{Scratch, checkout, has, is_root, skip, sources_of};
 
 /// A closure of `python-dev`, and a folder beside it to install into.
 struct Top {
@@ -87,13 +87,6 @@ fn said(output: &Output, words: &[&str]) -> String {
     let err = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{words:?}\n{out}\n{err}");
     out
-}
-
-fn has(program: &str) -> bool {
-    let found = Command::new("sh")
-        .args(["-c", &format!("command -v {program}")])
-        .output();
-    found.is_ok_and(|output| output.status.success())
 }
 
 /// All that a closure lets people put on top of it.
@@ -215,6 +208,7 @@ fn everything_goes_on_top_of_the_python_of_bookworm() {
 }
 
 #[test]
+#[ignore = "takes long: .ci/long slow"]
 fn everything_goes_on_top_of_the_python_of_bullseye() {
     everything_goes_on_top("python-dev@3.9");
 }

@@ -4,6 +4,7 @@
 mod closure;
 mod scratch;
 mod server;
+pub mod sharing;
 mod sources;
 
 pub use closure::{PROBE, closure, copy};
@@ -27,4 +28,14 @@ pub const MAIN_JOB: &str = "scylla-python";
 /// The checkout of this project.
 pub fn checkout() -> camino::Utf8PathBuf {
     env!("CARGO_MANIFEST_DIR").into()
+}
+
+/// Whether a program is installed.
+pub fn has(program: &str) -> bool {
+    let mut command = std::process::Command::new("sh");
+    let found = command
+        .args(["-c", &format!("command -v {program}")])
+        .stdout(std::process::Stdio::null())
+        .status();
+    found.is_ok_and(|status| status.success())
 }

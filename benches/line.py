@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""A closure over a line of 118 MB/s and 20 ms, against the line itself and a pull from a folder.
+
+    benches/line.py RECIPE NAME [ROUNDS]      as root, with nginx and iproute2
+
+Two network namespaces are joined by a pair of interfaces with a rate (tbf); what passes waits 10 ms in each direction
+in a proxy, as there is no netem everywhere. RECIPE is a release build of the command, NAME a recipe that it has built.
+The limit is the larger of the time in which the line carries as many bytes and that of the same pull from a folder.
+"""
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+RATE = 118e6
+PROXY = """
+import asyncio
+async def pump(reader, writer):
+    loop, queue = asyncio.get_running_loop(), asyncio.Queue()
+    async def late():
+        while (item := await queue.get()) is not None:
+            at, data = item
+            await asyncio.sleep(max(0, at - loop.time()))
+            writer.write(data); await writer.drain()
+        writer.close()
+    task = asyncio.create_task(late())
+    try:
+        while data := await reader.read(1 << 20):
+            await queue.put((loop.time() + 0.01, data))
+    except OSError:
+        pass
+    await queue.put(None); await task
+async def one(reader, writer):
+    r, w = await asyncio.open_connection("10.78.0.1", 8080, limit=1 << 20)
+    await asyncio.gather(pump(reader, w), pump(r, writer), return_exceptions=True)
+async def main():
+    server = await asyncio.start_server(one, "10.78.0.1", 8081, limit=1 << 20)
+    await server.serve_forever()
+asyncio.run(main())
+"""
+NGINX = """daemon off; user root; pid {place}/nginx.pid; error_log {place}/nginx.log; worker_processes 1;
+events {{}}
+http {{ access_log {place}/access.log; sendfile on; server {{ listen 10.78.0.1:8080; root {place}; }} }}
+"""
+
+
+def run(*words, **more):
+    began = time.perf_counter()
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, **more)
+    if done.returncode:
+        sys.exit(f"{words} failed:\n{done.stderr}{done.stdout}")
+    return time.perf_counter() - began
+
+
+def main():
+    recipe, name = os.path.abspath(sys.argv[1]), sys.argv[2]
+    rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 5
+    place = Path(tempfile.mkdtemp(prefix="recipe-line-"))
+    env = dict(os.environ, XDG_CONFIG_HOME=str(place / "config"))
+    run(recipe, "key", "new", "bench", env=env)
+    shown = subprocess.run([recipe, "key", "show"], env=env, check=True, capture_output=True, text=True).stdout
+    run(recipe, "key", "trust", re.search(r"^own *(.*)$", shown, re.M)[1], env=env)
+    run(recipe, "push", name, "--to", place / "cache", env=env)
+    here, there = "recipe-line-a", "recipe-line-b"
+    inside = lambda where, *words: ["ip", "netns", "exec", where, *words]
+    servers = []
+    try:
+        for where in here, there:
+            run("ip", "netns", "add", where)
+            run("ip", "-n", where, "link", "set", "lo", "up")
+        run("ip", "-n", here, "link", "add", "to-b", "type", "veth", "peer", "name", "to-a", "netns", there)
+        run("ip", "-n", here, "addr", "add", "10.78.0.1/24", "dev", "to-b")
+        run("ip", "-n", there, "addr", "add", "10.78.0.2/24", "dev", "to-a")
+        run("ip", "-n", here, "link", "set", "to-b", "up")
+        run("ip", "-n", there, "link", "set", "to-a", "up")
+        run("tc", "-n", here, "qdisc", "add", "dev", "to-b", "root", "tbf", "rate", "944mbit", "burst", "256kb",
+            "latency", "50ms")
+        (place / "nginx.conf").write_text(NGINX.format(place=place))
+        servers.append(subprocess.Popen(inside(here, "nginx", "-c", str(place / "nginx.conf"))))
+        servers.append(subprocess.Popen(inside(here, sys.executable, "-c", PROXY)))
+        time.sleep(1)
+        pairs = []
+        for _ in range(rounds):
+            took = []
+            for cache in place / "cache", "http://10.78.0.1:8081/cache":
+                took.append(run(*inside(there, recipe, "pull", name, "--cache", cache, "--store", place / "store",
+                                        "--out-link", place / "link"), env=env))
+                run("chmod", "-R", "u+w", place / "store")
+                shutil.rmtree(place / "store")
+            pairs.append(took)
+    finally:
+        for server in servers:
+            server.terminate()
+        for where in here, there:
+            subprocess.run(["ip", "netns", "del", where], check=False)
+    asked = (place / "access.log").read_text().splitlines()
+    sent = sum(int(re.search(r'" 20\d (\d+) ', line)[1]) for line in asked) / rounds
+    line = sent / RATE
+    ratio = statistics.median(late / max(line, folder) for folder, late in pairs)
+    folder, late = (statistics.median(side) for side in zip(*pairs))
+    print(f"{name}: {sent / 1e6:.1f} MB, line {line:.2f} s, from a folder {folder:.2f} s, over the line {late:.2f} s: "
+          f"{ratio:.2f} x of the larger; {len(asked) / rounds:.0f} requests")
+    shutil.rmtree(place)
+
+
+if __name__ == "__main__":
+    main()
