@@ -9,6 +9,9 @@ medians of the ratios are printed: into an empty place against `tar | zstd -3`, 
 `zstd -d | tar x`, and the bytes that a change moves. Those of nginx, nix, ostree, casync and rsync that are installed
 are asked the same.
 """
+import functools
+import hashlib
+import http.server
 import os
 import re
 import shutil
@@ -17,13 +20,15 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
 RECIPE = """recipe "{name}" version="1" {{
     sysroot "debian" suite="trixie" {{ package "coreutils"; }}
-    source "tree" {{ path "{name}"; }}
-    build {{ run "cp" "-a" "." "$out"; }}
+    system {{ package "libstdc++6"; package "zlib1g"; }}
+    source "tree" {{ url "{url}" sha256="{sha256}"; }}
+    build {{ run "mkdir" "-p" "$out/lib"; run "cp" "-a" "." "$out/lib/tree"; }}
 }}
 """
 NGINX = """daemon off; {user} pid {place}/nginx.pid; error_log {place}/nginx.log; worker_processes 1;
@@ -83,7 +88,8 @@ class Ours(Peer):
         self.env = dict(os.environ, XDG_CONFIG_HOME=str(place / "config"), RECIPE_STORE=str(place / "store"))
 
     def run(self, *words):
-        return timed([self.recipe, *words], cwd=self.place, env=self.env)[0]
+        took, self.said = timed([self.recipe, *words], cwd=self.place, env=self.env)
+        return took
 
     def put(self, tree):
         return self.run("push", tree.name, "--to", self.url)
@@ -188,21 +194,42 @@ def nginx(place):
     return server, f"http://127.0.0.1:{port}/http"
 
 
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *words):
+        pass
+
+
+def build(ours, tree, place):
+    """Builds a recipe that gives this tree; its source is an archive behind a URL."""
+    archive = place / "trees" / f"{tree.name}.tar"
+    shell(f"tar -C {tree.parent} -cf {archive} {tree.name}")
+    handler = functools.partial(Quiet, directory=archive.parent)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with archive.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    url = f"http://127.0.0.1:{server.server_port}/{archive.name}"
+    (place / f"recipes/{tree.name}.kdl").write_text(RECIPE.format(name=tree.name, url=url, sha256=sha256))
+    ours.run("build", tree.name)
+    server.shutdown()
+    archive.unlink()
+
+
 def main():
     recipe, tree = os.path.abspath(sys.argv[1]), Path(sys.argv[2]).resolve()
     rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 5
     place = Path(tempfile.mkdtemp(prefix="recipe-caches-"))
-    (place / "recipes").mkdir()
-    (place / "www").mkdir()
-    first, second = place / "recipes/first", place / "recipes/second"
+    for folder in "recipes", "www", "trees":
+        (place / folder).mkdir()
+    first, second = place / "trees/first", place / "trees/second"
     for copy in first, second:
         subprocess.run(["cp", "-a", tree, copy], check=True)
-        (place / f"recipes/{copy.name}.kdl").write_text(RECIPE.format(name=copy.name))
     count, raw = change(second)
     ours = Ours(recipe, place)
     ours.run("key", "new", "bench")
+    ours.run("key", "trust", re.search(r"bench:\S+", ours.said)[0])
     for copy in first, second:
-        ours.run("build", copy.name)
+        build(ours, copy, place)
     server, peers = None, [ours]
     if shutil.which("nginx"):
         server, url = nginx(place)

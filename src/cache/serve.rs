@@ -5,8 +5,9 @@
 //! nothing end.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -148,15 +149,7 @@ impl Server {
         if asked.only_head {
             return Ok(());
         }
-        let mut file = file;
-        file.seek(SeekFrom::Start(range.start))?;
-        let mut connection = connection;
-        let sent = io::copy(&mut file.take(count), &mut connection)?;
-        if sent == count {
-            Ok(())
-        } else {
-            Err(io::ErrorKind::UnexpectedEof.into())
-        }
+        send(&file, range, connection)
     }
 
     fn open(&self, name: &str, fill: Fill<'_>) -> io::Result<Option<(File, u64)>> {
@@ -274,6 +267,21 @@ fn read_head(mut connection: &TcpStream, head: &mut Vec<u8>) -> io::Result<Optio
             count => head.extend_from_slice(&chunk[..count]),
         }
     }
+}
+
+/// A part of a file, without a copy in this process (sendfile(2)).
+fn send(file: &File, range: Range<u64>, connection: &TcpStream) -> io::Result<()> {
+    let mut at = range.start;
+    while at < range.end {
+        let rest = usize::try_from(range.end - at).unwrap_or(usize::MAX);
+        match rustix::fs::sendfile(connection, file, Some(&mut at), rest.min(1 << 30)) {
+            // The file has become shorter.
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 fn say(mut connection: &TcpStream, status: &str, headers: &str) -> io::Result<()> {

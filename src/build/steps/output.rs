@@ -175,6 +175,9 @@ fn remain(path: &str, bytes: &[u8], compiled_in: &[String]) -> Vec<Remains> {
     let mut remains = Vec::new();
     for word in [PREFIX, SOURCES] {
         for offset in memchr::memmem::find_iter(bytes, word.as_bytes()) {
+            if goes_on(&bytes[offset + word.len()..]) {
+                continue;
+            }
             let text: Vec<u8> = bytes[offset..]
                 .iter()
                 .copied()
@@ -199,4 +202,41 @@ fn remain(path: &str, bytes: &[u8], compiled_in: &[String]) -> Vec<Remains> {
         }
     }
     remains
+}
+
+/// Whether a name goes on with these bytes: `/tmp/build-env` is another folder than `/tmp/build`.
+fn goes_on(rest: &[u8]) -> bool {
+    let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_+".contains(byte);
+    match rest {
+        [b'.', next, ..] => is_letter(next),
+        [next, ..] => is_letter(next),
+        [] => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_paths_of_the_build_itself_remain_of_it() {
+        let found = |text: &str| remain("lib/x", text.as_bytes(), &[]).len();
+        for text in [
+            "/tmp/build",
+            "-I/tmp/build/src/a.c",
+            "\0/tmp/build\0",
+            "lies in /tmp/build.",
+            "/out/of-this-build/share",
+        ] {
+            assert_eq!(found(text), 1, "{text:?}");
+        }
+        for text in [
+            "/tmp/build-env-x/bin",
+            "/tmp/build.old/x",
+            "/tmp/builds",
+            "/tmp/build_1",
+        ] {
+            assert_eq!(found(text), 0, "{text:?}");
+        }
+    }
 }
