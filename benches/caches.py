@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """A tree into a cache and out of it, against the tools that people have for that.
 
-    benches/caches.py RECIPE TREE [ROUNDS]
+    benches/caches.py RECIPE TREE [ROUNDS [PEER...]]
 
 RECIPE is a release build of the command, TREE a folder; a recipe is made whose build is a copy of it, and a second one
 in which every hundredth file is another. Rounds are interleaved, everything lies on the file system of TMPDIR, and the
 medians of the ratios are printed: into an empty place against `tar | zstd -3`, out of it into an empty one against
 `zstd -d | tar x`, and the bytes that a change moves. Those of nginx, nix, ostree, casync and rsync that are installed
-are asked the same.
+(and named, if any is) are asked the same.
 """
 import functools
 import hashlib
@@ -231,11 +231,12 @@ def main():
     for copy in first, second:
         build(ours, copy, place)
     server, peers = None, [ours]
-    if shutil.which("nginx"):
+    wanted = lambda program: shutil.which(program) and (program in sys.argv[4:] or not sys.argv[4:])
+    if wanted("nginx"):
         server, url = nginx(place)
         peers.append(Ours(recipe, place, "www/http", url, "recipe, nginx"))
     for program, peer in ("nix", Nix), ("ostree", Ostree), ("casync", Casync), ("rsync", Rsync):
-        if shutil.which(program):
+        if wanted(program):
             peers.append(peer(place))
     puts, gets, plain_puts, plain_gets, there = {}, {}, [], [], []
     moved, stored = {}, {}

@@ -3,28 +3,37 @@
 //! The file is one zstd frame of this:
 //!
 //! ```text
-//! recipe-index 1\n
+//! recipe-index 2\n
 //! number of packs, then for each: 32 bytes of its BLAKE3, its size
 //! number of roots, then for each: 0 for a blob or 1 for a tree, 32 bytes of its BLAKE3, its size
 //! number of trees, then for each: its length, and the Directory message
-//! for each blob: the pack's number, how far after the end of the frame before it its frame begins, the frame's length
+//! number of bases, then for each: 32 bytes of its BLAKE3, its size
+//! for each blob, then each base: the pack's number, how far after the end of the frame before it its frame begins,
+//!     the frame's length, and 0, or 1 and the number of the blob that the frame was compressed against
 //! ```
+//!
+//! A base is a blob that no root names and that others were compressed against: what lay in the same place in an
+//! earlier build. It was compressed alone, so whoever wants a blob reads one frame more at most.
 //!
 //! Numbers are varints of 7 bits a byte, the lowest first, in their shortest form; what can be negative is
 //! zigzagged. Neither trees nor blobs are named again: the roots name the first of them and each tree names
 //! more, and both stand in the order in which they are met so, breadth first. Who follows the roots knows the hash of
 //! everything that comes next, so nothing in the file is believed but where frames lie.
 
+use std::collections::hash_map;
 use std::collections::{HashMap, HashSet};
 
 use recipe_store::{BlobId, Digest, Entry, ObjectId, Objects, StoreError, Tree, TreeId};
 
-const MAGIC: &[u8] = b"recipe-index 1\n";
+const MAGIC: &[u8] = b"recipe-index 2\n";
 /// Trees and blobs of one build, each.
 const MOST: usize = 4_000_000;
 const MOST_PACKS: usize = 4_096;
 /// What the file of an index may have once it is decompressed, in bytes.
 pub(super) const MOST_RAW: u64 = 1 << 30;
+
+/// A blob that was compressed against another, and that other, have at most so many bytes.
+pub(super) const MOST_BASED: u64 = 32 << 20;
 
 /// A pack: its name is its hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,6 +53,21 @@ pub(super) struct Frame {
     pub(super) offset: u64,
     /// Bytes.
     pub(super) length: u64,
+    /// Number of the blob that it was compressed against.
+    pub(super) base: Option<usize>,
+}
+
+/// The same without numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Placed {
+    /// The pack.
+    pub(super) pack: PackFile,
+    /// First byte.
+    pub(super) offset: u64,
+    /// Bytes.
+    pub(super) length: u64,
+    /// The blob that it was compressed against.
+    pub(super) base: Option<BlobId>,
 }
 
 /// A blob as it is first met.
@@ -73,7 +97,9 @@ pub(super) struct Index {
     pub(super) packs: Vec<PackFile>,
     /// What lies in them.
     pub(super) contents: Contents,
-    /// For each blob, in the same order, its frame.
+    /// Blobs besides, that others were compressed against. Their numbers follow those of the contents.
+    pub(super) bases: Vec<BlobId>,
+    /// For each blob, in the order of the numbers, its frame.
     pub(super) frames: Vec<Frame>,
 }
 
@@ -135,9 +161,113 @@ impl Contents {
         }
         Ok(walk.contents)
     }
+
+    /// For each blob that lies where another one lies in `old`: that one.
+    pub(super) fn counterparts(&self, old: &Contents) -> HashMap<Digest, BlobId> {
+        let trees = |contents: &Contents| -> HashMap<TreeId, usize> {
+            let trees = contents.trees.iter().enumerate();
+            trees.map(|(at, (id, _))| (*id, at)).collect()
+        };
+        let (ours, theirs) = (trees(self), trees(old));
+        let mut counterparts = HashMap::new();
+        let mut pair = |one: BlobId, other: BlobId| {
+            if one != other {
+                counterparts.entry(one.digest).or_insert(other);
+            }
+        };
+        let mut open = Vec::new();
+        // Each of our trees is looked at once, so this ends soon, whatever the other side is.
+        let mut met = HashSet::new();
+        for roots in self.roots.iter().zip(&old.roots) {
+            match roots {
+                (ObjectId::Tree(one), ObjectId::Tree(other)) => open.push((*one, *other)),
+                (ObjectId::Blob(one), ObjectId::Blob(other)) => pair(*one, *other),
+                _ => {}
+            }
+        }
+        while let Some((one, other)) = open.pop() {
+            if one == other || !met.insert(one) {
+                continue;
+            }
+            let (Some(one), Some(other)) = (ours.get(&one), theirs.get(&other)) else {
+                continue;
+            };
+            let (one, other) = (&self.trees[*one].1, &old.trees[*other].1);
+            for (name, entry) in one.iter() {
+                match (entry, other.get(name)) {
+                    (Entry::File { blob: one, .. }, Some(Entry::File { blob: other, .. })) => {
+                        pair(*one, *other);
+                    }
+                    (Entry::Directory(one), Some(Entry::Directory(other))) => {
+                        open.push((*one, *other));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        counterparts
+    }
 }
 
 impl Index {
+    /// An index of `contents`, whose blobs lie where `places` says, and so do those that they were compressed against.
+    /// Nothing where it does not say so of all.
+    pub(super) fn of(contents: Contents, places: &HashMap<Digest, Placed>) -> Option<Index> {
+        let placed = |blob: &BlobId| places.get(&blob.digest).copied();
+        let blobs = contents.blobs.iter().map(|met| placed(&met.blob));
+        let mut all: Vec<Placed> = blobs.collect::<Option<_>>()?;
+        let numbers = contents.blobs.iter().enumerate();
+        let mut numbers: HashMap<Digest, usize> = numbers
+            .map(|(number, met)| (met.blob.digest, number))
+            .collect();
+        let mut bases = Vec::new();
+        let wanted: Vec<BlobId> = all.iter().filter_map(|placed| placed.base).collect();
+        for base in wanted {
+            if let hash_map::Entry::Vacant(number) = numbers.entry(base.digest) {
+                number.insert(all.len());
+                all.push(placed(&base)?);
+                bases.push(base);
+            }
+        }
+        let mut packs: Vec<PackFile> = Vec::new();
+        let frames = all.iter().map(|placed| {
+            let known = packs.iter().position(|pack| *pack == placed.pack);
+            let pack = known.unwrap_or_else(|| {
+                packs.push(placed.pack);
+                packs.len() - 1
+            });
+            let base = placed.base.map(|base| numbers.get(&base.digest).copied());
+            Some(Frame {
+                pack,
+                offset: placed.offset,
+                length: placed.length,
+                base: match base {
+                    Some(base) => Some(base?),
+                    None => None,
+                },
+            })
+        });
+        let frames = frames.collect::<Option<_>>()?;
+        Some(Index {
+            packs,
+            contents,
+            bases,
+            frames,
+        })
+    }
+
+    /// The blob of that number.
+    pub(super) fn blob(&self, number: usize) -> Option<Met> {
+        let blobs = &self.contents.blobs;
+        let base = |number: usize| self.bases.get(number.checked_sub(blobs.len())?).copied();
+        blobs.get(number).copied().or_else(|| {
+            Some(Met {
+                blob: base(number)?,
+                executable: false,
+            })
+        })
+    }
+
     /// The bytes that are compressed.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
@@ -163,11 +293,17 @@ impl Index {
             number(&mut out, message.len() as u64);
             out.extend_from_slice(&message);
         }
+        number(&mut out, self.bases.len() as u64);
+        for base in &self.bases {
+            out.extend_from_slice(base.digest.as_bytes());
+            number(&mut out, base.size);
+        }
         let mut end = 0;
         for frame in &self.frames {
             number(&mut out, frame.pack as u64);
             number(&mut out, zigzag(frame.offset.wrapping_sub(end) as i64));
             number(&mut out, frame.length);
+            number(&mut out, frame.base.map_or(0, |base| base as u64 + 1));
             end = frame.offset + frame.length;
         }
         out
@@ -221,39 +357,83 @@ impl Index {
         if let Some(id) = walk.next() {
             return Err(format!("{} is named and not there", ObjectId::Tree(id)));
         }
-        let contents = walk.contents;
-        let mut frames = Vec::with_capacity(contents.blobs.len());
+        let mut bases = Vec::new();
+        for _ in 0..input.count(MOST)? {
+            let base = BlobId {
+                digest: input.digest()?,
+                size: input.number()?,
+            };
+            if !walk.met.insert((false, base.digest)) {
+                return Err("a base is named twice".to_owned());
+            }
+            bases.push(base);
+        }
+        let mut index = Index {
+            packs,
+            contents: walk.contents,
+            bases,
+            frames: Vec::new(),
+        };
+        index.frames = index.read_frames(&mut input)?;
+        if !input.0.is_empty() {
+            return Err("something follows after its end".to_owned());
+        }
+        Ok(index)
+    }
+
+    fn read_frames(&self, input: &mut Input<'_>) -> Result<Vec<Frame>, String> {
+        let count = self.contents.blobs.len() + self.bases.len();
+        let mut frames: Vec<Frame> = Vec::with_capacity(count);
         let mut end: u64 = 0;
-        for met in &contents.blobs {
+        for blob in (0..count).filter_map(|number| self.blob(number)) {
             let frame = input.frame(end)?;
-            let pack = packs
+            let pack = self
+                .packs
                 .get(frame.pack)
                 .ok_or("a blob lies in a pack that is not named")?;
             let after = frame.offset.checked_add(frame.length);
             end = after
                 .filter(|end| *end <= pack.size)
                 .ok_or("a blob lies behind the end of its pack")?;
-            if frame.length > most_bytes(met.blob.size) {
+            if frame.length > most_bytes(blob.blob.size) {
                 return Err("the frame of a blob is longer than it can be".to_owned());
             }
             frames.push(frame);
         }
-        if !input.0.is_empty() {
-            return Err("something follows after its end".to_owned());
+        let mut needed = HashSet::new();
+        for (number, frame) in frames.iter().enumerate() {
+            let Some(base) = frame.base else { continue };
+            needed.insert(base);
+            let is_plain = frames.get(base).is_some_and(|frame| frame.base.is_none());
+            let sizes = [number, base].map(|it| self.blob(it).map_or(u64::MAX, |it| it.blob.size));
+            if !is_plain || sizes.iter().any(|size| *size > MOST_BASED) {
+                return Err("a blob was compressed against one that it cannot be".to_owned());
+            }
         }
-        Ok(Index {
-            packs,
-            contents,
-            frames,
-        })
+        let first = self.contents.blobs.len();
+        if (first..count).any(|base| !needed.contains(&base)) {
+            return Err("it has a base that nothing needs".to_owned());
+        }
+        Ok(frames)
     }
 
     /// Where each blob lies.
-    pub(super) fn places(&self) -> HashMap<Digest, (PackFile, Frame)> {
-        let blobs = self.contents.blobs.iter().zip(&self.frames);
-        blobs
-            .map(|(met, frame)| (met.blob.digest, (self.packs[frame.pack], *frame)))
-            .collect()
+    pub(super) fn places(&self) -> HashMap<Digest, Placed> {
+        let mut places = HashMap::with_capacity(self.frames.len());
+        for (number, frame) in self.frames.iter().enumerate() {
+            let Some(met) = self.blob(number) else {
+                continue;
+            };
+            let base = frame.base.and_then(|base| self.blob(base));
+            let placed = Placed {
+                pack: self.packs[frame.pack],
+                offset: frame.offset,
+                length: frame.length,
+                base: base.map(|base| base.blob),
+            };
+            places.insert(met.blob.digest, placed);
+        }
+        places
     }
 }
 
@@ -324,6 +504,10 @@ impl<'a> Input<'a> {
             pack,
             offset: offset.ok_or("a blob lies before the beginning of its pack")?,
             length: self.number()?,
+            base: match self.number()? {
+                0 => None,
+                next => Some(usize::try_from(next - 1).unwrap_or(usize::MAX)),
+            },
         })
     }
 }
@@ -396,14 +580,25 @@ mod tests {
                 size: 1_000_000,
             })
             .collect();
-        let frames = contents.blobs.iter().enumerate().map(|(at, _)| Frame {
+        let blobs = contents.blobs.len();
+        let mut bases = vec![BlobId::of(b"an old one"), BlobId::of(b"another")];
+        bases.truncate(blobs);
+        let base = |at: usize| match at {
+            // Each is needed, and some are by more than one.
+            _ if at >= blobs => None,
+            _ if at < bases.len() => Some(blobs + at),
+            _ => (at % 4 == 3).then_some(blobs + at % bases.len()),
+        };
+        let frames = (0..blobs + bases.len()).map(|at| Frame {
             pack: at % 3,
             offset: (at as u64 * 7_919) % 900_000,
             length: 9 + at as u64 % 90,
+            base: base(at),
         });
         Index {
             packs,
             frames: frames.collect(),
+            bases: bases.clone(),
             contents,
         }
     }
@@ -455,5 +650,58 @@ mod tests {
         let mut behind = index;
         behind.frames[0].offset = 999_999;
         assert!(Index::decode(&behind.encode()).is_err());
+    }
+
+    #[test]
+    fn a_blob_was_compressed_against_one_that_was_compressed_alone() {
+        let index = index(&[3, 2, 1]);
+        let last = index.frames.len() - 1;
+        for (number, base) in [(0, 0), (last, 0), (0, 1), (0, last + 1)] {
+            let mut wrong = index.clone();
+            wrong.frames[number].base = Some(base);
+            assert!(Index::decode(&wrong.encode()).is_err(), "{number} {base}");
+        }
+        let mut large = index.clone();
+        large.bases[0].size = MOST_BASED + 1;
+        assert!(Index::decode(&large.encode()).is_err());
+        let mut unused = index;
+        unused.frames[0].base = None;
+        assert!(Index::decode(&unused.encode()).is_err());
+    }
+
+    #[test]
+    fn an_index_is_made_of_places_and_gives_them_again() {
+        let index = index(&[9, 8, 7, 3]);
+        let places = index.places();
+        let again = Index::of(index.contents.clone(), &places).unwrap();
+        assert_eq!(again.places(), places);
+        assert_eq!(Index::decode(&again.encode()).unwrap(), again);
+        let mut less = places;
+        less.remove(&index.bases[0].digest);
+        assert!(Index::of(index.contents, &less).is_none());
+    }
+
+    #[test]
+    fn what_lies_in_the_same_place_is_a_counterpart() {
+        let tree = |entries: &[(&str, &[u8])]| {
+            let mut tree = Tree::new();
+            for (name, bytes) in entries {
+                let blob = BlobId::of(bytes);
+                let executable = false;
+                tree.insert(name, Entry::File { blob, executable }).unwrap();
+            }
+            tree
+        };
+        let contents = |file: &[u8]| {
+            let below = tree(&[("same", b"same"), ("other", file)]);
+            let mut top = tree(&[("top", file)]);
+            top.insert("dir", Entry::Directory(below.id())).unwrap();
+            let root = top.id();
+            let known = HashMap::from([(below.id(), below), (root, top)]);
+            Contents::of(&[root.into()], &Known(known)).unwrap()
+        };
+        let found = contents(b"new").counterparts(&contents(b"old"));
+        let wanted = HashMap::from([(Digest::of(b"new"), BlobId::of(b"old"))]);
+        assert_eq!(found, wanted);
     }
 }

@@ -1,7 +1,8 @@
 //! Objects that an index knows → the store. Begin at [`pull`].
 //!
 //! Frames that are wanted and lie near each other are read as one part; several parts are asked for at once, and
-//! whoever has read one opens its frames. Each blob is hashed before the store has it, and a tree is entered once all
+//! whoever has read one opens its frames. What was compressed against another blob comes after that one, which comes
+//! along if it is not there. Each blob is hashed before the store has it, and a tree is entered once all
 //! that it names is there, so a cache can withhold things but not change them.
 
 use std::collections::{HashMap, HashSet};
@@ -56,67 +57,103 @@ pub(super) struct Pull<'a> {
 /// Brings `wanted` and all that is below into the session, as far as it is not there.
 pub(super) fn pull(wanted: &[ObjectId], from: &Pull<'_>) -> Result<Pulled, CacheError> {
     let (trees, blobs) = missing(wanted, from)?;
-    let spans = spans(&blobs, from.index);
-    let whole: u64 = spans
-        .iter()
-        .map(|span| span.range.end - span.range.start)
-        .sum();
-    let came = AtomicU64::new(0);
-    let next = AtomicUsize::new(0);
-    let failed: Mutex<Option<CacheError>> = Mutex::new(None);
-    let wholes = Wholes::default();
-    let work = || {
-        while let Some(span) = spans.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if failed
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .is_some()
-            {
-                return;
-            }
-            match one(span, from, &wholes) {
-                Ok(()) => {
-                    let bytes = span.range.end - span.range.start;
-                    let so_far = came.fetch_add(bytes, Ordering::Relaxed) + bytes;
-                    (from.tell)(so_far, whole);
-                }
-                Err(error) => {
-                    let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
-                    failed.get_or_insert(error);
-                }
-            }
-        }
+    let rounds = rounds(&blobs, from)?;
+    let coming = Coming {
+        from,
+        came: AtomicU64::new(0),
+        whole: bytes_of(&rounds),
+        wholes: Wholes::default(),
     };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = from.place.at_once().max(cores).min(spans.len().max(1));
-    std::thread::scope(|scope| {
-        // Where no thread can be started this one does it all.
-        for _ in 1..threads {
-            let _ = std::thread::Builder::new().spawn_scoped(scope, work);
-        }
-        work();
-    });
-    if let Some(error) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        return Err(error);
+    for spans in &rounds {
+        coming.bring(spans)?;
     }
     for tree in trees {
         from.session.put_tree(tree)?;
     }
     Ok(Pulled {
         blobs: blobs.len(),
-        bytes: whole,
-        parts: spans.len(),
+        bytes: coming.whole,
+        parts: rounds.iter().map(Vec::len).sum(),
     })
 }
 
 /// How many bytes [`pull`] would read.
 pub(super) fn would_pull(wanted: &[ObjectId], from: &Pull<'_>) -> Result<u64, CacheError> {
     let (_, blobs) = missing(wanted, from)?;
-    let spans = spans(&blobs, from.index);
-    Ok(spans
-        .iter()
-        .map(|span| span.range.end - span.range.start)
-        .sum())
+    Ok(bytes_of(&rounds(&blobs, from)?))
+}
+
+/// What is read first, and what is read once that is there: blobs that were compressed against others.
+fn rounds(blobs: &[usize], from: &Pull<'_>) -> Result<[Vec<Span>; 2], CacheError> {
+    let Pull { index, session, .. } = from;
+    let base_of = |number: &usize| index.frames[*number].base;
+    let (second, mut first): (Vec<usize>, Vec<usize>) =
+        blobs.iter().partition(|number| base_of(number).is_some());
+    let mut there: HashSet<usize> = first.iter().copied().collect();
+    for base in second.iter().filter_map(base_of) {
+        let blob: Option<ObjectId> = index.blob(base).map(|met| met.blob.into());
+        if there.insert(base) && !blob.map_or(Ok(false), |blob| session.has(&blob))? {
+            first.push(base);
+        }
+    }
+    Ok([spans(&first, index), spans(&second, index)])
+}
+
+fn bytes_of(rounds: &[Vec<Span>]) -> u64 {
+    let spans = rounds.iter().flatten();
+    spans.map(|span| span.range.end - span.range.start).sum()
+}
+
+/// Parts that are coming.
+struct Coming<'a> {
+    from: &'a Pull<'a>,
+    came: AtomicU64,
+    whole: u64,
+    wholes: Wholes,
+}
+
+impl Coming<'_> {
+    /// Reads the parts, several at once, and enters what they have.
+    fn bring(&self, spans: &[Span]) -> Result<(), CacheError> {
+        let next = AtomicUsize::new(0);
+        let failed: Mutex<Option<CacheError>> = Mutex::new(None);
+        let Coming {
+            from,
+            came,
+            whole,
+            wholes,
+        } = self;
+        let work = || {
+            while let Some(span) = spans.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if lock(&failed).is_some() {
+                    return;
+                }
+                match one(span, from, wholes) {
+                    Ok(()) => {
+                        let bytes = span.range.end - span.range.start;
+                        let so_far = came.fetch_add(bytes, Ordering::Relaxed) + bytes;
+                        (from.tell)(so_far, *whole);
+                    }
+                    Err(error) => drop(lock(&failed).get_or_insert(error)),
+                }
+            }
+        };
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = from.place.at_once().max(cores).min(spans.len().max(1));
+        std::thread::scope(|scope| {
+            // Where no thread can be started this one does it all.
+            for _ in 1..threads {
+                let _ = std::thread::Builder::new().spawn_scoped(scope, work);
+            }
+            work();
+        });
+        let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+        failed.map_or(Ok(()), Err)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What is not in the session: the trees, each after those that it names, and the blobs, by their numbers.
@@ -214,11 +251,7 @@ struct Wholes(Mutex<Vec<(PackFile, File)>>);
 impl Wholes {
     /// Whether the server was found to know no parts.
     fn is_needed(&self) -> bool {
-        !self
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_empty()
+        !lock(&self.0).is_empty()
     }
 
     fn part(
@@ -227,7 +260,7 @@ impl Wholes {
         range: &Range<u64>,
         from: &Pull<'_>,
     ) -> Result<Vec<u8>, CacheError> {
-        let mut wholes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut wholes = lock(&self.0);
         let at = match wholes.iter().position(|(there, _)| *there == pack) {
             Some(at) => at,
             None => {
@@ -272,28 +305,50 @@ fn one(span: &Span, from: &Pull<'_>, wholes: &Wholes) -> Result<(), CacheError> 
     let bytes = part(span.pack, span.range.clone(), from, wholes)?;
     let mut decompressor = zstd::bulk::Decompressor::new().map_err(unopened)?;
     for number in &span.blobs {
-        let (met, frame) = (
-            &from.index.contents.blobs[*number],
-            &from.index.frames[*number],
-        );
+        let (met, frame) = (met(*number, from)?, &from.index.frames[*number]);
         let begin = usize::try_from(frame.offset - span.range.start).unwrap_or(usize::MAX);
         let end = begin.saturating_add(usize::try_from(frame.length).unwrap_or(usize::MAX));
         let compressed = bytes.get(begin..end).unwrap_or_default();
         let size = usize::try_from(met.blob.size).unwrap_or(usize::MAX);
-        let opened = decompressor.decompress(compressed, size);
-        let opened = opened.map_err(|error| wrong(span, met, &error.to_string(), from))?;
+        let opened = match frame.base {
+            None => decompressor.decompress(compressed, size),
+            Some(base) => {
+                let base = from.session.read_blob(&self::met(base, from)?.blob)?;
+                against(compressed, &base, met.blob.size)
+            }
+        };
+        let opened = opened.map_err(|error| wrong(span, &met, &error.to_string(), from))?;
         // The store hashes what it is given, and would keep anything.
         if BlobId::of(&opened) != met.blob {
-            return Err(wrong(span, met, "it has other bytes", from));
+            return Err(wrong(span, &met, "it has other bytes", from));
         }
         from.session.put_blob(&opened, met.executable)?;
     }
     Ok(())
 }
 
+/// The blob of that number.
+fn met(number: usize, from: &Pull<'_>) -> Result<Met, CacheError> {
+    let unknown = || {
+        from.place
+            .damaged("an index", &format!("it has no blob {number}"))
+    };
+    from.index.blob(number).ok_or_else(unknown)
+}
+
+/// Opens a frame that was compressed as what follows after `base`.
+fn against(compressed: &[u8], base: &[u8], size: u64) -> io::Result<Vec<u8>> {
+    let mut decoder =
+        zstd::stream::read::Decoder::with_ref_prefix(compressed, base)?.single_frame();
+    decoder.window_log_max(super::pack::WINDOW)?;
+    let mut opened = Vec::new();
+    decoder.take(size + 1).read_to_end(&mut opened)?;
+    Ok(opened)
+}
+
 /// The same for a blob that is too large to be held.
 fn large(number: usize, span: &Span, from: &Pull<'_>, wholes: &Wholes) -> Result<(), CacheError> {
-    let met = &from.index.contents.blobs[number];
+    let met = &met(number, from)?;
     let parts = Parts {
         span,
         from,

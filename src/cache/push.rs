@@ -2,15 +2,17 @@
 //!
 //! The order makes every moment sound: the pack first, then the index that says what is in it, last the traces by which
 //! others find it. Blobs that lie in a pack of an earlier push are not sent again; which those are is read from the
-//! index of that push, and a pack counts only while the cache has it in its full size.
+//! index of that push, and a pack counts only while the cache has it in its full size. Of a file that changed goes what
+//! changed in it.
 
 use std::collections::{HashMap, HashSet};
 
 use recipe_store::{BlobId, Digest, ObjectId, Session};
 
 use super::error::CacheError;
-use super::index::{Contents, Frame, Index, MOST_RAW, PackFile};
+use super::index::{Contents, Index, MOST_RAW, PackFile, Placed};
 use super::key::SecretKey;
+use super::pack::New;
 use super::place::{Content, Place};
 use super::traces::{IndexFile, MOST_BYTES, Signed, Traces};
 use super::{index_name, latest_name, pack, pack_name, step_name, traces_name};
@@ -18,6 +20,8 @@ use crate::net::Watch;
 
 /// Indexes of so many pushes are remembered, for each cache.
 const REMEMBERED: usize = 8;
+/// So many of them are looked through for what lay in the same place.
+const LAST: usize = 2;
 /// As hard as an index is compressed: it is small, and read by everybody.
 const INDEX_LEVEL: i32 = 9;
 
@@ -73,49 +77,46 @@ pub fn push(
     }
     let contents = Contents::of(&objects, session)?;
     let earlier = earlier(place, session, &traces.title, there.as_ref())?;
-    let (known, new) = sorted(&contents, &earlier, place, verify)?;
+    let mut there_now = There {
+        place,
+        verify,
+        known: HashMap::new(),
+    };
+    let (mut places, new) = sorted(&contents, &earlier, &mut there_now)?;
     let mut pushed = Pushed {
         blobs: new.len(),
         ..Pushed::default()
     };
-    let mut packs = Packs::default();
-    let mut frames: HashMap<Digest, Frame> = HashMap::new();
-    for (blob, (pack, frame)) in known {
-        let pack = packs.number(pack);
-        frames.insert(blob, Frame { pack, ..frame });
-    }
     if !new.is_empty() {
+        let bases = bases(&contents, &earlier, &mut there_now, session)?;
+        let with_base = |blob: BlobId| New {
+            blob,
+            base: bases.get(&blob.digest).map(|(base, _)| *base),
+        };
+        let new: Vec<New> = new.into_iter().map(with_base).collect();
         let file = super::temporary(session)?;
-        let whole: u64 = new.iter().map(|blob| blob.size).sum();
+        let whole: u64 = new.iter().map(|new| new.blob.size).sum();
         let mut done = 0;
-        let written = pack::write(&new, session, &file, &mut |bytes| {
+        let (pack, written) = pack::write(&new, session, &file, &mut |bytes| {
             done += bytes;
             watch.moved(place.name(), done, whole);
         })?;
-        place.put(&pack_name(&written.pack), &Content::File(&file))?;
-        pushed.bytes += written.pack.size;
-        let number = packs.number(written.pack);
-        frames.extend(written.frames.into_iter().map(|(blob, frame)| {
-            (
-                blob,
-                Frame {
-                    pack: number,
-                    ..frame
-                },
-            )
-        }));
+        place.put(&pack_name(&pack), &Content::File(&file))?;
+        pushed.bytes += pack.size;
+        for (digest, placed) in written {
+            if placed.base.is_some()
+                && let Some((base, alone)) = bases.get(&digest)
+            {
+                places.insert(base.digest, *alone);
+            }
+            places.insert(digest, placed);
+        }
     }
-    let frames: Option<Vec<Frame>> = contents
-        .blobs
-        .iter()
-        .map(|met| frames.get(&met.blob.digest).copied())
-        .collect();
-    let index = Index {
-        packs: packs.0,
-        contents,
-        // Each blob is known or new.
-        frames: frames.unwrap_or_default(),
-    };
+    let index = Index::of(contents, &places).ok_or_else(|| CacheError::Unreachable {
+        cache: place.name().to_owned(),
+        why: "its indexes contradict each other; `recipe push --verify` writes a new one"
+            .to_owned(),
+    })?;
     let raw = index.encode();
     let compressed =
         zstd::bulk::compress(&raw, INDEX_LEVEL).map_err(|source| CacheError::File {
@@ -192,40 +193,84 @@ fn earlier(
     Ok(indexes)
 }
 
-type Known = HashMap<Digest, (PackFile, Frame)>;
+type Places = HashMap<Digest, Placed>;
+
+/// Which packs the cache has; each is asked for once.
+struct There<'a> {
+    place: &'a Place,
+    verify: bool,
+    known: HashMap<PackFile, bool>,
+}
+
+impl There<'_> {
+    fn has(&mut self, pack: &PackFile) -> Result<bool, CacheError> {
+        if let Some(is_there) = self.known.get(pack) {
+            return Ok(*is_there);
+        }
+        let is_there = is_whole(self.place, pack, self.verify)?;
+        self.known.insert(*pack, is_there);
+        Ok(is_there)
+    }
+}
 
 /// Which blobs lie in packs that the cache has, and which have to be sent, in the order in which they are met.
 fn sorted(
     contents: &Contents,
     earlier: &[Index],
-    place: &Place,
-    verify: bool,
-) -> Result<(Known, Vec<BlobId>), CacheError> {
-    let mut there: HashMap<PackFile, bool> = HashMap::new();
-    let (mut known, mut new) = (HashMap::new(), Vec::new());
-    let places: Vec<Known> = earlier.iter().map(Index::places).collect();
-    for met in &contents.blobs {
-        let mut found = None;
-        for (pack, frame) in places.iter().filter_map(|it| it.get(&met.blob.digest)) {
-            let is_there = match there.get(pack) {
-                Some(is_there) => *is_there,
-                None => {
-                    let is_there = is_whole(place, pack, verify)?;
-                    there.insert(*pack, is_there);
-                    is_there
-                }
+    there: &mut There<'_>,
+) -> Result<(Places, Vec<BlobId>), CacheError> {
+    let (mut known, mut new) = (Places::new(), Vec::new());
+    let mut bases = Places::new();
+    let places: Vec<Places> = earlier.iter().map(Index::places).collect();
+    'blobs: for met in &contents.blobs {
+        for places in &places {
+            let Some(placed) = places.get(&met.blob.digest) else {
+                continue;
+            };
+            let base = placed
+                .base
+                .and_then(|base| Some((base, places.get(&base.digest)?)));
+            let is_there = match base {
+                Some((_, alone)) => there.has(&placed.pack)? && there.has(&alone.pack)?,
+                None => there.has(&placed.pack)?,
             };
             if is_there {
-                found = Some((*pack, *frame));
-                break;
+                known.insert(met.blob.digest, *placed);
+                bases.extend(base.map(|(base, alone)| (base.digest, *alone)));
+                continue 'blobs;
             }
         }
-        match found {
-            Some(found) => drop(known.insert(met.blob.digest, found)),
-            None => new.push(met.blob),
+        new.push(met.blob);
+    }
+    // Of two places of a blob that others were compressed against, that one counts in which it lies alone.
+    known.extend(bases);
+    Ok((known, new))
+}
+
+/// For blobs, what the last builds have in their places, and where that lies alone: as far as it is here, too.
+fn bases(
+    contents: &Contents,
+    earlier: &[Index],
+    there: &mut There<'_>,
+    session: &Session,
+) -> Result<HashMap<Digest, (BlobId, Placed)>, CacheError> {
+    let mut bases = HashMap::new();
+    for index in earlier.iter().take(LAST) {
+        let places = index.places();
+        for (digest, old) in contents.counterparts(&index.contents) {
+            let base = match places.get(&old.digest) {
+                Some(placed) => placed.base.unwrap_or(old),
+                None => continue,
+            };
+            if let Some(alone) = places.get(&base.digest)
+                && there.has(&alone.pack)?
+                && session.has(&base.into())?
+            {
+                bases.entry(digest).or_insert((base, *alone));
+            }
         }
     }
-    Ok((known, new))
+    Ok(bases)
 }
 
 /// Whether the cache has the pack: in its full size, or if it is asked for, with its bytes.
@@ -290,18 +335,4 @@ fn remember(place: &Place, session: &Session, index: &IndexFile) -> Result<(), C
     Ok(session
         .store()
         .memo_put(&memo_key(place), lines.concat().as_bytes())?)
-}
-
-/// Packs, each with its number.
-#[derive(Default)]
-struct Packs(Vec<PackFile>);
-
-impl Packs {
-    fn number(&mut self, pack: PackFile) -> usize {
-        let known = self.0.iter().position(|known| *known == pack);
-        known.unwrap_or_else(|| {
-            self.0.push(pack);
-            self.0.len() - 1
-        })
-    }
 }

@@ -122,6 +122,61 @@ fn a_recipe_that_differs_a_little_runs_only_what_differs() {
 }
 
 #[test]
+fn of_a_file_that_changed_goes_what_changed_in_it() {
+    let Some(builder) = builder() else { return };
+    let cache = pushed(&builder);
+    let has_first = taker(&builder);
+    has_first
+        .run(["pull", RECIPE, "--cache", cache.as_str()])
+        .ok();
+    // The closure's list of its own files is one line longer: the largest file that is another.
+    let path = builder.work().join("recipes/python/python.kdl");
+    let text = fs::read_to_string(&path).expect("a recipe");
+    let entry = "closure {\n        entry \"mine\" runs=\"bin/python3\"";
+    let text = text.replace("closure {", entry);
+    fs::write(&path, &text).expect("written");
+    let first = only_file(&cache.join("pack"));
+    builder.run(["build", RECIPE, "--locked"]).ok();
+    builder.run(["push", RECIPE, "--to", cache.as_str()]).ok();
+    let packs = cache
+        .join("pack")
+        .read_dir_utf8()
+        .expect("a folder")
+        .flatten();
+    let second = packs
+        .map(|entry| entry.into_path())
+        .find(|path| *path != first)
+        .expect("another pack");
+    let manifest = builder.work().join("result/python/.recipe-manifest");
+    let size = |path: &Utf8Path| fs::metadata(path).expect("a file").len();
+    assert!(
+        size(&second) * 10 < size(&manifest),
+        "{} for a manifest of {}",
+        size(&second),
+        size(&manifest)
+    );
+    // Those who have the first, and those who have nothing.
+    for taker in [has_first, taker(&builder)] {
+        fs::write(taker.work().join("recipes/python/python.kdl"), &text).expect("written");
+        taker.run(["pull", RECIPE, "--cache", cache.as_str()]).ok();
+        assert_eq!(closure_of(&taker), closure_of(&builder));
+        taker.store_verifies();
+    }
+    // A third one, when what the second was compressed against is not the last any more.
+    fs::write(&path, text.replace("\"mine\"", "\"ours\"")).expect("written");
+    builder.run(["build", RECIPE, "--locked"]).ok();
+    builder.run(["push", RECIPE, "--to", cache.as_str()]).ok();
+    let third = taker(&builder);
+    fs::copy(&path, third.work().join("recipes/python/python.kdl")).expect("copied");
+    third.run(["pull", RECIPE, "--cache", cache.as_str()]).ok();
+    assert_eq!(closure_of(&third), closure_of(&builder));
+    let again = builder
+        .run(["push", RECIPE, "--verify", "--to", cache.as_str()])
+        .ok();
+    assert!(again.out.contains("0 new files"), "{}", again.out);
+}
+
+#[test]
 fn a_plan_says_which_cache_has_what() {
     let Some(builder) = builder() else { return };
     let cache = pushed(&builder);

@@ -16,7 +16,7 @@ mod traces;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    for text in [bytes.to_vec(), [b"recipe-index 1\n", bytes].concat()] {
+    for text in [bytes.to_vec(), [b"recipe-index 2\n", bytes].concat()] {
         if let Ok(index) = index::Index::decode(&text) {
             assert_eq!(index.encode(), text);
         }
