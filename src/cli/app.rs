@@ -15,20 +15,25 @@ use super::interrupt::Unfinished;
 use super::render::{self, Progress};
 use crate::lock::Lock;
 use crate::net::{Machine, Net, Watch};
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, Search};
 use crate::sandbox::Sandbox;
 
 /// One run of the command.
 pub(super) struct App {
     pub(super) config: Config,
     pub(super) quiet: bool,
+    /// Where recipes are looked for that others build on.
+    pub(super) search: Search,
     /// Whether an answer in JSON was printed: there is only ever one.
     answered: AtomicBool,
 }
 
 impl App {
     pub(super) fn new(config: Config, quiet: bool) -> App {
+        let here = std::iter::once(Utf8PathBuf::from("recipes"));
+        let folders: Vec<_> = here.chain(config.recipes.iter().cloned()).collect();
         App {
+            search: folders.into(),
             config,
             quiet,
             answered: AtomicBool::new(false),

@@ -9,7 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::app::{App, unreadable};
 use super::exit::Failed;
 use crate::platform::Platform;
-use crate::recipe::{Recipe, RecipeError, Wanted};
+use crate::recipe::{Recipe, RecipeError, Search, Wanted};
 
 /// What chooses the form of a recipe, besides its name.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -144,9 +144,8 @@ impl App {
     }
 
     /// Where recipes are looked for that others build on.
-    pub(super) fn search(&self) -> Vec<Utf8PathBuf> {
-        let here = std::iter::once(Utf8PathBuf::from("recipes"));
-        here.chain(self.config.recipes.iter().cloned()).collect()
+    pub(super) fn search(&self) -> Search {
+        self.search.clone()
     }
 }
 
@@ -175,7 +174,7 @@ impl Found {
     }
 
     /// Where recipes are looked for that this one builds on.
-    pub(super) fn search(&self) -> &[Utf8PathBuf] {
+    pub(super) fn search(&self) -> &Search {
         &self.wanted.search
     }
 

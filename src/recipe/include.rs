@@ -17,7 +17,7 @@ use super::error::{Mistake, RecipeError};
 use super::files;
 use super::guard::Limits;
 use super::join::{LeftOut, content, join, leave_out};
-use super::lookup;
+use super::lookup::Search;
 use super::notes::Notes;
 use super::parameter::Parameters;
 use super::values::{RECIPE_NAME, is_recipe_name};
@@ -41,7 +41,7 @@ enum Asked {
 /// Reads what recipes build on.
 pub(super) struct Library<'w> {
     /// Where recipes are looked for, after the folders around the one that asks.
-    search: &'w [Utf8PathBuf],
+    search: &'w Search,
     pub files: Vec<FileRead>,
     pub looked_up: Vec<LookedUp>,
     /// Recipes that are used and build something: each is built for itself.
@@ -56,7 +56,7 @@ pub(super) struct Library<'w> {
 }
 
 impl<'w> Library<'w> {
-    pub(super) fn new(search: &'w [Utf8PathBuf]) -> Library<'w> {
+    pub(super) fn new(search: &'w Search) -> Library<'w> {
         Library {
             search,
             files: Vec::new(),
@@ -244,8 +244,7 @@ impl<'w> Library<'w> {
             notes.meant(Some("interpreter"));
             return None;
         };
-        let folders = lookup::around(root, self.search);
-        let path = match lookup::find_in(&name.value, &folders) {
+        let path = match self.search.find(&name.value, root) {
             Ok(path) => path,
             Err(error) => {
                 refuse(

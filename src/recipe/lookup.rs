@@ -1,6 +1,9 @@
 //! What somebody typed → the recipe file that is meant. Begin at [`Recipe::find`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -26,15 +29,132 @@ impl LookedUp {
     /// Whether the same file would be found now. `search` is that of the reading:
     /// [`Wanted::search`](super::Wanted::search).
     #[must_use]
-    pub fn still(&self, search: &[Utf8PathBuf]) -> bool {
-        let found = find_in(&self.name, &around(&self.from, search));
+    pub fn still(&self, search: &Search) -> bool {
+        let found = search.find(&self.name, &self.from);
         found.is_ok_and(|found| found == self.found)
+    }
+}
+
+/// Folders in which recipes are looked for, and what was seen in them: thousands of recipes may ask for each other, and
+/// a folder is only listed again if it has changed.
+#[derive(Clone, Default)]
+pub struct Search {
+    folders: Vec<Utf8PathBuf>,
+    groups: Arc<Mutex<HashMap<Utf8PathBuf, Groups>>>,
+}
+
+/// The folders in a folder, as they were when it was last changed.
+struct Groups {
+    changed: SystemTime,
+    folders: Arc<[Utf8PathBuf]>,
+}
+
+impl From<Vec<Utf8PathBuf>> for Search {
+    fn from(folders: Vec<Utf8PathBuf>) -> Search {
+        Search {
+            folders,
+            groups: Arc::default(),
+        }
+    }
+}
+
+impl fmt::Debug for Search {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.folders.fmt(f)
+    }
+}
+
+impl PartialEq for Search {
+    fn eq(&self, other: &Search) -> bool {
+        self.folders == other.folders
+    }
+}
+
+impl Eq for Search {}
+
+impl Search {
+    /// The recipe of that name, for one in the folder `from` that asks for it.
+    pub(super) fn find(&self, name: &str, from: &Utf8Path) -> Result<Utf8PathBuf, RecipeError> {
+        self.find_in(name, &around(from, &self.folders))
+    }
+
+    fn groups(&self, folder: &Utf8Path) -> Arc<[Utf8PathBuf]> {
+        let Ok(changed) = folder.metadata().and_then(|about| about.modified()) else {
+            return Arc::default();
+        };
+        let mut known = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(groups) = known.get(folder)
+            && groups.changed == changed
+        {
+            return groups.folders.clone();
+        }
+        let entries = folder.read_dir_utf8().into_iter().flatten().flatten();
+        let folders = entries.filter(|entry| {
+            let kind = entry.file_type();
+            kind.is_ok_and(|kind| kind.is_dir() || kind.is_symlink() && entry.path().is_dir())
+        });
+        let folders: Arc<[Utf8PathBuf]> = folders.map(|entry| entry.into_path()).collect();
+        let groups = Groups {
+            changed,
+            folders: folders.clone(),
+        };
+        known.insert(folder.to_owned(), groups);
+        folders
+    }
+
+    /// The recipe of that name, or the file of that path, in the first of `folders` that has it.
+    pub(super) fn find_in(
+        &self,
+        word: &str,
+        folders: &[Utf8PathBuf],
+    ) -> Result<Utf8PathBuf, RecipeError> {
+        if word.contains('/') || word.ends_with(".kdl") {
+            return Ok(Utf8PathBuf::from(word));
+        }
+        if let Some(why) = bad_name(word) {
+            let name = printable(word);
+            return Err(RecipeError::BadName { name, why });
+        }
+        for folder in folders {
+            let mut found = self.called(word, folder).into_iter();
+            match (found.next(), found.next()) {
+                (Some(first), Some(second)) => {
+                    let name = word.to_owned();
+                    return Err(RecipeError::Ambiguous {
+                        name,
+                        first,
+                        second,
+                    });
+                }
+                (Some(file), None) => return Ok(file),
+                _ => {}
+            }
+        }
+        let names: BTreeSet<String> = folders.iter().flat_map(|folder| names_in(folder)).collect();
+        let near = nearest(word, names.iter().map(String::as_str));
+        Err(RecipeError::NotFound {
+            name: word.to_owned(),
+            searched: folders.to_vec(),
+            near: near.map(str::to_owned).into_iter().collect(),
+        })
+    }
+
+    /// The recipe files of that name in a folder and in the folders in it, sorted. Not all files are looked
+    /// at: there may be thousands, and each of them may ask for others.
+    fn called(&self, word: &str, folder: &Utf8Path) -> Vec<Utf8PathBuf> {
+        let file = format!("{word}.kdl");
+        let groups = self.groups(folder);
+        let folders = std::iter::once(folder.to_owned()).chain(groups.iter().cloned());
+        let mut files: Vec<Utf8PathBuf> = folders.map(|folder| folder.join(&file)).collect();
+        files.retain(|file| file.symlink_metadata().is_ok() && is_recipe(file));
+        files.sort();
+        files
     }
 }
 
 /// Where a recipe in the folder `from` looks for others: there, then in the folder above (recipes
 /// lie in groups), then in those of `search`.
-pub(super) fn around(from: &Utf8Path, search: &[Utf8PathBuf]) -> Vec<Utf8PathBuf> {
+fn around(from: &Utf8Path, search: &[Utf8PathBuf]) -> Vec<Utf8PathBuf> {
     let here = match from.as_str() {
         "" => Utf8Path::new("."),
         _ => from,
@@ -74,7 +194,7 @@ impl Recipe {
     pub fn find(name_or_path: &str, search: &[Utf8PathBuf]) -> Result<Utf8PathBuf, RecipeError> {
         let here = std::iter::once(Utf8PathBuf::from(HERE));
         let folders: Vec<Utf8PathBuf> = here.chain(search.iter().cloned()).collect();
-        find_in(name_or_path, &folders)
+        Search::default().find_in(name_or_path, &folders)
     }
 
     /// The recipe files in a folder and in its groups, sorted.
@@ -91,56 +211,6 @@ impl Recipe {
         let names: BTreeSet<String> = folders.flat_map(names_in).collect();
         names.into_iter().collect()
     }
-}
-
-pub(super) fn find_in(word: &str, folders: &[Utf8PathBuf]) -> Result<Utf8PathBuf, RecipeError> {
-    if word.contains('/') || word.ends_with(".kdl") {
-        return Ok(Utf8PathBuf::from(word));
-    }
-    if let Some(why) = bad_name(word) {
-        let name = printable(word);
-        return Err(RecipeError::BadName { name, why });
-    }
-    for folder in folders {
-        let mut found = called(word, folder).into_iter();
-        match (found.next(), found.next()) {
-            (Some(first), Some(second)) => {
-                let name = word.to_owned();
-                return Err(RecipeError::Ambiguous {
-                    name,
-                    first,
-                    second,
-                });
-            }
-            (Some(file), None) => return Ok(file),
-            _ => {}
-        }
-    }
-    let names: BTreeSet<String> = folders.iter().flat_map(|folder| names_in(folder)).collect();
-    let near = nearest(word, names.iter().map(String::as_str));
-    Err(RecipeError::NotFound {
-        name: word.to_owned(),
-        searched: folders.to_vec(),
-        near: near.map(str::to_owned).into_iter().collect(),
-    })
-}
-
-/// The recipe files of that name in a folder and in the folders in it, sorted. Not all files are looked
-/// at: there may be thousands, and each of them may ask for others.
-fn called(word: &str, folder: &Utf8Path) -> Vec<Utf8PathBuf> {
-    let file = format!("{word}.kdl");
-    let groups = folder.read_dir_utf8().into_iter().flatten().flatten();
-    let groups = groups
-        .filter(|entry| {
-            let kind = entry.file_type();
-            kind.is_ok_and(|kind| kind.is_dir() || kind.is_symlink() && entry.path().is_dir())
-        })
-        .map(|entry| entry.into_path());
-    let folders = std::iter::once(folder.to_owned()).chain(groups);
-    let mut files: Vec<Utf8PathBuf> = folders.map(|folder| folder.join(&file)).collect();
-    files.retain(|file| file.symlink_metadata().is_ok() && is_recipe(file));
-    files.sort();
-    files
 }
 
 fn bad_name(word: &str) -> Option<String> {

@@ -52,7 +52,7 @@ pub use format::formatted;
 pub use grammar::{Kind, RULES, Rule};
 pub use guard::Limits;
 pub use host::{HostPolicy, MATTERS, Matter, Order};
-pub use lookup::LookedUp;
+pub use lookup::{LookedUp, Search};
 pub use requirement::{Origin, Requirement};
 pub use sdists::Sdists;
 pub use wrong::Wrong;
@@ -92,7 +92,7 @@ pub struct Wanted {
     /// Parameters that are not to have their defaults.
     pub set: BTreeMap<String, String>,
     /// More folders in which the recipes that it builds on are looked for.
-    pub search: Vec<Utf8PathBuf>,
+    pub search: Search,
 }
 
 impl Wanted {

@@ -18,6 +18,7 @@ use super::form::{self, Form};
 use super::guard::Limits;
 use super::include::Library;
 use super::join::settle;
+use super::lookup::Search;
 use super::notes::Notes;
 use super::requirement::{self, Origin, Requirement};
 use super::sdists;
@@ -51,7 +52,8 @@ pub(super) fn recipe(file: &Arc<File>, wanted: &Wanted) -> Result<Recipe, Recipe
 
 /// The names of the variants in a recipe file.
 pub(super) fn variants(file: &Arc<File>) -> Result<Vec<String>, RecipeError> {
-    let mut reading = Reading::new(file, &[]);
+    let nowhere = Search::default();
+    let mut reading = Reading::new(file, &nowhere);
     let items = reading.items()?;
     let recipe = items.iter().find(|item| item.rule.node == "recipe");
     let name = recipe.and_then(|recipe| recipe.words.first());
@@ -74,7 +76,7 @@ struct Reading<'w> {
 }
 
 impl<'w> Reading<'w> {
-    fn new(file: &Arc<File>, search: &'w [Utf8PathBuf]) -> Reading<'w> {
+    fn new(file: &Arc<File>, search: &'w Search) -> Reading<'w> {
         Reading {
             file: file.clone(),
             notes: Notes::default(),

@@ -341,7 +341,7 @@ fn a_recipe_is_found_by_name_then_by_folder() {
     }
     std::fs::write(root.join("a/app/hello.lock.kdl"), "").expect("written");
     let folders = [root.join("a"), root.join("b"), root.join("absent")];
-    let find = |word: &str| lookup::find_in(word, &folders);
+    let find = |word: &str| lookup::Search::default().find_in(word, &folders);
     assert_eq!(find("hello").expect("found"), root.join("a/app/hello.kdl"));
     assert_eq!(find("one").expect("found"), root.join("a/one.kdl"));
     assert_eq!(find("./one.kdl").expect("a path"), "./one.kdl");
@@ -447,7 +447,9 @@ fn the_recipes_we_ship_are_good_and_lie_where_their_name_is_looked_for() {
         "scylla-python-3.14",
         "python-3.14",
     ] {
-        let path = lookup::find_in(name, std::slice::from_ref(&root)).expect(name);
+        let path = lookup::Search::default()
+            .find_in(name, std::slice::from_ref(&root))
+            .expect(name);
         let recipe = Recipe::read(&path).unwrap_or_else(|error| panic!("{}", message(&error)));
         assert_eq!(recipe.name, name);
     }

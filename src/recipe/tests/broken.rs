@@ -340,7 +340,9 @@ version = \"1\"
         ("name unknown", "scylla-pithon"),
         ("name impossible", "$(x)"),
     ] {
-        let error = lookup::find_in(word, &folders).expect_err("refused");
+        let error = lookup::Search::default()
+            .find_in(word, &folders)
+            .expect_err("refused");
         says("file", title, &message(&error));
     }
 }
@@ -350,7 +352,9 @@ fn a_misspelt_name_suggests_the_recipe_that_is_there() {
     let folder = tempfile::tempdir().expect("folder");
     let folder = Utf8PathBuf::from_path_buf(folder.path().to_owned()).expect("UTF-8");
     std::fs::write(folder.join("scylla-python.kdl"), "").expect("written");
-    let error = lookup::find_in("scylla-pithon", std::slice::from_ref(&folder)).expect_err("none");
+    let error = lookup::Search::default()
+        .find_in("scylla-pithon", std::slice::from_ref(&folder))
+        .expect_err("none");
     let shown = wide_message(&error).replace(folder.as_str(), "DIR");
     assert!(shown.contains("did you mean `scylla-python`?"), "{shown}");
 }

@@ -177,7 +177,7 @@ fn a_recipe_is_looked_for_in_its_collection_before_the_others() {
     ]);
     let path = folder.path().join("mine/app/hello.kdl");
     let wanted = Wanted {
-        search: vec![folder.path().join("theirs")],
+        search: vec![folder.path().join("theirs")].into(),
         ..Wanted::default()
     };
     let packages = || {

@@ -27,7 +27,7 @@ fn wanted(variant: Option<&str>, set: &[(&str, &str)]) -> Wanted {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect(),
-        search: Vec::new(),
+        search: Search::default(),
     }
 }
 
