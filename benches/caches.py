@@ -57,7 +57,7 @@ def shell(script):
 
 
 def remove(path):
-    subprocess.run(["chmod", "-R", "u+w", path], check=False)
+    subprocess.run(["chmod", "-R", "u+w", path], check=False, stderr=subprocess.DEVNULL)
     shutil.rmtree(path, ignore_errors=True)
 
 
