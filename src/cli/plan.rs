@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::answer::Form;
 use super::app::App;
-use super::build::{Options, durations};
+use super::build::Options;
+use super::durations::durations;
 use super::exit::Failed;
 use super::found::Forms;
 use super::planned::Planned;

@@ -7,10 +7,11 @@ use petgraph::graph::NodeIndex;
 
 use super::advice::report;
 use super::app::App;
-use super::build::{Options, Scene, make};
+use super::build::{Options, make};
 use super::exit::Failed;
 use super::found::{Forms, split_step, step_is};
 use super::planned::Planned;
+use super::scene::Scene;
 use crate::build::steps::{Attended, Left, attended};
 use crate::build::{BuildError, Failure, StepError};
 use crate::plan::{Plan, Step};

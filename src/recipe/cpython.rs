@@ -44,6 +44,12 @@ pub(super) fn packages(version: &str) -> Vec<&'static str> {
 /// three times as large.
 pub(super) const ENV: [(&str, &str); 1] = [("OPT", "-DNDEBUG -O3 -Wall")];
 
+/// Takes the folder it was built in out of the two files that tell how it was built, so that the same comes out wherever
+/// that is.
+const FORGET: &str = r#"cd "$out"/lib/python3.*
+sed -i "s|$OLDPWD|.|g" _sysconfigdata_*.py config-3.*/Makefile
+rm -f __pycache__/_sysconfigdata_*"#;
+
 /// The commands. What a closure has no use for is not made: a static library, tests and a second pip.
 /// Profiles (`--enable-optimizations`) differ from run to run, and so would the result.
 pub(super) fn runs(version: &str) -> Vec<Run> {
@@ -65,7 +71,8 @@ pub(super) fn runs(version: &str) -> Vec<Run> {
     .collect();
     let make = ["make", "-j$jobs"];
     let install = ["make", "install"];
-    [configure.as_slice(), &make, &install]
+    let forget = ["sh", "-ec", FORGET];
+    [configure.as_slice(), &make, &install, &forget]
         .iter()
         .map(|words| Run {
             words: words.iter().map(|word| (*word).to_owned()).collect(),

@@ -25,7 +25,10 @@ fn kill_9_at_any_moment_leaves_a_sound_store_and_the_next_build_succeeds() {
         // A build that was quicker cannot be killed any more, which is as good.
         let _ = child.kill();
         child.wait().expect("ended");
-        scratch.store_verifies();
+        // On a machine that is busy the first may end before there is a store.
+        if scratch.store().exists() {
+            scratch.store_verifies();
+        }
     }
     scratch.run(["build", MAIN_JOB, "--locked"]).ok();
     assert_eq!(expected, scratch.closure_id());

@@ -33,7 +33,7 @@ fn an_interpreter_from_source_says_how_it_is_built() {
         .iter()
         .map(|it| it.words[0].as_str())
         .collect();
-    assert_eq!(runs, ["./configure", "make", "make"]);
+    assert_eq!(runs, ["./configure", "make", "make", "sh"]);
     assert!(built.build.value.env.contains_key("OPT"));
 }
 
@@ -57,7 +57,7 @@ fn each_part_of_how_an_interpreter_is_built_can_be_another() {
             .all(|it| packages.iter().any(|is| is == it))
     );
     assert_eq!(built.build.value.env["OPT"], "-Os");
-    assert_eq!(built.build.value.runs.len(), 3);
+    assert_eq!(built.build.value.runs.len(), 4);
 }
 
 #[test]
