@@ -20,34 +20,6 @@ wait_for() {
     return 1
 }
 
-# Each byte that passes arrives 10 ms later, in both directions.
-delay_proxy='
-import asyncio, sys
-listen, target = int(sys.argv[1]), int(sys.argv[2])
-async def pump(reader, writer):
-    loop, queue = asyncio.get_running_loop(), asyncio.Queue()
-    async def late():
-        while (item := await queue.get()) is not None:
-            at, data = item
-            await asyncio.sleep(max(0, at - loop.time()))
-            writer.write(data); await writer.drain()
-        writer.close()
-    task = asyncio.create_task(late())
-    try:
-        while data := await reader.read(1 << 16):
-            await queue.put((loop.time() + 0.01, data))
-    except OSError:
-        pass
-    await queue.put(None); await task
-async def one(reader, writer):
-    r, w = await asyncio.open_connection("10.77.0.1", target)
-    await asyncio.gather(pump(reader, w), pump(r, writer), return_exceptions=True)
-async def main():
-    server = await asyncio.start_server(one, "10.77.0.1", listen)
-    await server.serve_forever()
-asyncio.run(main())
-'
-
 machines() {
     local where key pids=() url id
     if ! is_root || ! have ip || ! ip netns add recipe-a 2>/dev/null; then
@@ -96,7 +68,7 @@ END
         wait_for b 8080
         check "B takes it from nginx" b pull scylla-python --cache http://10.77.0.1:8080/cache --store "$scratch/b/nginx"
         check "it is the same object" same "$scratch/b/result/scylla-python"
-        ip netns exec recipe-a python3 -c "$delay_proxy" 8081 8080 & pids+=($!)
+        ip netns exec recipe-a python3 "$root/benches/delay.py" 10.77.0.1 8081 8080 & pids+=($!)
         wait_for b 8081
         check "B takes it over 20 ms" b pull scylla-python --cache http://10.77.0.1:8081/cache --store "$scratch/b/late"
         figures+=("a closure over 118 MB/s and 20 ms: $(grep -o '[0-9.]* s (proof' "$(log_of "B takes it over 20 ms")" | head -1)")

@@ -4,7 +4,7 @@
     benches/line.py RECIPE NAME [ROUNDS]      as root, with nginx and iproute2
 
 Two network namespaces are joined by a pair of interfaces with a rate (tbf); what passes waits 10 ms in each direction
-in a proxy, as there is no netem everywhere. RECIPE is a release build of the command, NAME a recipe that it has built.
+in a proxy (delay.py), as there is no netem everywhere. RECIPE is a release build of the command, NAME a recipe that it has built.
 The limit is the larger of the time in which the line carries as many bytes and that of the same pull from a folder.
 """
 import os
@@ -18,31 +18,7 @@ import time
 from pathlib import Path
 
 RATE = 118e6
-PROXY = """
-import asyncio
-async def pump(reader, writer):
-    loop, queue = asyncio.get_running_loop(), asyncio.Queue()
-    async def late():
-        while (item := await queue.get()) is not None:
-            at, data = item
-            await asyncio.sleep(max(0, at - loop.time()))
-            writer.write(data); await writer.drain()
-        writer.close()
-    task = asyncio.create_task(late())
-    try:
-        while data := await reader.read(1 << 20):
-            await queue.put((loop.time() + 0.01, data))
-    except OSError:
-        pass
-    await queue.put(None); await task
-async def one(reader, writer):
-    r, w = await asyncio.open_connection("10.78.0.1", 8080, limit=1 << 20)
-    await asyncio.gather(pump(reader, w), pump(r, writer), return_exceptions=True)
-async def main():
-    server = await asyncio.start_server(one, "10.78.0.1", 8081, limit=1 << 20)
-    await server.serve_forever()
-asyncio.run(main())
-"""
+DELAY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "delay.py")
 NGINX = """daemon off; user root; pid {place}/nginx.pid; error_log {place}/nginx.log; worker_processes 1;
 events {{}}
 http {{ access_log {place}/access.log; sendfile on; server {{ listen 10.78.0.1:8080; root {place}; }} }}
@@ -82,7 +58,7 @@ def main():
             "latency", "50ms")
         (place / "nginx.conf").write_text(NGINX.format(place=place))
         servers.append(subprocess.Popen(inside(here, "nginx", "-c", str(place / "nginx.conf"))))
-        servers.append(subprocess.Popen(inside(here, sys.executable, "-c", PROXY)))
+        servers.append(subprocess.Popen(inside(here, sys.executable, DELAY, "10.78.0.1", "8081", "8080")))
         time.sleep(1)
         pairs = []
         for _ in range(rounds):

@@ -47,7 +47,7 @@ def most_memory(process):
 
 
 def load(url, files, clients):
-    """Bytes per second."""
+    """Seconds until every client has everything."""
     words = ["curl", "-sf"] + [word for file in files * TIMES for word in ("-o", "/dev/null", f"{url}/{file}")]
     began = time.perf_counter()
     running = [subprocess.Popen(words) for _ in range(clients)]

@@ -112,11 +112,8 @@ pub fn push(
             places.insert(digest, placed);
         }
     }
-    let index = Index::of(contents, &places).ok_or_else(|| CacheError::Unreachable {
-        cache: place.name().to_owned(),
-        why: "its indexes contradict each other; `recipe push --verify` writes a new one"
-            .to_owned(),
-    })?;
+    let index = Index::of(contents, &places)
+        .ok_or_else(|| place.damaged("an index", "it does not say where all of its blobs lie"))?;
     let raw = index.encode();
     let compressed =
         zstd::bulk::compress(&raw, INDEX_LEVEL).map_err(|source| CacheError::File {

@@ -97,7 +97,7 @@ impl App {
             variant: variant.map(str::to_owned),
             arch: forms.arch,
             set: forms.set.iter().cloned().collect(),
-            search: self.search(),
+            search: self.search.clone(),
         };
         let own = lock_path(&path, None);
         let lock_path = match wanted.typed().map(|form| lock_path(&path, Some(&form))) {
@@ -128,7 +128,7 @@ impl App {
                 variant: Some(variant.clone()),
                 arch: forms.arch,
                 set: forms.set.iter().cloned().collect(),
-                search: self.search(),
+                search: self.search.clone(),
             };
             let recipe = match Recipe::read_as(&path, &wanted) {
                 // `--arch` chooses among those that name a processor.
@@ -141,11 +141,6 @@ impl App {
             }
         }
         Ok(words)
-    }
-
-    /// Where recipes are looked for that others build on.
-    pub(super) fn search(&self) -> Search {
-        self.search.clone()
     }
 }
 
