@@ -9,11 +9,15 @@ mkdir -p "$logs"
 failures=()
 figures=()
 
+# What .ci/run may have: a folder in memory, and the process that compiles meanwhile.
+memory='' meanwhile=''
+
 tidy() {
     status=$?
+    [ -z "$meanwhile" ] || pkill -P "$meanwhile"
     # Closures may be read-only, and parts of them belong to another user.
-    chmod -R u+w "$scratch" 2>/dev/null
-    rm -rf "$scratch"
+    chmod -R u+w "$scratch" $memory 2>/dev/null
+    rm -rf "$scratch" $memory
     exit "$status"
 }
 trap tidy EXIT

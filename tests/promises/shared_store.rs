@@ -5,10 +5,10 @@ use std::{fs, thread};
 use crate::support::{Scratch, is_root, skip, sources};
 
 #[test]
-fn sixteen_builds_at_once_in_one_store_come_to_one_closure() {
+fn six_builds_at_once_in_one_store_come_to_one_closure() {
     let Some(sources) = sources() else { return };
     let scratch = Scratch::new().local(sources);
-    let names: Vec<String> = (0..16).map(|number| format!("link{number}")).collect();
+    let names: Vec<String> = (0..6).map(|number| format!("link{number}")).collect();
     thread::scope(|scope| {
         for name in &names {
             scope.spawn(|| {
