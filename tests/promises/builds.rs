@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::MetadataExt as _;
 use std::process::{Child, Command, Stdio};
 
 use crate::support::{Scratch, skip};
@@ -61,6 +62,43 @@ fn what_a_recipe_uses_is_built_before_it_and_a_change_of_it_is_seen() {
     scratch.write("recipes/answer-src/answer.c", &answer(41));
     let ran = scratch.run(["build", "asks", "--offline"]).fails_with(1);
     assert!(ran.err.contains("bin/asks"), "{}", ran.err);
+    scratch.store_verifies();
+}
+
+#[test]
+fn a_sysroot_stays_laid_out_for_the_next_build_until_nothing_keeps_it() {
+    let scratch = Scratch::new();
+    let recipe = |word: &str| {
+        format!(
+            r#"recipe "small" version="1" {{
+    sysroot "debian" suite="trixie" {{ package "dash"; }}
+    build {{ run "sh" "-c" "echo {word} > $out/word"; }}
+}}"#
+        )
+    };
+    // Another folder of that name would have another inode.
+    let laid_out = || -> Vec<u64> {
+        let trees = fs::read_dir(scratch.store().join("trees")).expect("a folder");
+        let trees = trees.map(|tree| tree.expect("an entry").path());
+        let sysroots = trees.filter(|tree| tree.join("usr/bin/dash").exists());
+        let inodes = sysroots.map(|tree| fs::metadata(tree).expect("a folder").ino());
+        inodes.collect()
+    };
+    scratch.write("recipes/small.kdl", &recipe("one"));
+    let ran = scratch.run(["build", "small"]);
+    if ran.code == Some(4) {
+        return skip("no mirror can be reached");
+    }
+    ran.ok();
+    let first = laid_out();
+    assert_eq!(first.len(), 1);
+    scratch.write("recipes/small.kdl", &recipe("two"));
+    scratch.run(["build", "small", "--offline"]).ok();
+    assert_eq!(laid_out(), first);
+    scratch.store_verifies();
+    fs::remove_file(scratch.work().join("result/small")).expect("removed");
+    scratch.run(["gc"]).ok();
+    assert!(laid_out().is_empty());
     scratch.store_verifies();
 }
 

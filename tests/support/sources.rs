@@ -1,9 +1,10 @@
 //! The real files of the main job's lock, brought once by the ordinary tools (curl with apt's own
 //! mirrors, and pip) and kept below `target/`. Nothing of `recipe` is used to bring or check them.
 
+use std::collections::HashSet;
 use std::fs;
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -68,33 +69,44 @@ struct Wanted {
     name: String,
     version: String,
     sha256: String,
+    place: Utf8PathBuf,
 }
 
+/// Sees to it that all files of the lock are there: with few processes, as there are hundreds of files.
 fn bring(lock: &str) -> Result<Utf8PathBuf, String> {
+    // Two locks have files in common.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = checkout().join("target/test-sources");
     let lock = checkout().join(lock);
     let text = fs::read_to_string(&lock).map_err(|error| format!("{lock}: {error}"))?;
     let lock = recipe::lock::file::read(lock.as_str(), &text).map_err(|error| error.to_string())?;
-    fs::create_dir_all(folder.join("wheels")).map_err(|error| error.to_string())?;
-    let python = lock.python.unwrap_or_default();
-    for file in lock.files {
-        let wanted = Wanted {
-            archive: file.archive,
-            path: file.path,
-            name: file.name,
-            version: file.version,
-            sha256: file.sha256,
-        };
-        let place = match wanted.archive.as_str() {
-            "python" => folder.join("wheels").join(&wanted.path),
-            archive => folder.join(archive).join(&wanted.path),
-        };
-        if !place.exists() {
-            wanted.bring(&place, &python)?;
-        }
-        let sum = shell("sha256sum", &[place.as_str()])?;
+    let wheels = folder.join("wheels");
+    fs::create_dir_all(&wheels).map_err(|error| error.to_string())?;
+    let files = lock.files.into_iter().map(|file| Wanted {
+        place: match file.archive.as_str() {
+            "python" => wheels.join(&file.path),
+            archive => folder.join(archive).join(&file.path),
+        },
+        archive: file.archive,
+        path: file.path,
+        name: file.name,
+        version: file.version,
+        sha256: file.sha256,
+    });
+    let files: Vec<Wanted> = files.collect();
+    let absent = files.iter().filter(|wanted| !wanted.place.exists());
+    let (absent_wheels, debs): (Vec<&Wanted>, Vec<&Wanted>) =
+        absent.partition(|wanted| wanted.archive == "python");
+    bring_debs(&debs)?;
+    bring_wheels(absent_wheels, &wheels, &lock.python.unwrap_or_default())?;
+    let sums = shell(
+        "sha256sum",
+        files.iter().map(|wanted| wanted.place.as_str()),
+    )?;
+    for (wanted, sum) in files.iter().zip(sums.lines()) {
         if !sum.starts_with(&wanted.sha256) {
-            fs::remove_file(&place).map_err(|error| error.to_string())?;
+            fs::remove_file(&wanted.place).map_err(|error| error.to_string())?;
             return Err(format!(
                 "{} has other bytes than the lock says",
                 wanted.path
@@ -104,53 +116,61 @@ fn bring(lock: &str) -> Result<Utf8PathBuf, String> {
     Ok(folder)
 }
 
-impl Wanted {
-    fn bring(&self, place: &Utf8Path, python: &str) -> Result<(), String> {
-        let folder = place.parent().expect("a folder");
-        fs::create_dir_all(folder).map_err(|error| error.to_string())?;
-        if self.archive == "python" {
-            let wanted = format!("{}=={}", self.name, self.version);
-            let platforms = [
-                "manylinux_2_28_x86_64",
-                "manylinux_2_17_x86_64",
-                "manylinux2014_x86_64",
-                "manylinux1_x86_64",
-                "any",
-            ];
-            let mut words = vec![
-                "-m",
-                "pip",
-                "download",
-                "--quiet",
-                "--no-deps",
-                "--only-binary=:all:",
-            ];
-            for platform in platforms {
-                words.extend(["--platform", platform]);
-            }
-            words.extend([
-                "--python-version",
-                python,
-                "--dest",
-                folder.as_str(),
-                &wanted,
-            ]);
-            return shell("python3", &words).map(drop);
-        }
-        let mirror = apt_mirror(&self.archive)?;
-        let url = format!("{}/{}", mirror.trim_end_matches('/'), self.path);
-        let part = format!("{place}.part");
-        shell("curl", &["-sSfL", "--retry", "3", "-o", &part, &url])?;
-        fs::rename(&part, place).map_err(|error| error.to_string())
+fn bring_debs(debs: &[&Wanted]) -> Result<(), String> {
+    if debs.is_empty() {
+        return Ok(());
     }
+    let targets = shell(
+        "apt-get",
+        ["indextargets", "--format", "$(REPO_URI) $(RELEASE)"],
+    )?;
+    let part = |wanted: &Wanted| format!("{}.part", wanted.place);
+    let mut words: Vec<String> = ["-sSfL", "--retry", "3", "--parallel", "--create-dirs"]
+        .map(str::to_owned)
+        .into();
+    for wanted in debs {
+        let mirror = apt_mirror(&targets, &wanted.archive)?;
+        let url = format!("{}/{}", mirror.trim_end_matches('/'), wanted.path);
+        words.extend(["-o".to_owned(), part(wanted), url]);
+    }
+    shell("curl", words.iter().map(String::as_str))?;
+    for wanted in debs {
+        fs::rename(part(wanted), &wanted.place).map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+/// pip takes one version of a project at a time.
+fn bring_wheels(mut absent: Vec<&Wanted>, to: &Utf8Path, python: &str) -> Result<(), String> {
+    while !absent.is_empty() {
+        let mut names = HashSet::new();
+        let (now, later) = absent
+            .into_iter()
+            .partition::<Vec<_>, _>(|wanted| names.insert(&wanted.name));
+        absent = later;
+        let mut words: Vec<String> = ["-m", "pip", "download", "--quiet", "--no-deps"]
+            .map(str::to_owned)
+            .into();
+        words.push("--only-binary=:all:".to_owned());
+        for platform in [
+            "manylinux_2_28_x86_64",
+            "manylinux_2_17_x86_64",
+            "manylinux2014_x86_64",
+            "manylinux1_x86_64",
+            "any",
+        ] {
+            words.extend(["--platform".to_owned(), platform.to_owned()]);
+        }
+        words.extend(["--python-version".to_owned(), python.to_owned()]);
+        words.extend(["--dest".to_owned(), to.to_string()]);
+        words.extend(now.iter().map(|it| format!("{}=={}", it.name, it.version)));
+        shell("python3", words.iter().map(String::as_str))?;
+    }
+    Ok(())
 }
 
 /// apt says where its mirrors are.
-fn apt_mirror(archive: &str) -> Result<String, String> {
-    let targets = shell(
-        "apt-get",
-        &["indextargets", "--format", "$(REPO_URI) $(RELEASE)"],
-    )?;
+fn apt_mirror<'t>(targets: &'t str, archive: &str) -> Result<&'t str, String> {
     let security = archive == "debian-security";
     targets
         .lines()
@@ -159,11 +179,11 @@ fn apt_mirror(archive: &str) -> Result<String, String> {
             let uri = uri.trim_end_matches('/');
             uri.ends_with("/debian-security") == security && (security || uri.ends_with("/debian"))
         })
-        .map(|(uri, _)| uri.to_owned())
+        .map(|(uri, _)| uri)
         .ok_or_else(|| format!("apt knows no mirror of {archive}"))
 }
 
-fn shell(program: &str, args: &[&str]) -> Result<String, String> {
+fn shell<'a>(program: &str, args: impl IntoIterator<Item = &'a str>) -> Result<String, String> {
     let output = Command::new(program)
         .args(args)
         .output()

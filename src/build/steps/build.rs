@@ -171,7 +171,12 @@ impl Place {
     ) -> Result<Place, StepError> {
         Ok(Place {
             folder: folder.to_owned(),
-            sysroot: session.checkout_private(&work.sysroot)?,
+            sysroot: match elsewhere {
+                // The next build finds it laid out.
+                None => session.checkout(&work.sysroot)?,
+                // Of what is only compared nothing is committed.
+                Some(_) => session.checkout_private(&work.sysroot)?,
+            },
             used: work
                 .used
                 .map(|used| session.checkout_private(&used))

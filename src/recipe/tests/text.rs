@@ -358,7 +358,9 @@ proptest! {
             Err(_) => {}
         }
     }
+}
 
+proptest! {
     #[test]
     fn what_is_added_and_removed_leaves_the_text_as_it_was(
         at in 0..layouts().len(), entries in prop::collection::vec("[a-z][a-z0-9]{2,8}(>=[1-9])?", 1..4),

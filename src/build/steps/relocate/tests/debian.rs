@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -33,15 +32,15 @@ impl Suite {
         };
         let index = suite.index(&format!("dists/{name}/main/binary-amd64/Packages.xz"))?;
         for stanza in index.split("\n\n") {
-            let field = |name: &str| {
-                stanza
-                    .lines()
-                    .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+            let named = stanza.strip_prefix("Package: ");
+            let Some((package, rest)) = named.and_then(|named| named.split_once('\n')) else {
+                continue;
             };
-            if let (Some(package), Some(path), Some(sum)) =
-                (field("Package"), field("Filename"), field("SHA256"))
-                && packages.contains(&package)
-            {
+            if !packages.contains(&package) {
+                continue;
+            }
+            let field = |name: &str| rest.lines().find_map(|line| line.strip_prefix(name));
+            if let (Some(path), Some(sum)) = (field("Filename: "), field("SHA256: ")) {
                 let file = (path.to_owned(), sum.to_owned());
                 suite.files.insert(package.to_owned(), file);
             }
@@ -105,13 +104,12 @@ impl Suite {
         if !is_fresh {
             keep(&kept, &fetch(&format!("{}/{path}", self.mirror))?)?;
         }
-        let bytes = fs::read(&kept).map_err(|error| error.to_string())?;
-        let mut text = String::new();
-        let mut reader = lzma_rust2::XzReader::new(bytes.as_slice(), true);
-        reader
-            .read_to_string(&mut text)
-            .map_err(|error| format!("{path}: {error}"))?;
-        Ok(text)
+        let done = Command::new("xz").arg("-dc").arg(&kept).output();
+        let done = done.map_err(|error| format!("xz: {error}"))?;
+        match done.status.success() {
+            true => String::from_utf8(done.stdout).map_err(|error| format!("{path}: {error}")),
+            false => Err(String::from_utf8_lossy(&done.stderr).into_owned()),
+        }
     }
 }
 
