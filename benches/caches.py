@@ -15,14 +15,14 @@ import http.server
 import os
 import re
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
-import time
 from pathlib import Path
+
+from common import free_port, nginx, timed, wait_for
 
 RECIPE = """recipe "{name}" version="1" {{
     sysroot "debian" suite="trixie" {{ package "coreutils"; }}
@@ -31,21 +31,7 @@ RECIPE = """recipe "{name}" version="1" {{
     build {{ run "mkdir" "-p" "$out/lib"; run "cp" "-a" "." "$out/lib/tree"; }}
 }}
 """
-NGINX = """daemon off; {user} pid {place}/nginx.pid; error_log {place}/nginx.log; worker_processes 1;
-events {{}}
-http {{
-    access_log {place}/access.log; client_body_temp_path {place}/body; client_max_body_size 0; sendfile on;
-    server {{ listen 127.0.0.1:{port}; root {place}/www; dav_methods PUT; create_full_put_path on; dav_access all:rw; }}
-}}
-"""
-
-
-def timed(words, **more):
-    began = time.perf_counter()
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, **more)
-    if done.returncode:
-        sys.exit(f"{words} failed:\n{done.stderr}{done.stdout}")
-    return time.perf_counter() - began, done.stdout
+DAV = "root {place}/www; dav_methods PUT; create_full_put_path on; dav_access all:rw;"
 
 
 def size(folder):
@@ -180,20 +166,6 @@ class Rsync(Peer):
         return int(re.search(r"Total bytes sent: ([\d,]+)", said)[1].replace(",", ""))
 
 
-def nginx(place):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    (place / "nginx.conf").write_text(NGINX.format(place=place, port=port, user="user root;" if os.geteuid() == 0 else ""))
-    server = subprocess.Popen(["nginx", "-c", place / "nginx.conf"], stderr=subprocess.DEVNULL)
-    for _ in range(100):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        time.sleep(0.05)
-    return server, f"http://127.0.0.1:{port}/http"
-
-
 class Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *words):
         pass
@@ -233,7 +205,10 @@ def main():
     server, peers = None, [ours]
     wanted = lambda program: shutil.which(program) and (program in sys.argv[4:] or not sys.argv[4:])
     if wanted("nginx"):
-        server, url = nginx(place)
+        port = free_port()
+        logs = f"access_log {place}/access.log; client_body_temp_path {place}/body; client_max_body_size 0;"
+        server, url = nginx(place, DAV.format(place=place), f"127.0.0.1:{port}", logs), f"http://127.0.0.1:{port}/http"
+        wait_for(port)
         peers.append(Ours(recipe, place, "www/http", url, "recipe, nginx"))
     for program, peer in ("nix", Nix), ("ostree", Ostree), ("casync", Casync), ("rsync", Rsync):
         if wanted(program):

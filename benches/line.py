@@ -17,20 +17,14 @@ import tempfile
 import time
 from pathlib import Path
 
+from common import make_key, nginx, timed
+
 RATE = 118e6
 DELAY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "delay.py")
-NGINX = """daemon off; user root; pid {place}/nginx.pid; error_log {place}/nginx.log; worker_processes 1;
-events {{}}
-http {{ access_log {place}/access.log; sendfile on; server {{ listen 10.78.0.1:8080; root {place}; }} }}
-"""
 
 
 def run(*words, **more):
-    began = time.perf_counter()
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, **more)
-    if done.returncode:
-        sys.exit(f"{words} failed:\n{done.stderr}{done.stdout}")
-    return time.perf_counter() - began
+    return timed(words, **more)[0]
 
 
 def main():
@@ -38,9 +32,7 @@ def main():
     rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 5
     place = Path(tempfile.mkdtemp(prefix="recipe-line-"))
     env = dict(os.environ, XDG_CONFIG_HOME=str(place / "config"))
-    run(recipe, "key", "new", "bench", env=env)
-    shown = subprocess.run([recipe, "key", "show"], env=env, check=True, capture_output=True, text=True).stdout
-    run(recipe, "key", "trust", re.search(r"^own *(.*)$", shown, re.M)[1], env=env)
+    make_key(recipe, env)
     run(recipe, "push", name, "--to", place / "cache", env=env)
     here, there = "recipe-line-a", "recipe-line-b"
     inside = lambda where, *words: ["ip", "netns", "exec", where, *words]
@@ -56,8 +48,8 @@ def main():
         run("ip", "-n", there, "link", "set", "to-a", "up")
         run("tc", "-n", here, "qdisc", "add", "dev", "to-b", "root", "tbf", "rate", "944mbit", "burst", "256kb",
             "latency", "50ms")
-        (place / "nginx.conf").write_text(NGINX.format(place=place))
-        servers.append(subprocess.Popen(inside(here, "nginx", "-c", str(place / "nginx.conf"))))
+        servers.append(nginx(place, f"root {place};", "10.78.0.1:8080", f"access_log {place}/access.log;",
+                             inside=inside(here)))
         servers.append(subprocess.Popen(inside(here, sys.executable, DELAY, "10.78.0.1", "8081", "8080")))
         time.sleep(1)
         pairs = []

@@ -19,9 +19,10 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import zipfile
 from pathlib import Path
+
+from common import timed
 
 # A wheel is brought, unpacked, edited, scanned and compiled: five steps.
 STEPS = ["fetch", "unpack", "relocate", "scan", "compile"]
@@ -94,15 +95,6 @@ def ninja_graph(folder, wheels):
     subprocess.run(["ninja", "-C", folder], check=True, stdout=subprocess.DEVNULL)
 
 
-def timed(words, folder, env):
-    began = time.perf_counter()
-    done = subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True)
-    took = time.perf_counter() - began
-    if done.returncode != 0:
-        sys.exit(f"{words}: exit code {done.returncode}\n{done.stderr}")
-    return took, done.stdout + done.stderr
-
-
 def measure(recipe, wheels, rounds, place):
     folder = place / str(wheels)
     (folder / "recipes").mkdir(parents=True)
@@ -117,16 +109,16 @@ def measure(recipe, wheels, rounds, place):
     env = {**os.environ, "HOME": str(folder)}
     build = [recipe, "build", "many", "--store", str(folder / "store")]
     index = ["--python-index", serve(folder / "index"), "--python-index", usual_index()]
-    took, said = timed([*build, *index], folder, env)
+    took, said = timed([*build, *index], cwd=folder, env=env)
     steps = int(re.search(r"(\d+) steps run", said)[1])
     ninja_graph(folder / "ninja", wheels)
     ours, theirs, looked = [], [], []
     for _ in range(rounds):
-        ours.append(timed([*build, "--offline"], folder, env)[0])
-        theirs.append(timed(["ninja", "-C", "ninja"], folder, env)[0])
+        ours.append(timed([*build, "--offline"], cwd=folder, env=env)[0])
+        theirs.append(timed(["ninja", "-C", "ninja"], cwd=folder, env=env)[0])
         shutil.rmtree(folder / "store/memo")
         (folder / "store/memo").mkdir(mode=0o700)
-        looked.append(timed([*build, "--offline"], folder, env)[0])
+        looked.append(timed([*build, "--offline"], cwd=folder, env=env)[0])
     ratio = statistics.median(a / b for a, b in zip(ours, theirs))
     show = lambda times: f"{statistics.median(times) * 1e3:.1f} ms"
     print(f"| {steps} | {took:.1f} s | {show(ours)} | {show(theirs)} | {ratio:.2f} x "

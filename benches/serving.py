@@ -10,7 +10,6 @@ second is printed, and how much memory each server has had at most.
 import os
 import re
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -18,25 +17,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from common import free_port, make_key, nginx, wait_for
+
 TIMES = 10
-NGINX = """daemon off; pid {place}/nginx.pid; error_log {place}/nginx.log; worker_processes 2; {user}
-events {{}}
-http {{
-    access_log off; sendfile on; server {{ listen 127.0.0.1:{port}; root {place}/served; }}
-}}
-"""
-
-
-def started(words, port=None, **more):
-    server = subprocess.Popen([str(word) for word in words], stderr=subprocess.DEVNULL, text=True, **more)
-    if port is None:
-        return server, server.stdout.readline().strip()
-    for _ in range(100):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        time.sleep(0.05)
-    return server, f"http://127.0.0.1:{port}"
 
 
 def most_memory(process):
@@ -63,22 +46,17 @@ def main():
     place = Path(tempfile.mkdtemp(prefix="recipe-serving-"))
     place.chmod(0o755)
     env = dict(os.environ, XDG_CONFIG_HOME=str(place / "config"))
-    subprocess.run([recipe, "key", "new", "bench"], env=env, check=True, capture_output=True)
-    shown = subprocess.run([recipe, "key", "show"], env=env, check=True, capture_output=True, text=True).stdout
-    key = re.search(r"^own *(.*)$", shown, re.M)[1]
-    subprocess.run([recipe, "key", "trust", key], env=env, check=True, capture_output=True)
-    ours, url = started([recipe, "serve", "--listen", "127.0.0.1:0", "--folder", place / "served"],
-                        env=env, stdout=subprocess.PIPE)
+    make_key(recipe, env)
+    ours = subprocess.Popen([recipe, "serve", "--listen", "127.0.0.1:0", "--folder", place / "served"],
+                            env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    url = ours.stdout.readline().strip()
     # Who asks first makes it pack.
     subprocess.run([recipe, "pull", name, "--cache", url, "--store", place / "store", "--out-link", place / "link"],
                    env=env, check=True, capture_output=True)
     files = sorted(str(path.relative_to(place / "served")) for path in (place / "served").rglob("*") if path.is_file())
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    user = "user root;" if os.geteuid() == 0 else ""
-    (place / "nginx.conf").write_text(NGINX.format(place=place, port=port, user=user))
-    other, other_url = started(["nginx", "-c", place / "nginx.conf"], port)
+    port = free_port()
+    other, other_url = nginx(place, f"root {place}/served;", f"127.0.0.1:{port}", workers=2), f"http://127.0.0.1:{port}"
+    wait_for(port)
     pairs = [(load(url, files, clients), load(other_url, files, clients)) for _ in range(rounds)]
     moved = sum((place / "served" / file).stat().st_size for file in files) * TIMES * clients
     speed = [moved / 1e6 / statistics.median(side) for side in zip(*pairs)]

@@ -15,8 +15,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+from common import timed
 
 LAYER = 50
 RECIPE = """recipe "{name}" version="1" {{
@@ -53,14 +54,6 @@ def write_ninja(folder, graph):
     rules = ["rule echo\n  command = echo $in > $out\n"]
     rules += [f"build {name}: echo {' '.join(uses)}\n" for name, uses in graph.items()]
     (folder / "build.ninja").write_text("".join(rules))
-
-
-def timed(words, **more):
-    began = time.perf_counter()
-    done = subprocess.run(words, capture_output=True, text=True, **more)
-    if done.returncode:
-        sys.exit(f"{' '.join(map(str, words))} failed:\n{done.stderr}{done.stdout}")
-    return time.perf_counter() - began, done.stdout
 
 
 def main():

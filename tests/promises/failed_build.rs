@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{Scratch, skip};
+use crate::support::{NO_TERMINAL, Scratch, at_a_terminal, skip};
 
 fn recipe(last: &str) -> String {
     format!(
@@ -98,25 +98,12 @@ fn a_shell_in_a_step_has_a_terminal_of_its_own() {
         return skip("no mirror can be reached");
     }
     ran.fails_with(1);
-    let recipe = env!("CARGO_BIN_EXE_recipe");
-    let line = format!("stty cols 71 rows 17; exec '{recipe}' shell fails:build");
-    let command = scratch.command([""; 0]);
-    let mut script = Command::new("script");
-    script.args(["-qec", &line, "/dev/null"]);
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => script.env(name, value),
-            None => script.env_remove(name),
-        };
-    }
-    let started = script
-        .env("TERM", "xterm")
-        .current_dir(scratch.work())
+    let started = at_a_terminal(&scratch, 71, 17, "shell fails:build")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn();
     let Ok(mut script) = started else {
-        return skip("there is no `script`, which makes a terminal");
+        return skip(NO_TERMINAL);
     };
     let mut typed = script.stdin.take().expect("a pipe");
     // A Ctrl-C ends what runs, not the shell.

@@ -1,5 +1,5 @@
 //! What a person at a terminal can count on: Ctrl-C leaves nothing behind, and nobody is sent
-//! colours or a progress bar who did not want them. `script` of util-linux makes the terminal.
+//! colours or a progress bar who did not want them.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -10,37 +10,21 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{MAIN_JOB, Scratch, Server, hearing, skip, sources};
+use crate::support::{
+    MAIN_JOB, NO_TERMINAL, Scratch, Server, at_a_terminal, hearing, skip, sources,
+};
 
 /// What the command prints when it has a terminal of so many columns.
-fn at_a_terminal(
-    scratch: &Scratch,
-    columns: u32,
-    env: &[(&str, &str)],
-    line: &str,
-) -> Option<String> {
-    let recipe = env!("CARGO_BIN_EXE_recipe");
-    let line = format!("stty cols {columns} rows 24; exec '{recipe}' {line}");
-    let command = scratch.command([""; 0]);
-    let mut script = Command::new("script");
-    script.args(["-qec", &line, "/dev/null"]);
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => script.env(name, value),
-            None => script.env_remove(name),
-        };
-    }
-    let output = script
-        .env("TERM", "xterm")
+fn printed(scratch: &Scratch, columns: u32, env: &[(&str, &str)], line: &str) -> Option<String> {
+    let output = at_a_terminal(scratch, columns, 24, line)
         .env_remove("NO_COLOR")
         .envs(env.iter().copied())
-        .current_dir(scratch.work())
         .stdin(Stdio::null())
         .output();
     match output {
         Ok(output) => Some(String::from_utf8_lossy(&output.stdout).into_owned()),
         Err(_) => {
-            skip("there is no `script`, which makes a terminal");
+            skip(NO_TERMINAL);
             None
         }
     }
@@ -58,14 +42,14 @@ fn has_colours(text: &str) -> bool {
 fn an_error_has_colours_at_a_terminal_and_none_where_no_color_is_set_or_a_pipe_is() {
     let scratch = Scratch::new();
     let line = "build scyla-python";
-    let Some(plain) = at_a_terminal(&scratch, 80, &[], line) else {
+    let Some(plain) = printed(&scratch, 80, &[], line) else {
         return;
     };
     assert!(has_colours(&plain), "{plain:?}");
-    let without = at_a_terminal(&scratch, 80, &[("NO_COLOR", "1")], line).expect("script");
+    let without = printed(&scratch, 80, &[("NO_COLOR", "1")], line).expect("script");
     assert!(!has_colours(&without), "{without:?}");
     assert!(without.contains("scylla-python"), "{without:?}");
-    let help = at_a_terminal(&scratch, 80, &[("NO_COLOR", "1")], "--help").expect("script");
+    let help = printed(&scratch, 80, &[("NO_COLOR", "1")], "--help").expect("script");
     assert!(!has_colours(&help), "{help:?}");
     let piped = scratch.run(["build", "scyla-python"]);
     assert!(!piped.err.contains('\x1b'), "{:?}", piped.err);
@@ -76,7 +60,7 @@ fn in_a_narrow_terminal_no_line_of_progress_is_wider_than_it() {
     let Some(sources) = sources() else { return };
     let scratch = Scratch::new().local(sources);
     let line = "build python --locked";
-    let Some(said) = at_a_terminal(&scratch, 30, &[], line) else {
+    let Some(said) = printed(&scratch, 30, &[], line) else {
         return;
     };
     let progress = said.split(['\r', '\n']).map(|line| {
@@ -104,7 +88,7 @@ fn a_terminal_that_cannot_draw_gets_no_bar() {
     let Some(sources) = sources() else { return };
     let scratch = Scratch::new().local(sources);
     let line = "build python --locked";
-    let Some(said) = at_a_terminal(&scratch, 80, &[("TERM", "dumb")], line) else {
+    let Some(said) = printed(&scratch, 80, &[("TERM", "dumb")], line) else {
         return;
     };
     assert!(said.contains("steps run"), "{said}");

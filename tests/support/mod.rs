@@ -6,11 +6,13 @@ mod scratch;
 mod server;
 pub mod sharing;
 mod sources;
+mod terminal;
 
 pub use closure::{PROBE, closure, copy};
 pub use scratch::{Ran, Scratch, built, hearing};
 pub use server::{Fault, Server};
 pub use sources::{Sources, sources, sources_of};
+pub use terminal::{NO_TERMINAL, at_a_terminal};
 
 /// Says why a test did not run, in the form that `.ci/run` counts.
 pub fn skip(why: &str) {
