@@ -1,4 +1,4 @@
-//! One file with all that a build needs: what a cache has, the recipes, perhaps this program. Begin at [`write`] and [`Bundle::open`].
+//! One file with all that a build needs: what a cache has, the recipes, perhaps this program. Begin at [`write()`] and [`Bundle::open`].
 //!
 //! ```text
 //! recipe-bundle 1

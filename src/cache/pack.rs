@@ -15,7 +15,7 @@ use super::error::CacheError;
 use super::index::{MOST_BASED, PackFile, Placed};
 
 /// As fast as a disk, and within some percent of the best that is.
-const LEVEL: i32 = 3;
+const LEVEL: i32 = 4;
 /// Blobs up to this size are compressed in memory, several at once.
 const SMALL: u64 = 32 << 20;
 /// A blob is compressed against another if it comes to no more than this part of what it is alone: whoever has neither
