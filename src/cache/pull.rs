@@ -24,9 +24,9 @@ use super::place::Place;
 const GAP: u64 = 32 << 10;
 /// A part is about this long, in bytes.
 const PART: u64 = 8 << 20;
-/// The first parts are shorter, each by so much less: of threads that begin together some decompress already while
-/// others wait for the network, and neither is idle.
-const STEP: u64 = 1 << 20;
+/// The first part is about this long, and each after it longer by as much, up to [`PART`]: of threads that begin
+/// together some decompress already while others wait for the network.
+const FIRST_PART: u64 = 1 << 20;
 /// A blob whose frame is longer is decompressed as it comes.
 const LARGE: u64 = 32 << 20;
 
@@ -228,7 +228,7 @@ fn spans(blobs: &[usize], index: &Index) -> Vec<Span> {
     for (number, frame) in frames {
         let pack = index.packs[frame.pack];
         let end = frame.offset + frame.length;
-        let most = PART.min(STEP * spans.len() as u64);
+        let most = PART.min(FIRST_PART * spans.len() as u64);
         match spans.last_mut() {
             Some(span)
                 if span.pack == pack
