@@ -13,6 +13,7 @@ use super::durations::keep_durations;
 use super::exit::Failed;
 use super::found::{Forms, Found};
 use super::memo::{self, Memo};
+use super::options::Options;
 use super::render::{bytes, plural, seconds};
 use super::scene::Scene;
 use crate::cache::Pulled;
@@ -216,20 +217,6 @@ fn no_link(link: &Utf8Path, why: &str) -> Failed {
         "name another place for it with `--out-link LINK`, or go to a folder that you may write to"
             .into(),
     ))
-}
-
-/// What changes how a build goes, not what it makes.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Options {
-    pub(super) locked: bool,
-    pub(super) keep_going: bool,
-    pub(super) loud: bool,
-    /// Every step has to be there, not only the closure.
-    pub(super) whole: bool,
-    /// Nothing is made here: what no cache has is an error.
-    pub(super) required: bool,
-    /// No cache is asked.
-    pub(super) alone: bool,
 }
 
 /// A closure in the store, made now or earlier.

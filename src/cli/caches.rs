@@ -10,9 +10,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use recipe_store::Session;
 
 use super::app::App;
-use super::build::Options;
 use super::config::CacheSetting;
 use super::exit::Failed;
+use super::options::Options;
 use super::render::Progress;
 use crate::cache::{About, Asked, Cache, CacheError, Caches, Place, Policy, PublicKey, SecretKey};
 use crate::net::Net;

@@ -10,11 +10,12 @@ use serde::Serialize;
 use super::advice::report;
 use super::answer::Form;
 use super::app::App;
-use super::build::{Made, Options, make};
+use super::build::{Made, make};
 use super::config::here;
 use super::exit::Failed;
 use super::found::Forms;
 use super::interrupt::Unfinished;
+use super::options::Options;
 use super::render::bytes;
 use crate::package::{self, Format};
 

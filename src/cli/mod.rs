@@ -31,6 +31,7 @@ mod manual;
 mod memo;
 #[cfg(test)]
 mod messages;
+mod options;
 mod plan;
 mod planned;
 mod push;

@@ -4,10 +4,10 @@ use serde::Serialize;
 
 use super::answer::Form;
 use super::app::App;
-use super::build::Options;
 use super::durations::durations;
 use super::exit::Failed;
 use super::found::Forms;
+use super::options::Options;
 use super::planned::Planned;
 use super::render::{bytes, plural};
 use super::standing::{Standing, State};

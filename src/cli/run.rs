@@ -4,9 +4,10 @@ use std::ffi::OsString;
 
 use super::advice::report;
 use super::app::App;
-use super::build::{Options, make};
+use super::build::make;
 use super::exit::Failed;
 use super::found::Forms;
+use super::options::Options;
 
 /// What `recipe run` takes.
 #[derive(Debug, clap::Args)]

@@ -7,10 +7,10 @@ use petgraph::graph::NodeIndex;
 use recipe_store::Session;
 
 use super::app::{App, now, write_lock};
-use super::build::Options;
 use super::durations::durations;
 use super::exit::Failed;
 use super::found::Found;
+use super::options::Options;
 use super::record::Record;
 use super::render::Progress;
 use super::standing::Standing;

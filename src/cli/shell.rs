@@ -7,9 +7,10 @@ use petgraph::graph::NodeIndex;
 
 use super::advice::report;
 use super::app::App;
-use super::build::{Options, make};
+use super::build::make;
 use super::exit::Failed;
 use super::found::{Forms, split_step, step_is};
+use super::options::Options;
 use super::planned::Planned;
 use super::scene::Scene;
 use crate::build::steps::{Attended, Left, attended};

@@ -10,10 +10,11 @@ use recipe_store::{ObjectId, Session, StepKey};
 
 use super::super::answer::Form;
 use super::super::app::{App, now};
-use super::super::build::{Options, make};
+use super::super::build::make;
 use super::super::exit::Failed;
 use super::super::found::Forms;
 use super::super::interrupt::Unfinished;
+use super::super::options::Options;
 use super::super::planned::Planned;
 use super::super::push::{no_key, objects, traces};
 use super::super::standing::Standing;
