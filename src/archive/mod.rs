@@ -36,7 +36,7 @@ pub use read_at::ReadAt;
 pub use stream::{Compression, decompress};
 pub use tar::unpack_tar;
 pub use tree_sink::TreeSink;
-pub use zip::{unpack_zip, unpack_zip_with_links};
+pub use zip::{unpack_zip, unpack_zip_with_links, zip_with_plain_modes};
 
 use std::io::Read;
 

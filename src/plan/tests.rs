@@ -305,7 +305,7 @@ fn keys_are_pinned() {
             .collect();
         Digest::of(all.as_bytes()).to_string()
     };
-    insta::assert_snapshot!(digest(&samples()), @"e251e6cf1630bcf8e9e036bf274877614a5d1917b8d267d10828309d1eade18c");
+    insta::assert_snapshot!(digest(&samples()), @"06ec74d595203700f4a5f2cdff850a738e63800b0496ff5b090e6b32e96090d7");
     insta::assert_snapshot!(digest(&built_samples()), @"eb03e862c79e039b4438ee446318b52013d0dbb602a002de5e0a8b2ba641abf9");
 }
 

@@ -455,6 +455,38 @@ fn f022_symlinks_and_devices_are_refused_and_setuid_is_dropped() {
 }
 
 #[test]
+fn zips_that_differ_in_the_umask_of_their_modes_are_made_one() {
+    let zipped = |modes: [u32; 4]| {
+        let [file, program, folder, none] = modes.map(|mode| mode << 16 | 1);
+        let with = |attributes, entry| ZipEntry {
+            attributes,
+            ..entry
+        };
+        zip(&[
+            with(folder | 0x10, ZipEntry::directory("pkg/")),
+            with(file, ZipEntry::stored("pkg/a", b"stored")),
+            with(program, ZipEntry::deflated("pkg/run", &[b'x'; 100_000])),
+            with(none, ZipEntry::stored("pkg/b", b"b").with_descriptor()),
+        ])
+    };
+    let wanted = zipped([0o100_644, 0o100_755, 0o040_755, 0]);
+    for modes in [
+        [0o100_664, 0o100_775, 0o040_775, 0],
+        [0o100_600, 0o104_700, 0o040_700, 0],
+        [0o100_644, 0o100_755, 0o040_755, 0],
+    ] {
+        let mut plain = Vec::new();
+        zip_with_plain_modes(zipped(modes), "a.whl", &Limits::default())
+            .unwrap()
+            .read_to_end(&mut plain)
+            .unwrap();
+        assert!(plain == wanted, "{modes:?}");
+    }
+    let cut = zipped([0o100_644; 4].map(|_| 0)).split_off(9);
+    assert!(zip_with_plain_modes(cut, "a.whl", &Limits::default()).is_err());
+}
+
+#[test]
 fn an_empty_zip_is_refused() {
     refused(&packed(&[]), None, "no entry at all");
 }

@@ -7,6 +7,8 @@ use crate::archive::limits::Limits;
 
 const ENTRY: &[u8] = b"PK\x01\x02";
 const ENTRY_SIZE: usize = 46;
+/// Where the upper half of the external attributes stands in an entry.
+const MODE: usize = 40;
 /// In place of a value: see the ZIP64 field.
 const NONE32: u32 = u32::MAX;
 
@@ -37,6 +39,8 @@ pub(super) struct Central {
     pub(super) size: u64,
     pub(super) offset: u64,
     attributes: u32,
+    /// Where it begins in the directory's bytes.
+    at: usize,
 }
 
 impl Central {
@@ -54,7 +58,18 @@ impl Central {
     }
 
     pub(super) fn executable(&self) -> bool {
-        (self.attributes >> 16) & 0o111 != 0
+        self.mode() & 0o111 != 0
+    }
+
+    /// The Unix mode; 0 where there is none.
+    pub(super) fn mode(&self) -> u16 {
+        (self.attributes >> 16) as u16
+    }
+
+    /// Where the mode stands in the directory's bytes.
+    pub(super) fn mode_bytes(&self) -> std::ops::Range<usize> {
+        let start = self.at + MODE;
+        start..start + 2
     }
 }
 
@@ -120,8 +135,9 @@ impl Directory {
             Ok((name, extra_bytes, extra_at + extra + comment))
         });
         let (name, extra, length) = variable.map_err(|fault| ArchiveError::form(archive, fault))?;
-        let entry = Central::parse(bytes, name, extra, index, links)
+        let mut entry = Central::parse(bytes, name, extra, index, links)
             .map_err(|fault| ArchiveError::entry(archive, index, name, fault))?;
+        entry.at = at;
         Ok((entry, at + length))
     }
 }
@@ -170,6 +186,7 @@ impl Central {
             size,
             offset,
             attributes: u32_at(bytes, 38)?,
+            at: 0,
         };
         entry.check_kind(links)?;
         Ok(entry)

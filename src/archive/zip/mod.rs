@@ -9,6 +9,9 @@ mod directory;
 mod end;
 mod field;
 mod local;
+mod modes;
+
+pub use self::modes::zip_with_plain_modes;
 
 use std::io::{self, BufRead, Read};
 

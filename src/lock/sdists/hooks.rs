@@ -17,6 +17,7 @@ use serde::Deserialize;
 use super::environment::PLACE;
 use super::source::BuildSystem;
 use super::{SdistError, missing};
+use crate::archive::{Limits, zip_with_plain_modes};
 use crate::lock::error::offer_files;
 use crate::python::WheelName;
 use crate::sandbox::{Channel, Elsewhere, Level, Root, Sandbox, Spec, Status, Stdin, elsewhere};
@@ -342,11 +343,9 @@ fn wheel(session: &Session, place: &Place, name: &str) -> Result<Option<BlobId>,
     }
     let file = open_no_follow(&path).map_err(failed)?;
     let size = file.metadata().map_err(failed)?.len();
-    Ok(Some(session.put_reader(
-        &mut file.take(size),
-        false,
-        size,
-    )?))
+    // What packed it took modes from its folder: the umask has no say in a wheel.
+    let mut plain = zip_with_plain_modes(file, name, &Limits::default())?.take(size);
+    Ok(Some(session.put_reader(&mut plain, false, size)?))
 }
 
 fn open_no_follow(path: &Utf8Path) -> std::io::Result<fs::File> {

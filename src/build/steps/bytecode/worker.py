@@ -2,8 +2,8 @@
 #
 # marshal's bytes depend on what the process has imported, so nothing is imported here but modules
 # that are part of the interpreter. Strings that stay interned from one file to the next make no
-# difference; a test compiles in many orders, by each Python that recipes have, and holds us to it, as
-# does `recipe check --rebuild`.
+# difference but where `repeated` says so; tests compile in many orders, by each Python that recipes have,
+# and hold us to it, as does `recipe check --rebuild`.
 import gc
 import marshal
 import sys
@@ -36,9 +36,27 @@ HEADER = MAGIC_NUMBER + (1).to_bytes(4, "little")  # hash-based, unchecked (PEP 
 GOOD, SKIPPED, HELLO = range(3)
 
 
+def sets(code):
+    for constant in code.co_consts:
+        if isinstance(constant, frozenset):
+            yield constant
+        elif isinstance(constant, type(code)):
+            yield from sets(constant)
+
+
+# Where several functions have the same set, they share it, unless one of its strings was interned before:
+# then each gets a copy. Once compiled, all of them are interned, so a second time each gets one for sure.
+# Older marshals write a set in its own order, in which a copy need not have its members.
+def repeated(code):
+    found = list(sets(code))
+    return found and (sys.version_info < (3, 11) or len(set(found)) < len(found))
+
+
 def byte_code(path, source):
     try:
         code = compile(source, path, "exec", dont_inherit=True, optimize=0)
+        if repeated(code):
+            code = compile(source, path, "exec", dont_inherit=True, optimize=0)
         return GOOD, HEADER + _imp.source_hash(KEY, source) + marshal.dumps(code)
     except Exception as error:  # what compileall passes over: Python 2, test data
         return SKIPPED, f"{type(error).__name__}: {error}".encode("utf-8", "replace")
