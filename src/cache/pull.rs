@@ -3,7 +3,8 @@
 //! Frames that are wanted and lie near each other are read as one part; several parts are asked for at once, and
 //! whoever has read one opens its frames. What was compressed against another blob comes after that one, which comes
 //! along if it is not there. Each blob is hashed before the store has it, and a tree is entered once all
-//! that it names is there, so a cache can withhold things but not change them.
+//! that it names is there, so a cache can withhold things but not change them. What came is published while the rest
+//! still comes: a pull that ends early is gone on with from there.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -13,6 +14,7 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use recipe_store::{BlobId, Entry, ObjectId, Session, Tree, TreeId};
 
@@ -27,6 +29,8 @@ const PART: u64 = 8 << 20;
 /// The first part is about this long, and each after it longer by as much, up to [`PART`]: of threads that begin
 /// together some decompress already while others wait for the network.
 const FIRST_PART: u64 = 1 << 20;
+/// How often what came is published while the rest still comes.
+const PUBLISH_EVERY: Duration = Duration::from_millis(400);
 /// A blob whose frame is longer is decompressed as it comes.
 const LARGE: u64 = 32 << 20;
 
@@ -66,6 +70,7 @@ pub(super) fn pull(wanted: &[ObjectId], from: &Pull<'_>) -> Result<Pulled, Cache
         came: AtomicU64::new(0),
         whole: bytes_of(&rounds),
         wholes: Wholes::default(),
+        published: Mutex::new(Instant::now()),
     };
     for spans in &rounds {
         coming.bring(spans)?;
@@ -113,6 +118,8 @@ struct Coming<'a> {
     came: AtomicU64,
     whole: u64,
     wholes: Wholes,
+    /// When what came was published last.
+    published: Mutex<Instant>,
 }
 
 impl Coming<'_> {
@@ -125,13 +132,14 @@ impl Coming<'_> {
             came,
             whole,
             wholes,
+            ..
         } = self;
         let work = || {
             while let Some(span) = spans.get(next.fetch_add(1, Ordering::Relaxed)) {
                 if lock(&failed).is_some() {
                     return;
                 }
-                match one(span, from, wholes) {
+                match one(span, from, wholes).and_then(|()| self.publish()) {
                     Ok(()) => {
                         let bytes = span.range.end - span.range.start;
                         let so_far = came.fetch_add(bytes, Ordering::Relaxed) + bytes;
@@ -152,6 +160,18 @@ impl Coming<'_> {
         });
         let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
         failed.map_or(Ok(()), Err)
+    }
+
+    /// Publishes what came, if it is time for that and no other thread is at it.
+    fn publish(&self) -> Result<(), CacheError> {
+        let Ok(mut last) = self.published.try_lock() else {
+            return Ok(());
+        };
+        if last.elapsed() >= PUBLISH_EVERY {
+            self.from.session.commit()?;
+            *last = Instant::now();
+        }
+        Ok(())
     }
 }
 

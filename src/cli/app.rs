@@ -126,7 +126,20 @@ impl App {
         session: &Session,
         locked: bool,
     ) -> Result<Lock, Failed> {
-        let why = match self.read_lock(found)? {
+        let lock = self.read_lock(found)?;
+        self.lock_in_force(lock, recipe, found, session, locked)
+    }
+
+    /// The same for a lock that was read from its file.
+    pub(super) fn lock_in_force(
+        &self,
+        lock: Option<Lock>,
+        recipe: &Recipe,
+        found: &Found,
+        session: &Session,
+        locked: bool,
+    ) -> Result<Lock, Failed> {
+        let why = match lock {
             Some(lock) if lock.platform != recipe.platform => {
                 format!("its lock is for {}", lock.platform)
             }

@@ -6,12 +6,14 @@ use std::fs;
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use rayon::prelude::*;
 use recipe_store::{Digest, ObjectId, Session};
 
 use super::app::{App, unreadable};
 use super::exit::Failed;
-use super::found::Forms;
+use super::found::{Forms, Found};
 use crate::build::collect::{Rules, collect};
+use crate::lock::Lock;
 use crate::plan::{Besides, Used};
 use crate::platform::Platform;
 use crate::recipe::{LookedUp, Recipe, RecipeError, SourceOrigin, Spanned};
@@ -34,11 +36,21 @@ pub(super) struct Gathered {
     pub(super) local: bool,
 }
 
+/// A recipe that was read with its lock.
+struct Opened {
+    found: Found,
+    recipe: Recipe,
+    /// None where it has none yet.
+    lock: Option<Lock>,
+}
+
 /// Reads recipes that others use, each once, however many do.
 struct Gathering<'a> {
     app: &'a App,
     session: &'a Session,
     locked: bool,
+    /// Recipes that were read ahead, by their files.
+    opened: HashMap<Utf8PathBuf, Opened>,
     known: HashMap<Utf8PathBuf, Arc<Used>>,
     /// Those that are being read, the one that was asked for first.
     open: Vec<Utf8PathBuf>,
@@ -58,6 +70,7 @@ impl App {
             app: self,
             session,
             locked,
+            opened: self.read_ahead(recipe),
             known: HashMap::new(),
             open: own.map(|file| real(&file.path)).into_iter().collect(),
             from: Gathered::default(),
@@ -66,6 +79,46 @@ impl App {
         Ok(Gathered {
             besides,
             ..gathering.from
+        })
+    }
+
+    /// The recipes that `recipe` uses, and that those use, by their files: many at once. What cannot be read is left
+    /// out: whoever comes to it says so.
+    fn read_ahead(&self, recipe: &Recipe) -> HashMap<Utf8PathBuf, Opened> {
+        let mut opened: HashMap<Utf8PathBuf, Opened> = HashMap::new();
+        let named = |recipe: &Recipe| -> Vec<(Utf8PathBuf, Utf8PathBuf)> {
+            let files = recipe.uses.iter();
+            files
+                .map(|word| (real(&word.value), word.value.clone()))
+                .collect()
+        };
+        let mut next = named(recipe);
+        while !next.is_empty() {
+            next.sort();
+            next.dedup_by(|one, other| one.0 == other.0);
+            next.retain(|(file, _)| !opened.contains_key(file));
+            let read = next.par_iter().filter_map(|(file, word)| {
+                let recipe = self.open(word, recipe.platform).ok()?;
+                Some((file.clone(), recipe))
+            });
+            let read: Vec<(Utf8PathBuf, Opened)> = read.collect();
+            next = read
+                .iter()
+                .flat_map(|(_, opened)| named(&opened.recipe))
+                .collect();
+            opened.extend(read);
+        }
+        opened
+    }
+
+    fn open(&self, file: &Utf8Path, platform: Platform) -> Result<Opened, Failed> {
+        let mut found = self.find(file.as_str(), &Forms::of(platform))?;
+        let recipe = found.recipe()?;
+        let lock = self.read_lock(&found)?;
+        Ok(Opened {
+            found,
+            recipe,
+            lock,
         })
     }
 }
@@ -105,9 +158,15 @@ impl Gathering<'_> {
             return Err(RecipeError::too_deep(DEEPEST, word).into());
         }
         let (app, from) = (self.app, &mut self.from);
-        let mut found = app.find(word.value.as_str(), &Forms::of(platform))?;
-        let recipe = found.recipe()?;
-        let lock = app.lock_for(&recipe, &found, self.session, self.locked)?;
+        let Opened {
+            found,
+            recipe,
+            lock,
+        } = match self.opened.remove(&file) {
+            Some(opened) => opened,
+            None => app.open(&word.value, platform)?,
+        };
+        let lock = app.lock_in_force(lock, &recipe, &found, self.session, self.locked)?;
         let files = recipe.files_read().iter();
         from.files
             .extend(files.map(|file| (file.path.clone(), Digest::of(&file.bytes))));

@@ -12,7 +12,6 @@ use camino::{Utf8Path, Utf8PathBuf};
 use miette::NamedSource;
 
 use super::decode::{Decoder, Item, printable};
-use super::document::document;
 use super::error::{Mistake, RecipeError};
 use super::files;
 use super::guard::Limits;
@@ -41,7 +40,7 @@ enum Asked {
 /// Reads what recipes build on.
 pub(super) struct Library<'w> {
     /// Where recipes are looked for, after the folders around the one that asks.
-    search: &'w Search,
+    pub search: &'w Search,
     pub files: Vec<FileRead>,
     pub looked_up: Vec<LookedUp>,
     /// Recipes that are used and build something: each is built for itself.
@@ -199,7 +198,7 @@ impl<'w> Library<'w> {
         let Some(file) = self.open(&real, at, word, notes) else {
             return Vec::new();
         };
-        let items = match document(&file.text, &Limits::RECIPE) {
+        let items = match self.search.document(&file.text) {
             Ok(document) => {
                 let mut nodes = document.nodes().iter();
                 let own = nodes.find(|node| matches!(node.name().value(), "recipe" | "variant"));
@@ -274,7 +273,7 @@ impl<'w> Library<'w> {
             found: path.clone(),
         });
         let file = self.open(&real, path, word, notes)?;
-        let items = match document(&file.text, &Limits::RECIPE) {
+        let items = match self.search.document(&file.text) {
             Ok(document) => Decoder::new(&file, notes).items(document.nodes(), ""),
             Err(mistakes) => {
                 mistakes.into_iter().for_each(|it| notes.add(it));

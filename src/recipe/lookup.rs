@@ -6,12 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use kdl::KdlDocument;
 
-use super::Recipe;
 use super::decode::printable;
-use super::error::RecipeError;
+use super::document::document;
+use super::error::{Mistake, RecipeError};
+use super::guard::Limits;
 use super::near::nearest;
 use super::values::is_recipe_name;
+use super::{Recipe, Text};
 
 /// A recipe that another one builds on: its name, and the file that was found. A file that comes
 /// later may be found before it.
@@ -36,11 +39,12 @@ impl LookedUp {
 }
 
 /// Folders in which recipes are looked for, and what was seen in them: thousands of recipes may ask for each other, and
-/// a folder is only listed again if it has changed.
+/// a folder is only listed again if it has changed, a text only parsed once.
 #[derive(Clone, Default)]
 pub struct Search {
     folders: Vec<Utf8PathBuf>,
     groups: Arc<Mutex<HashMap<Utf8PathBuf, Groups>>>,
+    documents: Arc<Mutex<HashMap<Arc<str>, Arc<KdlDocument>>>>,
 }
 
 /// The folders in a folder, as they were when it was last changed.
@@ -53,7 +57,7 @@ impl From<Vec<Utf8PathBuf>> for Search {
     fn from(folders: Vec<Utf8PathBuf>) -> Search {
         Search {
             folders,
-            groups: Arc::default(),
+            ..Search::default()
         }
     }
 }
@@ -76,6 +80,21 @@ impl Search {
     /// The recipe of that name, for one in the folder `from` that asks for it.
     pub(super) fn find(&self, name: &str, from: &Utf8Path) -> Result<Utf8PathBuf, RecipeError> {
         self.find_in(name, &around(from, &self.folders))
+    }
+
+    /// The nodes of a text of the language.
+    pub(super) fn document(&self, text: &Text) -> Result<Arc<KdlDocument>, Vec<Mistake>> {
+        let documents = || {
+            self.documents
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if let Some(document) = documents().get(text.inner()) {
+            return Ok(document.clone());
+        }
+        let document = Arc::new(document(text, &Limits::RECIPE)?);
+        documents().insert(text.inner().clone(), document.clone());
+        Ok(document)
     }
 
     fn groups(&self, folder: &Utf8Path) -> Arc<[Utf8PathBuf]> {

@@ -11,11 +11,9 @@ use camino::Utf8PathBuf;
 
 use super::built;
 use super::decode::{Decoder, Item, printable};
-use super::document::document;
 use super::error::RecipeError;
 use super::files::{Asked, Reader};
 use super::form::{self, Form};
-use super::guard::Limits;
 use super::include::Library;
 use super::join::settle;
 use super::lookup::Search;
@@ -89,7 +87,10 @@ impl<'w> Reading<'w> {
     /// The nodes of the file itself.
     fn items(&mut self) -> Result<Vec<Item>, RecipeError> {
         let text = &self.file.text;
-        let document = document(text, &Limits::RECIPE)
+        let document = self
+            .library
+            .search
+            .document(text)
             .map_err(|mistakes| RecipeError::of(text.name(), mistakes))?;
         let items = Decoder::new(&self.file, &mut self.notes).items(document.nodes(), "");
         let alone = items.iter().all(|item| item.rule.node != "recipe");

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -14,6 +15,17 @@ use crate::support::{Scratch, sources};
 
 /// A server that gives each request to `answer`, which has the name that is asked for and writes what it likes.
 fn scripted(answer: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> String {
+    scripted_by_head(move |head, stream| answer(name_in(head), stream))
+}
+
+/// The name that the head of a request asks for.
+fn name_in(head: &str) -> &str {
+    let name = head.split(' ').nth(1).unwrap_or_default();
+    name.trim_start_matches('/')
+}
+
+/// The same with the whole head of the request.
+fn scripted_by_head(answer: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
     let answer = Arc::new(answer);
@@ -24,8 +36,7 @@ fn scripted(answer: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> St
                 let mut head = [0; 4096];
                 let count = stream.read(&mut head).unwrap_or_default();
                 let head = String::from_utf8_lossy(&head[..count]).into_owned();
-                let name = head.split(' ').nth(1).unwrap_or_default();
-                answer(name.trim_start_matches('/'), &mut stream);
+                answer(&head, &mut stream);
             });
         }
     });
@@ -224,6 +235,72 @@ fn a_push_heals_what_a_cache_has_lost_or_damaged() {
             .ok();
         taker.run(pull).ok();
     }
+}
+
+/// Serves `cache`, each part of a pack a second after the one before it, and no part after the first `most`. Adds the
+/// bytes of the parts that it was asked for to `asked`.
+fn slow(cache: &Utf8Path, most: u64, asked: &Arc<AtomicU64>) -> String {
+    let (cache, asked, parts) = (cache.to_owned(), asked.clone(), AtomicU64::new(0));
+    scripted_by_head(move |head, stream| {
+        let Ok(bytes) = fs::read(cache.join(name_in(head))) else {
+            return drop(stream.write_all(GONE.as_bytes()));
+        };
+        let lower = head.to_lowercase();
+        let range = lower
+            .split_once("bytes=")
+            .and_then(|(_, rest)| rest.lines().next()?.split_once('-'));
+        let end = "connection: close\r\n\r\n";
+        let Some((from, to)) = range else {
+            let all = format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n{end}",
+                bytes.len()
+            );
+            let _ = stream.write_all(all.as_bytes());
+            return drop(stream.write_all(&bytes));
+        };
+        let number = |text: &str| text.trim().parse::<usize>().expect("a number");
+        let (from, to) = (number(from), number(to));
+        let part = &bytes[from..=to];
+        asked.fetch_add(part.len() as u64, Ordering::SeqCst);
+        let before = parts.fetch_add(1, Ordering::SeqCst);
+        thread::sleep(Duration::from_secs(if before < most {
+            before
+        } else {
+            600
+        }));
+        let said = format!(
+            "HTTP/1.1 206 Partial Content\r\ncontent-length: {}\r\ncontent-range: bytes {from}-{to}/{}\r\n{end}",
+            part.len(),
+            bytes.len()
+        );
+        let _ = stream.write_all(said.as_bytes());
+        drop(stream.write_all(part));
+    })
+}
+
+#[test]
+fn a_pull_that_was_killed_is_gone_on_with_from_where_it_was() {
+    let Some(builder) = builder() else { return };
+    let cache = pushed(&builder);
+    let taker = taker(&builder);
+    let (first, second) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let url = slow(&cache, 3, &first);
+    let mut pull = taker.start(["pull", RECIPE, "--cache", &url]);
+    // The third part came after two seconds; the rest never comes.
+    thread::sleep(Duration::from_secs(4));
+    pull.kill().expect("killed");
+    pull.wait().expect("ended");
+    taker.store_verifies();
+    let url = slow(&cache, 0, &second);
+    let mut pull = taker.start(["pull", RECIPE, "--cache", &url]);
+    thread::sleep(Duration::from_secs(2));
+    pull.kill().expect("killed");
+    pull.wait().expect("ended");
+    let (first, second) = (first.load(Ordering::SeqCst), second.load(Ordering::SeqCst));
+    assert!(0 < second && second < first, "{first} bytes, then {second}");
+    taker.run(["pull", RECIPE, "--cache", cache.as_str()]).ok();
+    assert_eq!(closure_of(&taker), closure_of(&builder));
+    taker.store_verifies();
 }
 
 #[test]
