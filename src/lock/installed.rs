@@ -54,8 +54,24 @@ const LINKS: [(&str, &str, &str); 13] = [
 /// What an installer writes.
 const HOSTS: &str = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n";
 
+/// Where builds find what other recipes' builds made.
+pub(crate) const LOCAL: &str = "usr/local";
+
+/// The machine that builds see: the packages, installed, and the places that a sandbox fills. Locking and building
+/// have the same, so that it is laid out once.
+pub(crate) fn machine(
+    session: &Session,
+    packages: impl Iterator<Item = TreeId>,
+) -> Result<TreeId, StoreError> {
+    let mut builder = TreeBuilder::from_tree(installed(session, packages)?);
+    for place in ["in", "out", "proc", "dev", "tmp", LOCAL] {
+        builder.directory(place)?;
+    }
+    builder.finish(session)
+}
+
 /// The packages in one tree, installed.
-pub(crate) fn installed(
+pub(super) fn installed(
     session: &Session,
     packages: impl Iterator<Item = TreeId>,
 ) -> Result<TreeId, StoreError> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::builder::{Builder, Question, Resolver};
 use super::error::{ForeignSdist, LockError, NoWheel};
 use super::file::order;
-use super::installed::installed;
+use super::installed;
 use super::options::Options;
 use super::patches::Asked;
 use super::pip::{Beside, Machines};
@@ -109,7 +109,7 @@ pub fn lock(
         (None, None) => Beside::default(),
     };
     let sysroot = match (&recipe.sdists, machine) {
-        (Some(_), Some(trees)) => Some(installed(context.session, trees.into_iter())?),
+        (Some(_), Some(trees)) => Some(installed::machine(context.session, trees.into_iter())?),
         _ => None,
     };
     let machines = Machines {

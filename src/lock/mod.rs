@@ -49,7 +49,7 @@ pub use self::error::{
     FailedSdist, FileError, ForeignSdist, LockError, NoPackaging, NoSourcePackage, Refusal,
 };
 pub use self::follow::{Moved, follow, newest};
-pub(crate) use self::installed::{entry_at, installed};
+pub(crate) use self::installed::{LOCAL, entry_at, machine};
 pub use self::make::{lock, out_of_date};
 pub use self::options::{Options, Upgrade};
 pub(crate) use self::pip::{PIP, glibc, is_wheel_of_pip};

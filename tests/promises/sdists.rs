@@ -28,6 +28,15 @@ fn what_is_built_is_what_was_locked_and_nothing_that_builds_it_is_missing() {
     assert!(ran.out.contains("result/built"), "{}", ran.out);
     let path = scratch.work().join("built.lock.kdl");
     let lock = fs::read_to_string(&path).expect("a lock");
+    // The compiler stays laid out for whoever builds next.
+    let trees = fs::read_dir(scratch.store().join("trees")).expect("a folder");
+    let trees = trees.map(|tree| tree.expect("an entry").path());
+    assert_eq!(
+        trees
+            .filter(|tree| tree.join("usr/bin/gcc").exists())
+            .count(),
+        1
+    );
     // setuptools writes the umask of the build into the wheel of six.
     scratch.run(["check", "./built.kdl", "--rebuild"]).ok();
     assert!(lock.contains("\nsdist \"six\" "), "{lock}");

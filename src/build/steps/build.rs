@@ -16,12 +16,11 @@ use recipe_store::{ObjectId, Session, TreeId};
 use super::attend::Left;
 use super::output::PREFIX;
 use super::proof::ended;
-use super::sysroot::LOCAL;
 use super::{Bench, Made, StepError, tree};
 use crate::build::collect::{self, Rules};
-use crate::lock::entry_at;
 use crate::lock::sdists::hooks::LOG_FILE;
 use crate::lock::sdists::missing;
+use crate::lock::{LOCAL, entry_at};
 use crate::recipe::Run;
 use crate::sandbox::{Channel, Elsewhere, Level, Root, Spec, Stdin, elsewhere};
 

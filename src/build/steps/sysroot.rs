@@ -1,6 +1,6 @@
 //! Debian packages → the machine that a build sees. Begin at [`sysroot`].
 //!
-//! Packages are decoded as they are; [`crate::lock::installed`] lays them together and makes what their
+//! Packages are decoded as they are; [`machine`] lays them together and makes what their
 //! scripts would have made. What other recipes built lies in `/usr/local`, where compilers, linkers,
 //! pkg-config and cmake look by themselves; the prefix that it was built with is written there as it is
 //! found there.
@@ -10,10 +10,7 @@ use recipe_store::{BlobId, Entry, ObjectId, Session, StoreError, TreeBuilder, Tr
 use super::output::PREFIX;
 use super::{StepError, leaves, tree, trees};
 use crate::archive::{self, Limits, TreeSink};
-use crate::lock::installed;
-
-/// Where other recipes' outputs lie.
-pub(super) const LOCAL: &str = "usr/local";
+use crate::lock::machine;
 
 /// Decodes the package `deb` as it is.
 pub(super) fn unpack(session: &Session, deb: &BlobId, package: &str) -> Result<TreeId, StepError> {
@@ -26,15 +23,10 @@ pub(super) fn unpack(session: &Session, deb: &BlobId, package: &str) -> Result<T
 
 /// Installs packages in one tree.
 pub(super) fn sysroot(session: &Session, packages: &[ObjectId]) -> Result<TreeId, StepError> {
-    let root = installed(session, trees(packages)?.into_iter())?;
-    let mut builder = TreeBuilder::from_tree(root);
-    for place in ["in", "out", "proc", "dev", "tmp", LOCAL] {
-        builder.directory(place)?;
-    }
-    Ok(builder.finish(session)?)
+    Ok(machine(session, trees(packages)?.into_iter())?)
 }
 
-/// Lays together what is used of other recipes, as it lies in [`LOCAL`].
+/// Lays together what is used of other recipes, as it lies in `usr/local`.
 pub(super) fn used(session: &Session, outputs: &[ObjectId]) -> Result<TreeId, StepError> {
     let mut builder = TreeBuilder::new();
     for output in outputs {

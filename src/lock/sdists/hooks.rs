@@ -266,7 +266,12 @@ struct Place {
 impl Place {
     fn new(work: &Work<'_>, folder: &Utf8Path) -> Result<Place, SdistError> {
         Ok(Place {
-            sysroot: work.session.checkout_private(work.sysroot)?,
+            sysroot: match work.elsewhere {
+                // The next build finds it laid out.
+                None => work.session.checkout(work.sysroot)?,
+                // Of what is only compared nothing is committed.
+                Some(_) => work.session.checkout_private(work.sysroot)?,
+            },
             environment: work.session.checkout_private(work.environment)?,
             folder: folder.to_owned(),
         })
