@@ -122,9 +122,18 @@ impl Config {
             (None, None, Some(jobs)) => jobs,
             (None, None, None) => std::thread::available_parallelism().map_or(1, usize::from),
         };
-        let offline = flags.offline
-            || get("RECIPE_OFFLINE").is_some_and(|value| value != "0")
-            || file.truth("offline");
+        let said = match get("RECIPE_OFFLINE").as_deref() {
+            None | Some("" | "0" | "false") => false,
+            Some("1" | "true") => true,
+            Some(value) => {
+                return Err(ConfigError::Variable {
+                    name: "RECIPE_OFFLINE".into(),
+                    value: value.to_owned(),
+                    wanted: "1 or 0",
+                });
+            }
+        };
+        let offline = flags.offline || said || file.truth("offline");
         let mut recipes: Vec<Utf8PathBuf> = get("RECIPE_PATH")
             .map(|text| {
                 text.split(':')

@@ -12,6 +12,7 @@ use crate::conformance::ConformanceError;
 use crate::git::GitError;
 use crate::lock::LockError;
 use crate::lock::host::HostError;
+use crate::lock::wheels::WheelsError;
 use crate::net::NetError;
 use crate::package::PackageError;
 use crate::recipe::RecipeError;
@@ -227,7 +228,17 @@ fn lock_code(error: &LockError) -> u8 {
         LockError::Store(_) => STORE,
         LockError::Host(error) => host_code(error),
         LockError::Git(error) => git_code(error),
+        LockError::PackageIndex(error) => index_code(error),
         error if error.is_integrity() => INTEGRITY,
+        _ => RECIPE,
+    }
+}
+
+fn index_code(error: &WheelsError) -> u8 {
+    match error {
+        WheelsError::Net(error) => net_code(error),
+        WheelsError::Offline | WheelsError::Unreachable { .. } => UNREACHABLE,
+        WheelsError::Store(_) => STORE,
         _ => RECIPE,
     }
 }
@@ -357,5 +368,21 @@ impl From<PackageError> for Failed {
 impl From<recipe_store::StoreError> for Failed {
     fn from(error: recipe_store::StoreError) -> Self {
         Failed::Store(Box::new(StoreFailed(error)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_that_does_not_answer_a_lock_is_unreachable() {
+        let reason = "nothing answered".to_owned();
+        for error in [WheelsError::Unreachable { reason }, WheelsError::Offline] {
+            assert_eq!(
+                lock_code(&LockError::PackageIndex(Box::new(error))),
+                UNREACHABLE
+            );
+        }
     }
 }

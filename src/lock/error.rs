@@ -11,6 +11,7 @@ use super::openpgp::SignatureError;
 use super::release::Stale;
 use super::sdists::SdistError;
 use super::universe::Unmet;
+use super::wheels::WheelsError;
 use crate::git::GitError;
 use crate::net::NetError;
 use crate::recipe::Mistake;
@@ -232,6 +233,10 @@ pub enum LockError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Wheels(Box<dyn Diagnostic + Send + Sync>),
+    /// The way to wheels: what is about no project, such as an index that does not answer.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    PackageIndex(Box<WheelsError>),
     /// The lock file is not KDL.
     #[error("the lock file cannot be read: {}", mistakes.first().map(ToString::to_string).unwrap_or_default())]
     #[diagnostic(

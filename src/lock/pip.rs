@@ -90,7 +90,10 @@ pub(super) fn wheels(
         .iter()
         .filter_map(|asked| Some((asked.name.parse::<ProjectName>().ok()?, &asked.origin)))
         .collect();
-    let told = |error: WheelsError| LockError::Wheels(error.shown(&asked));
+    let told = |error: WheelsError| match error.project() {
+        Some(_) => LockError::Wheels(error.shown(&asked)),
+        None => LockError::PackageIndex(Box::new(error)),
+    };
     let requirements = requirements(recipe).map_err(told)?;
     let python = recipe.interpreter.as_ref();
     let python = python.map_or("", |interpreter| &*interpreter.value.version);
@@ -290,5 +293,5 @@ fn indexes(context: &Context<'_>, system: &System<'_>) -> Result<Vec<Url>, LockE
     }
     let configured = &context.net.settings().python_index;
     fetch::indexes(configured, context.session, pip.as_ref())
-        .map_err(|error| LockError::Wheels(Box::new(error)))
+        .map_err(|error| LockError::PackageIndex(Box::new(error)))
 }

@@ -47,3 +47,13 @@ fn how_far_programs_are_shut_in_is_told() {
         ran.out
     );
 }
+
+#[test]
+fn a_variable_that_says_neither_on_nor_off_is_told() {
+    let scratch = Scratch::new().set("RECIPE_OFFLINE", "maybe");
+    let ran = scratch.run(["fmt", "absent.kdl"]).fails_with(2);
+    assert!(ran.err.contains("RECIPE_OFFLINE"), "{}", ran.err);
+    let scratch = Scratch::new().set("RECIPE_OFFLINE", "false");
+    scratch.write("a.kdl", "recipe \"a\" version=\"1\" {\n}\n");
+    scratch.run(["fmt", "./a.kdl"]).ok();
+}
