@@ -39,8 +39,8 @@ def pump(source, sink):
                 free.put(pipe)
             sink.shutdown(socket.SHUT_WR)
         except OSError:
-            source.shutdown(socket.SHUT_RDWR)
             free.put(None)
+            source.shutdown(socket.SHUT_RDWR)
 
     writer = threading.Thread(target=give_on)
     writer.start()
@@ -62,8 +62,8 @@ def pump(source, sink):
         os.close(end)
 
 
-def give_on_both(here, there):
-    with here, there:
+def give_on_both(here, target):
+    with here, socket.create_connection(target) as there:
         for side in here, there:
             side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         back = threading.Thread(target=pump, args=(there, here))
@@ -77,8 +77,8 @@ def main():
     server = socket.create_server((host, port))
     while True:
         here, _ = server.accept()
-        there = socket.create_connection((host, target))
-        threading.Thread(target=give_on_both, args=(here, there), daemon=True).start()
+        # A target that does not answer ends this connection, not the proxy.
+        threading.Thread(target=give_on_both, args=(here, (host, target)), daemon=True).start()
 
 
 main()
