@@ -17,7 +17,8 @@ use crate::lock::{self, Lock};
 /// What `recipe diff` takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A recipe that is built, a folder, an archive (tar, zip, deb), or a lock file
+    /// A recipe that is built, a folder, an archive (tar, zip, deb), or a lock file. That they differ is no failure: the
+    /// exit code is 0
     #[arg(value_name = "A")]
     before: String,
     /// Another one
@@ -112,6 +113,12 @@ fn side(word: &str, app: &App) -> Result<Side, Failed> {
         return contents
             .map(Side::Files)
             .ok_or_else(|| not_comparable(&path));
+    }
+    if word.contains('/') && !path.exists() {
+        return Err(Failed::Usage(report(
+            format!("{word} is not there"),
+            "name a folder, an archive or a lock file, or a recipe that is built".into(),
+        )));
     }
     built(word, app).map(Side::Files)
 }

@@ -17,6 +17,7 @@ use serde::Serialize;
 use super::advice::{advice, report};
 use super::answer::Form;
 use super::app::App;
+use super::config::here;
 use super::exit::Failed;
 use super::render::{bytes, plural, printable};
 use crate::net::{Machine, Net, NetError, Settings, Silence, shown};
@@ -66,7 +67,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     let mut checks = vec![processor(app), kernel(), sandbox(app)];
     checks.extend(store(app));
     checks.extend(network(app));
-    checks.push(recipes(app));
+    checks.extend([recipes(app), folder()]);
     let bad = checks.iter().filter(|check| check.state == State::Bad);
     let bad = bad.count();
     let answer = Answer {
@@ -409,6 +410,24 @@ fn answers(check: &'static str, mirror: &Url, file: &str, net: &Net) -> Check {
             let last = said.lines().last().unwrap_or_default().trim();
             Check::with(check, State::Bad, last.to_owned(), mend)
         }
+    }
+}
+
+/// A build writes the lock beside a recipe in `./recipes`, and links to the closure from `./result`.
+fn folder() -> Check {
+    let here = here();
+    let path = here.join(format!(".doctor-{}", std::process::id()));
+    let tried = File::create_new(&path);
+    // What was never made need not go.
+    let _ = fs::remove_file(&path);
+    match tried {
+        Ok(_) => Check::good("current folder", here.as_str()),
+        Err(error) => Check::with(
+            "current folder",
+            State::Limited,
+            format!("nothing can be written to {here}: {error}"),
+            "change to a folder that you may write to, or name the result of a build: `--out-link LINK`",
+        ),
     }
 }
 

@@ -41,7 +41,8 @@ pub(super) const CODES: [(u8, &str, &str); 9] = [
     (
         RECIPE,
         "recipe or lock",
-        "the recipe or its lock is wrong, or the lock is out of date and `--locked` was given",
+        "the recipe or its lock is wrong, or the lock is out of date where it may not be written: with `--locked`, \
+         or by a command that only looks, such as `plan`",
     ),
     (
         UNREACHABLE,
@@ -57,12 +58,12 @@ pub(super) const CODES: [(u8, &str, &str); 9] = [
     (
         INTERRUPTED,
         "interrupted",
-        "interrupted by Ctrl-C (SIGINT); nothing is lost",
+        "interrupted by Ctrl-C (SIGINT); nothing is left half done",
     ),
     (
         TERMINATED,
         "terminated",
-        "ended by SIGTERM; nothing is lost",
+        "ended by SIGTERM; nothing is left half done",
     ),
 ];
 
@@ -159,6 +160,7 @@ impl Failed {
             Failed::Lock(error) => lock_code(error),
             Failed::Build(error) => build_code(error),
             Failed::Closure(error) => match **error {
+                ClosureError::NoManifest { .. } => USAGE,
                 ClosureError::Store(_) | ClosureError::Read { .. } => STORE,
                 _ => INTEGRITY,
             },
@@ -282,7 +284,7 @@ pub(super) fn gone(failed: &Failed) -> Option<&str> {
     failures
         .iter()
         .find(gone)
-        .map(|failure| failure.subject.as_str())
+        .and_then(|failure| failure.subject.split([' ', ':']).next())
 }
 
 /// Whether locking failed for a file that a mirror's own index names and nobody has.

@@ -68,6 +68,10 @@ fn format(name: &str) -> Result<Format, String> {
 }
 
 pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
+    if let Some(level) = args.level {
+        // Where no format is named the recipe says which: the one with most levels is asked first.
+        package::check_level(args.format.unwrap_or(Format::TarZst), level)?;
+    }
     let folder = match args.output.as_str() {
         "." => here(),
         _ => here().join(&args.output),

@@ -56,12 +56,18 @@ pub(super) fn split_step(word: &str) -> (&str, Vec<String>) {
     }
 }
 
-/// Whether the words name this step: its kind, its subject, or one after the other; none name any.
+/// Whether the words name this step: its kind, its subject or the first words of that, or one after the other; none
+/// name any.
 pub(super) fn step_is(kind: &str, subject: &str, words: &[String]) -> bool {
+    let is_subject = |words: &[String]| {
+        let rest = subject.strip_prefix(words.join(" ").as_str());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+    };
     match words {
         [] => true,
-        [word] => word == kind || word == subject,
-        [first, rest @ ..] => first == kind && rest.join(" ") == subject,
+        [word] if word == kind => true,
+        words if is_subject(words) => true,
+        [first, rest @ ..] => first == kind && !rest.is_empty() && is_subject(rest),
     }
 }
 

@@ -39,6 +39,12 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     };
     match Recipe::find(&name, &[]) {
         Err(RecipeError::NotFound { .. }) => {}
+        Err(RecipeError::BadName { name, why }) => {
+            return Err(Failed::Usage(report(
+                format!("{name:?} cannot be the name of a recipe: {why}"),
+                "for example: recipe init mine".to_owned(),
+            )));
+        }
         Ok(path) if name.contains('/') || name.ends_with(".kdl") => {
             return Err(Failed::Usage(report(
                 format!("{path} is a path, and a name is wanted"),

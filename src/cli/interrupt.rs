@@ -183,7 +183,7 @@ pub(super) fn clean_if_asked() {
     // Nobody is left to tell if the terminal is gone.
     let _ = writeln!(
         err,
-        "{over_the_bar}interrupted: nothing is lost, run the same command again"
+        "{over_the_bar}interrupted: nothing is left half done, run the same command again"
     );
     std::process::exit(code.unwrap_or(exit::INTERRUPTED).into())
 }

@@ -1,5 +1,6 @@
 //! `recipe lock`: every file a build needs, exact and hashed, written beside the recipe.
 
+use camino::Utf8Path;
 use serde::Serialize;
 
 use super::advice::report;
@@ -85,11 +86,14 @@ fn one(args: &Args, app: &App, found: &mut Found) -> Result<OneLock, Failed> {
         _ if !args.upgrade => Upgrade::Nothing,
         [] => Upgrade::Everything,
         names => {
-            known(names, previous.as_ref())?;
+            known(names, previous.as_ref(), &found.lock_path)?;
             Upgrade::These(names.to_vec())
         }
     };
-    let lock = app.make_lock(&recipe, previous.as_ref(), &session, upgrade)?;
+    let mut lock = app.make_lock(&recipe, previous.as_ref(), &session, upgrade)?;
+    if previous.is_none() {
+        lock.serial += serial(&found.lock_text);
+    }
     session.commit()?;
     let same = previous.as_ref().is_some_and(|previous| *previous == lock);
     if !same {
@@ -139,8 +143,19 @@ fn previous(found: &Found, app: &App) -> Result<Option<Lock>, Failed> {
     Ok(None)
 }
 
+/// The serial number of a lock that cannot be read: counting goes on from it. 0 where there is none.
+fn serial(text: &[u8]) -> u64 {
+    let text = String::from_utf8_lossy(text);
+    let mut lines = text.lines();
+    let serial = lines.find_map(|line| line.trim().strip_prefix("serial ")?.parse().ok());
+    // A number that leaves no room to count on was never written by us.
+    serial
+        .filter(|serial| *serial < u64::from(u32::MAX))
+        .unwrap_or(0)
+}
+
 /// Every name has to be one that the lock knows: a typing mistake would upgrade nothing, silently.
-fn known(names: &[String], previous: Option<&Lock>) -> Result<(), Failed> {
+fn known(names: &[String], previous: Option<&Lock>, path: &Utf8Path) -> Result<(), Failed> {
     let files = || previous.into_iter().flat_map(|lock| &lock.files);
     for name in names {
         if files().any(|file| file.is_called(name) || file.source == *name) {
@@ -148,9 +163,9 @@ fn known(names: &[String], previous: Option<&Lock>) -> Result<(), Failed> {
         }
         let near = crate::lock::near::nearest(name, files().map(|file| file.name.as_str()));
         return Err(Failed::Usage(report(
-            format!("the lock has no package {name} that could be upgraded"),
+            format!("{path} has no package {name} that could be upgraded"),
             match near.as_slice() {
-                [] => "the lock file lists what there is".to_owned(),
+                [] => "that file lists what there is".to_owned(),
                 near => format!("did you mean {}?", near.join(", ")),
             },
         )));

@@ -1,5 +1,7 @@
 //! `recipe log`: what each step of the last build said, how long it took, whether it ran.
 
+use std::collections::HashSet;
+
 use recipe_store::{ObjectId, Store, Trace};
 use serde::Serialize;
 
@@ -71,10 +73,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     let recipe = found.recipe()?;
     let store = app.store()?;
     let Some(record) = Record::find(&store, &found.lock_path, &recipe.title())? else {
-        return Err(Failed::Usage(report(
-            format!("nothing is known of a build of {name}"),
-            format!("`recipe build {}` makes one", found.typed()),
-        )));
+        return Err(never_built(name, &found.typed()));
     };
     let last = || {
         let lines = record.lines.iter();
@@ -113,6 +112,14 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     })
 }
 
+/// There is no record of a build, as when no lock could be made for it.
+pub(super) fn never_built(name: &str, typed: &str) -> Failed {
+    Failed::Usage(report(
+        format!("nothing is known of a build of {name}: none has begun"),
+        format!("`recipe build {typed}` makes one"),
+    ))
+}
+
 fn told(store: &Store, line: &Line) -> Result<Told, Failed> {
     let trace = match line.state {
         State::Failed => None,
@@ -130,9 +137,20 @@ fn told(store: &Store, line: &Line) -> Result<Told, Failed> {
         isolation: trace.as_ref().map(|trace| trace.isolation.reached.clone()),
         said: match &trace {
             Some(trace) => said(store, trace)?,
-            None => whole(store, line)?.unwrap_or_else(|| line.said.clone()) + &line.why,
+            None => {
+                let said = whole(store, line)?.unwrap_or_else(|| line.said.clone());
+                let new = news(&said, &line.why);
+                said + &new
+            }
         },
     })
+}
+
+/// The lines of why a step failed that it did not say itself: the last of its own words are quoted there.
+fn news(said: &str, why: &str) -> String {
+    let known: HashSet<&str> = said.lines().map(str::trim).collect();
+    let new = why.lines().filter(|line| !known.contains(line.trim()));
+    new.map(|line| format!("{line}\n")).collect()
 }
 
 /// All that a failed step said, as long as what it left is kept.

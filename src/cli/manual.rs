@@ -25,7 +25,7 @@ pub(super) struct Completions {
 /// What `recipe man` takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Man {
-    /// The folder, such as /usr/local/share/man/man1
+    /// The folder, such as /usr/local/share/man/man1; it is made where there is none
     #[arg(value_name = "DIR")]
     folder: Utf8PathBuf,
     #[command(flatten)]
@@ -57,9 +57,10 @@ pub(super) fn man(args: &Man, app: &App) -> Result<(), Failed> {
                 "the manual could not be written to {}: {error}",
                 args.folder
             ),
-            "name a folder that exists and that you may write to".into(),
+            "name a folder that you may write to".into(),
         ))
     };
+    std::fs::create_dir_all(&args.folder).map_err(unwritable)?;
     let mut answer = Answer {
         folder: args.folder.as_str(),
         pages: Vec::new(),

@@ -6,6 +6,7 @@ use super::app::App;
 use super::build;
 use super::exit::Failed;
 use super::found::Forms;
+use super::log::never_built;
 use super::record::{Line, Record, State};
 
 /// What `recipe retry` takes.
@@ -24,14 +25,20 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     let mut found = app.find(&args.name, &args.forms)?;
     let recipe = found.recipe()?;
     let record = Record::find(&app.store()?, &found.lock_path, &recipe.title())?;
-    let lines = record.map_or_else(Vec::new, |record| record.lines);
+    let Some(record) = record else {
+        return Err(never_built(&args.name, &found.typed()));
+    };
+    let lines = record.lines;
     let failed = lines.iter().filter(|line| line.state == State::Failed);
     let named = |line: &Line| format!("{} {}", line.kind, line.subject);
     let failed: Vec<String> = failed.map(named).collect();
     if failed.is_empty() {
         return Err(Failed::Usage(report(
-            format!("nothing failed in the last build of {}", args.name),
-            format!("`recipe build {}` builds it", found.typed()),
+            format!("no step failed in the last build of {}", args.name),
+            format!(
+                "`recipe build {}` builds it; a lock that could not be made is made by that, too",
+                found.typed()
+            ),
         )));
     }
     app.tell(&format!("Again: {}", failed.join(", ")));

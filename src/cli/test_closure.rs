@@ -67,9 +67,9 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
     };
     // What is left out is told once it is known that there is something to test.
     let told = Once::new();
-    let ear = |place: &str| {
+    let ear = |place: &str, begun: usize, all: usize| {
         told.call_once(|| left_out(&options).for_each(|line| app.tell(line)));
-        app.tell(&format!("Testing: {place}"));
+        app.tell(&format!("Testing {begun} of {all}: {place}"));
     };
     let found = conformance::test(&options, &app.sandbox()?, &ear)?;
     let text = || match args.format {

@@ -64,7 +64,10 @@ impl Options {
     }
 }
 
-/// Asks everything, in every root and place. `ear` hears which one is next.
+/// Hears the place that is asked next, how many were begun with it, and how many there are.
+pub type Ear<'a> = dyn Fn(&str, usize, usize) + Sync + 'a;
+
+/// Asks everything, in every root and place. `ear` hears which one is next, and which of how many it is.
 ///
 /// # Errors
 /// When there is no such folder or program, or nothing can be written for the test. A tree that fails is a
@@ -72,7 +75,7 @@ impl Options {
 pub fn test(
     options: &Options,
     sandbox: &Sandbox,
-    ear: &(dyn Fn(&str) + Sync),
+    ear: &Ear<'_>,
 ) -> Result<Report, ConformanceError> {
     let known: BTreeSet<&str> = CHECKS.iter().map(|check| check.name).collect();
     if let Some(name) = options

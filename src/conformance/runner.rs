@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -15,7 +16,7 @@ use super::report::{Answer, Found, Report};
 use super::roots::{self, Ground, LINKS, PROBE, TREE};
 use super::said::Said;
 use super::tree::{FILES, PATHS, Tree};
-use super::{CHECKS, Check, ConformanceError, Distribution, How, Options};
+use super::{CHECKS, Check, ConformanceError, Distribution, Ear, How, Options};
 use crate::elf;
 use crate::platform::Platform;
 use crate::sandbox::{Outcome, Root, Sandbox, SandboxError, Spec, Status, Stdin};
@@ -64,7 +65,10 @@ const IN_PLACE: &str = "this machine, in place";
 pub(super) struct Runner<'a> {
     options: &'a Options,
     sandbox: &'a Sandbox,
-    ear: &'a (dyn Fn(&str) + Sync),
+    ear: &'a Ear<'a>,
+    /// How many places were begun, of how many.
+    begun: AtomicUsize,
+    all: usize,
     /// The folder's files and links.
     tree: Tree,
     /// What tells why.
@@ -72,13 +76,14 @@ pub(super) struct Runner<'a> {
     /// What the folder says of itself.
     said: Said,
     folder: Folder,
+    grounds: Vec<Ground>,
 }
 
 impl<'a> Runner<'a> {
     pub(super) fn new(
         options: &'a Options,
         sandbox: &'a Sandbox,
-        ear: &'a (dyn Fn(&str) + Sync),
+        ear: &'a Ear<'a>,
     ) -> Result<Runner<'a>, ConformanceError> {
         let unreadable = |source| ConformanceError::Folder {
             path: options.tree.clone(),
@@ -94,7 +99,10 @@ impl<'a> Runner<'a> {
             });
         }
         let folder = Folder::fill(&options.temporary, &options.program)?;
-        ear("files");
+        let grounds = roots::all(options)?;
+        // The files, each root, the odd places, and this machine in place.
+        let all = 1 + grounds.len() + usize::from(options.wants(named("places"))) + 1;
+        ear(FILES, 1, all);
         let tree = Tree::read(&real)?;
         let said = Said::of(&real);
         let causes = Causes {
@@ -106,10 +114,13 @@ impl<'a> Runner<'a> {
             options,
             sandbox,
             ear,
+            begun: AtomicUsize::new(1),
+            all,
             tree,
             causes,
             said,
             folder,
+            grounds,
         })
     }
 
@@ -120,7 +131,7 @@ impl<'a> Runner<'a> {
                 answers.push(Answer::skipped("starts", name, why));
             }
         }
-        let grounds = roots::all(self.options)?;
+        let grounds = &self.grounds;
         let (first, rest) = (self.probe(&grounds[0])?, &grounds[1..]);
         if let Some(answer) = first.as_ref().ok().and_then(|found| self.foreign(found)) {
             let asked = |how| !matches!(how, How::Starts | How::Tree | How::Undecidable(_));
@@ -158,6 +169,11 @@ impl<'a> Runner<'a> {
             Some(Answer::skipped(check.name, "anywhere", why))
         }));
         Ok(self.report(places, answers))
+    }
+
+    fn begin(&self, place: &str) {
+        let begun = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
+        (self.ear)(place, begun, self.all);
     }
 
     fn report(&self, places: Vec<String>, answers: Vec<Answer>) -> Report {
@@ -215,7 +231,7 @@ impl<'a> Runner<'a> {
 
     /// The whole probe in one root. The inner error says why there is no such root.
     fn probe(&self, ground: &Ground) -> Result<Result<Vec<Answer>, String>, ConformanceError> {
-        (self.ear)(&ground.name);
+        self.begin(&ground.name);
         let tree = Utf8Path::new(TREE);
         let spec = self.show(ground.spec(&tree.join(&self.options.program)), tree);
         let spec = self.ask(spec, tree, PROBE.into(), |check| {
@@ -259,7 +275,9 @@ impl<'a> Runner<'a> {
         if names.is_empty() {
             return Ok(Vec::new());
         }
-        (self.ear)(IN_PLACE);
+        if privileged {
+            self.begin(IN_PLACE);
+        }
         let outcome = match self.sandbox.run(&spec, Stdin::Empty) {
             Ok(outcome) => Ok(outcome),
             Err(error @ SandboxError::Program { .. }) => Err(with_source(&error)),
@@ -293,7 +311,7 @@ impl<'a> Runner<'a> {
         if both.is_empty() {
             return Ok(answers);
         }
-        (self.ear)("odd places");
+        self.begin("odd places");
         let places = places::all(self.tree.longest());
         let pairs: Vec<(&Place, &Ground)> = places
             .iter()

@@ -191,11 +191,20 @@ impl Lock {
 }
 
 impl Locked {
-    /// What people call it: its name, with the architecture where the machine that builds runs it
-    /// (`libc6:amd64`), as one lock may have both.
+    /// What people call it: its name, and what tells it from another file of this name that one lock may have:
+    /// the architecture where the machine that builds runs it (`libc6:amd64`), the version where it is for builds
+    /// of sdists (`setuptools 80.9.0`), the file's own name where it is of a source, `patches` for those of a package.
     pub fn subject(&self) -> String {
         match self.kind {
             FileKind::Builder => format!("{}:{}", self.name, self.architecture),
+            // A source may have several files.
+            FileKind::Source => format!(
+                "{} {}",
+                self.name,
+                self.path.rsplit('/').next().unwrap_or_default()
+            ),
+            FileKind::DebianPatches => format!("{} patches", self.name),
+            kind if kind.is_for_builds() => self.id(),
             _ => self.name.clone(),
         }
     }

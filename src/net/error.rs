@@ -62,7 +62,12 @@ pub enum NetError {
     },
     /// `--offline` was given and the file is not here.
     #[error("{what} is not in the store, and --offline forbids to fetch it")]
-    #[diagnostic(code(net::offline), help("run once without --offline"))]
+    #[diagnostic(
+        code(net::offline),
+        help(
+            "run once with the network: without `--offline`, `RECIPE_OFFLINE` and `offline` in the configuration file"
+        )
+    )]
     Offline {
         /// The file, as `archive: path`.
         what: String,

@@ -160,21 +160,27 @@ pub fn write(
 /// Files are streamed in pieces of this size.
 const CHUNK: usize = 256 << 10;
 
+/// That a format has this level: [`PackageError::Option`] where it has not.
+pub fn check_level(format: Format, level: i32) -> Result<(), PackageError> {
+    let levels = format.levels();
+    if levels.contains(&level) {
+        return Ok(());
+    }
+    Err(PackageError::Option {
+        what: "the compression level",
+        found: level.to_string(),
+        wanted: format!(
+            "{} to {} for {}",
+            levels.start(),
+            levels.end(),
+            format.extension()
+        ),
+    })
+}
+
 fn check(options: &Options) -> Result<i32, PackageError> {
     let level = options.level.unwrap_or(options.format.default_level());
-    let levels = options.format.levels();
-    if !levels.contains(&level) {
-        return Err(PackageError::Option {
-            what: "the compression level",
-            found: level.to_string(),
-            wanted: format!(
-                "{} to {} for {}",
-                levels.start(),
-                levels.end(),
-                options.format.extension()
-            ),
-        });
-    }
+    check_level(options.format, level)?;
     if options.epoch > tar::LATEST {
         return Err(PackageError::Option {
             what: "the time of the entries",

@@ -92,7 +92,7 @@ impl Drawing {
         }
         let mut made = self.made(recipe, recipe, lock, besides);
         if let Some(archive) = &recipe.archive {
-            let tree = self.source(&archive.value, &[], lock, besides);
+            let tree = self.source(recipe, &archive.value, &[], lock, besides);
             made = Some((tree, Vec::new()));
         }
         drawn.extend(made.map(|made| self.own(recipe, (recipe, lock), made, Keep::All, fixed)));
@@ -194,7 +194,10 @@ impl Drawing {
         let sources = built.sources.iter().map(|source| {
             let name = source.value.name.clone();
             let patches = &built.build.value.patches;
-            (name, self.source(&source.value, patches, lock, besides))
+            (
+                name,
+                self.source(recipe, &source.value, patches, lock, besides),
+            )
         });
         let sources = sources.collect();
         let spec = &built.build.value;
@@ -229,8 +232,9 @@ impl Drawing {
         let packages = files.filter(|file| file.kind == FileKind::Sysroot);
         let packages = packages.map(|file| {
             let deb = self.fetch(file);
+            // The closure may have the same package.
             self.add(
-                &file.name,
+                &format!("{} sysroot", file.name),
                 Step::UnpackPackage {
                     deb,
                     package: file.name.clone(),
@@ -241,13 +245,17 @@ impl Drawing {
         self.add("sysroot", Step::Sysroot { packages })
     }
 
+    /// A source of the recipe `of`.
     fn source(
         &mut self,
+        of: &Recipe,
         source: &Source,
         patches: &[Patch],
         lock: &Lock,
         besides: &Besides,
     ) -> NodeIndex {
+        // Every recipe may call one of its own the same, such as `src`.
+        let subject = format!("{} {}", of.name, source.name);
         let locked = lock
             .files
             .iter()
@@ -274,7 +282,7 @@ impl Drawing {
         {
             files.push(SourceFile {
                 name: path.file_name().unwrap_or(&source.name).to_owned(),
-                file: self.add(&source.name, Step::Local { object: *object }),
+                file: self.add(&subject, Step::Local { object: *object }),
             });
         }
         let patches = patches.iter();
@@ -285,7 +293,7 @@ impl Drawing {
         });
         let patches = patches.collect();
         self.add(
-            &source.name,
+            &subject,
             Step::UnpackSource {
                 files,
                 patched: matches!(source.from, SourceOrigin::Debian { patched: true, .. }),

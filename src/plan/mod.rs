@@ -265,6 +265,7 @@ impl Drawing {
             .iter()
             .any(|package| package.value == file.name);
         let interpreter = is_interpreter(lock, file);
+        let subject = file.subject();
         let deb = self.fetch(file);
         let mut exclude: Vec<String> = recipe
             .system
@@ -276,7 +277,7 @@ impl Drawing {
         exclude.sort();
         exclude.dedup();
         let tree = self.add(
-            &file.name,
+            &subject,
             Step::UnpackDeb {
                 deb,
                 package: file.name.clone(),
@@ -285,7 +286,7 @@ impl Drawing {
             },
         );
         let tree = self.add(
-            &file.name,
+            &subject,
             Step::Relocate {
                 tree,
                 patches: patches.filter(|_| interpreter),
@@ -295,7 +296,7 @@ impl Drawing {
                 fixed,
             },
         );
-        let scan = self.add(&file.name, Step::Scan { tree });
+        let scan = self.add(&subject, Step::Scan { tree });
         let keep = if named || interpreter || file.name == "libc6" {
             Keep::All
         } else if is_linkable(lock, file) {

@@ -38,7 +38,7 @@ impl Drawing {
             }
         }
         self.add(
-            &file.name,
+            &file.subject(),
             Step::BuildSdist {
                 sysroot,
                 sdist,

@@ -72,3 +72,11 @@ fn a_lock_that_moved_shows_the_old_and_the_new_version() {
     assert_eq!(ran.out, format!("  ~ libffi8 {version} -> 99\n"));
     scratch.run(["diff", old.as_str(), "recipes"]).fails_with(2);
 }
+
+#[test]
+fn a_path_that_is_not_there_is_said_not_to_be_there() {
+    let ran = Scratch::new().run(["diff", "recipes", "./nonexist"]);
+    let ran = ran.fails_with(2);
+    assert!(ran.err.contains("./nonexist is not there"), "{}", ran.err);
+    assert!(ran.err.contains("a folder, an archive"), "{}", ran.err);
+}

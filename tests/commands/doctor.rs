@@ -57,3 +57,14 @@ fn a_variable_that_says_neither_on_nor_off_is_told() {
     scratch.write("a.kdl", "recipe \"a\" version=\"1\" {\n}\n");
     scratch.run(["fmt", "./a.kdl"]).ok();
 }
+
+#[test]
+fn a_folder_that_results_cannot_be_written_to_is_told() {
+    // Nobody, root included, can make a file there.
+    let mut command = Scratch::new().command(["doctor", "--offline"]);
+    let output = command.current_dir("/proc").output().expect("starts");
+    let out = String::from_utf8_lossy(&output.stdout);
+    let line = out.lines().find(|line| line.contains("current folder"));
+    let line = line.expect("a line");
+    assert!(line.starts_with("limited"), "{line}");
+}

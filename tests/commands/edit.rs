@@ -33,7 +33,12 @@ fn a_recipe_that_is_there_is_not_written_over() {
             ran.err
         );
     }
-    scratch.run(["init", "Hello World"]).fails_with(3);
+    let ran = scratch.run(["init", "Hello World"]).fails_with(2);
+    assert!(
+        ran.err.contains("letters a-z") && !ran.err.contains(".kdl"),
+        "{}",
+        ran.err
+    );
     scratch.run(["init", "./mine"]).fails_with(2);
     // Without a name it is that of the folder.
     let ran = scratch.run(["init"]).ok();

@@ -118,3 +118,17 @@ fn a_zip_unpacks_to_a_closure_that_verifies_and_runs() {
         .status();
     assert!(python.expect("starts").success());
 }
+
+#[test]
+fn a_level_that_the_format_has_not_is_told_before_anything_is_done() {
+    let scratch = Scratch::new();
+    for words in [
+        ["--level", "99"].as_slice(),
+        &["--level", "10", "--format", "zip"],
+    ] {
+        let words = [["export", MAIN_JOB].as_slice(), words].concat();
+        let ran = scratch.run(words).fails_with(2);
+        assert!(ran.err.contains("compression level"), "{}", ran.err);
+    }
+    assert!(!scratch.store().exists());
+}

@@ -25,7 +25,14 @@ fn a_step_that_the_build_had_not_is_said_to_be_none() {
     let Some(scratch) = built() else { return };
     let ran = scratch.run(["log", "python", "unpack", "nothing"]);
     assert!(ran.fails_with(2).err.contains("unpack nothing"));
-    Scratch::new().run(["log", "python"]).fails_with(2);
+    for command in ["log", "retry"] {
+        let ran = Scratch::new().run([command, "python"]).fails_with(2);
+        assert!(
+            ran.err.contains("nothing is known of a build"),
+            "{}",
+            ran.err
+        );
+    }
 }
 
 #[test]
@@ -63,6 +70,10 @@ fn a_failed_build_has_a_log_names_every_failed_check_and_shows_places_that_exist
         log.contains("said at length") && log.contains("nothing.at_all"),
         "{log}"
     );
+    // What a check said stands there once, though the failure quotes it.
+    let traceback = "ModuleNotFoundError: No module named 'nothing'";
+    assert_eq!(log.matches(traceback).count(), 1, "{log}");
+    assert!(log.contains("(exit code 1)"), "{log}");
     let why = scratch.run(["why", "python", "check"]).ok().out;
     assert!(
         why.contains("check python: it was never done here"),

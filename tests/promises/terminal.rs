@@ -138,7 +138,7 @@ fn ctrl_c_says_one_line_leaves_no_staging_and_loses_nothing() {
         let lines = said.lines().filter(|line| line.contains("interrupted"));
         assert_eq!(
             lines.collect::<Vec<_>>(),
-            ["interrupted: nothing is lost, run the same command again"],
+            ["interrupted: nothing is left half done, run the same command again"],
             "{said}"
         );
         let left = fs::read_dir(scratch.store().join("tmp")).expect("a folder");

@@ -92,9 +92,16 @@ pub(super) fn path(scene: &Scene<'_>, word: &str) -> Result<Path, Failed> {
                 "{} has neither a package, a step nor a path `{word}`",
                 scene.recipe.name
             ),
-            match inside {
-                None => format!("it is not built as it is now: `recipe build {}` first", scene.found.typed()),
-                Some(_) => "paths are those in the closure, such as bin/python3; the lock file lists the packages".into(),
+            match near(scene, word) {
+                Some(near) => near,
+                None if inside.is_some() => format!(
+                    "paths are those in the closure, such as bin/python3; {} lists the packages",
+                    scene.found.lock_path
+                ),
+                None => format!(
+                    "it is not built as it is now: `recipe build {}` first",
+                    scene.found.typed()
+                ),
             },
         )));
     }
@@ -110,6 +117,13 @@ pub(super) fn path(scene: &Scene<'_>, word: &str) -> Result<Path, Failed> {
         inside,
         from,
     })
+}
+
+/// The locked packages that were probably meant.
+fn near(scene: &Scene<'_>, word: &str) -> Option<String> {
+    let names = scene.lock.files.iter().map(|file| file.name.as_str());
+    let near = crate::lock::near::nearest(word, names);
+    (!near.is_empty()).then(|| format!("did you mean {}?", near.join(", ")))
 }
 
 /// The reason of a locked file, then the reasons of those that it names, up to the recipe.
