@@ -8,7 +8,7 @@
 mod own;
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -31,76 +31,73 @@ const HEADER: &str = "// What `recipe lock` found; every build reads exactly thi
 /// The one text of a lock. The order of its files and suites does not matter.
 pub fn write(lock: &Lock) -> String {
     let mut out = String::from(HEADER);
-    let mut line = |depth: usize, text: String| {
-        let _ = writeln!(out, "{:width$}{text}", "", width = depth * 4);
+    let mut line = |depth: usize, text: fmt::Arguments<'_>| {
+        out.push_str(["", "    "][depth]);
+        let _ = out.write_fmt(text);
+        out.push('\n');
     };
-    line(0, format!("lock {FORMAT} {{"));
-    line(1, format!("serial {}", lock.serial));
-    line(1, format!("recipe {}", quoted(&lock.recipe.to_string())));
-    line(1, format!("platform {}", quoted(lock.platform.name())));
-    line(1, format!("date {}", lock.date));
+    line(0, format_args!("lock {FORMAT} {{"));
+    line(1, format_args!("serial {}", lock.serial));
+    line(
+        1,
+        format_args!("recipe {}", quoted(&lock.recipe.to_string())),
+    );
+    line(1, format_args!("platform {}", quoted(lock.platform.name())));
+    line(1, format_args!("date {}", lock.date));
     if let Some(python) = &lock.python {
-        line(1, format!("python {}", quoted(python)));
+        line(1, format_args!("python {}", quoted(python)));
     }
-    line(0, "}".into());
+    line(0, format_args!("}}"));
     let asked: BTreeSet<&String> = lock.asked.iter().collect();
     if !asked.is_empty() {
-        line(0, "asked {".into());
+        line(0, format_args!("asked {{"));
         asked
             .iter()
-            .for_each(|fact| line(1, format!("- {}", quoted(fact))));
-        line(0, "}".into());
+            .for_each(|fact| line(1, format_args!("- {}", quoted(fact))));
+        line(0, format_args!("}}"));
     }
     let mut suites: Vec<&Suite> = lock.suites.iter().collect();
     suites.sort_by_key(|suite| (&suite.archive, &suite.name));
     for suite in suites {
         line(
             0,
-            format!(
+            format_args!(
                 "suite {} archive={} {{",
                 quoted(&suite.name),
                 quoted(&suite.archive)
             ),
         );
-        line(1, format!("date {}", suite.date));
-        line(1, format!("sha256 {}", quoted(&suite.sha256)));
+        line(1, format_args!("date {}", suite.date));
+        line(1, format_args!("sha256 {}", quoted(&suite.sha256)));
         suite
             .keys
             .iter()
-            .for_each(|key| line(1, format!("key {}", quoted(key))));
-        line(0, "}".into());
+            .for_each(|key| line(1, format_args!("key {}", quoted(key))));
+        line(0, format_args!("}}"));
     }
     let mut files: Vec<&Locked> = lock.files.iter().collect();
     files.sort_by_key(|file| order(file));
     for file in files {
-        let mut head = format!(
-            "{} {} {}",
-            file.kind,
-            quoted(&file.name),
-            quoted(&file.version)
+        let (kind, name, version) = (file.kind, quoted(&file.name), quoted(&file.version));
+        let architecture = property("architecture", &file.architecture);
+        let source = property("source", &file.source);
+        line(
+            0,
+            format_args!("{kind} {name} {version}{architecture}{source} {{"),
         );
-        for (name, value) in [
-            ("architecture", &file.architecture),
-            ("source", &file.source),
-        ] {
-            if !value.is_empty() {
-                let _ = write!(head, " {name}={}", quoted(value));
-            }
-        }
-        line(0, format!("{head} {{"));
-        line(1, format!("for {}", quoted(&file.reason)));
+        line(1, format_args!("for {}", quoted(&file.reason)));
         line(
             1,
-            format!("from {} {}", quoted(&file.archive), quoted(&file.path)),
+            format_args!("from {} {}", quoted(&file.archive), quoted(&file.path)),
         );
         line(
             1,
-            format!("sha256 {} size={}", quoted(&file.sha256), file.size),
+            format_args!("sha256 {} size={}", quoted(&file.sha256), file.size),
         );
         file.requires
             .iter()
-            .for_each(|it| line(1, format!("requires {}", quoted(it))));
-        line(0, "}".into());
+            .for_each(|it| line(1, format_args!("requires {}", quoted(it))));
+        line(0, format_args!("}}"));
     }
     out
 }
@@ -111,23 +108,32 @@ pub(super) fn order(file: &Locked) -> (FileKind, &str, &str, &str) {
 }
 
 /// A KDL string. Everything that a terminal could take for something else is escaped.
-fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => {
-                out.push('\\');
-                out.push(c);
-            }
-            ' '..='~' => out.push(c),
-            c if c.is_alphanumeric() => out.push(c),
-            c => {
-                let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
+fn quoted(text: &str) -> impl fmt::Display {
+    fmt::from_fn(move |f| {
+        f.write_str("\"")?;
+        let plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+        if text.bytes().all(plain) {
+            f.write_str(text)?;
+            return f.write_str("\"");
+        }
+        for c in text.chars() {
+            match c {
+                '"' | '\\' => write!(f, "\\{c}")?,
+                ' '..='~' => f.write_char(c)?,
+                c if c.is_alphanumeric() => f.write_char(c)?,
+                c => write!(f, "\\u{{{:x}}}", u32::from(c))?,
             }
         }
-    }
-    out.push('"');
-    out
+        f.write_str("\"")
+    })
+}
+
+/// A property after a blank; nothing where there is none.
+fn property(name: &'static str, value: &str) -> impl fmt::Display {
+    fmt::from_fn(move |f| match value {
+        "" => Ok(()),
+        value => write!(f, " {name}={}", quoted(value)),
+    })
 }
 
 /// Reads a lock file; `name` is what it is called in errors.

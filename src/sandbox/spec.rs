@@ -215,6 +215,18 @@ impl Spec {
         self
     }
 
+    /// The same without the program that looks the real one up: that lies at `path`, and its name is the first
+    /// argument.
+    pub fn direct(&self, path: impl Into<Utf8PathBuf>) -> Spec {
+        let mut args = self.args.iter().cloned();
+        Spec {
+            program: path.into(),
+            name: args.next(),
+            args: args.collect(),
+            ..self.clone()
+        }
+    }
+
     /// Adds one variable to the environment.
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Spec {
         self.env

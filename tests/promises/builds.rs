@@ -102,6 +102,33 @@ fn a_sysroot_stays_laid_out_for_the_next_build_until_nothing_keeps_it() {
     scratch.store_verifies();
 }
 
+#[test]
+fn a_program_that_is_no_file_of_the_kernels_is_started_as_a_shell_starts_it() {
+    let scratch = Scratch::new();
+    let sysroot = r#"sysroot "debian" suite="trixie" { package "dash"; }"#;
+    let tool =
+        "mkdir -p $out/bin; echo 'echo $1 > $${out}/said' > $out/bin/say; chmod 755 $out/bin/say";
+    let recipe = |name: &str, uses: &str, run: &str| {
+        let text = format!(
+            "recipe \"{name}\" version=\"1\" {{\n{uses}{sysroot}\nbuild {{ run {run}; }}\n}}\n"
+        );
+        scratch.write(&format!("recipes/{name}.kdl"), &text);
+    };
+    recipe("tool", "", &format!("\"sh\" \"-c\" {tool:?}"));
+    // It has no first line that names its interpreter, so execve(2) refuses it.
+    recipe("says", "use \"tool\"\n", r#""say" "hello""#);
+    let ran = scratch.run(["build", "says"]);
+    if ran.code == Some(4) {
+        return skip("no mirror can be reached");
+    }
+    ran.ok();
+    let said = fs::read_to_string(scratch.work().join("result/says/said"));
+    assert_eq!(said.expect("a file"), "hello\n");
+    recipe("says", "use \"tool\"\n", r#""nothing-of-that-name""#);
+    let ran = scratch.run(["build", "says", "--offline"]).fails_with(1);
+    assert!(ran.err.contains("nothing-of-that-name"), "{}", ran.err);
+}
+
 /// git's own server, as a web server runs it (git-http-backend(1)).
 const GIT_SERVER: &str = r#"
 import http.server, os, subprocess, sys

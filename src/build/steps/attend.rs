@@ -107,7 +107,7 @@ fn shell(
     sysroot: &TreeId,
 ) -> Result<Option<&'static [&'static str]>, StepError> {
     for shell in SHELLS {
-        if build::has_program(session, sysroot, None, shell[0])? {
+        if build::program_path(session, sysroot, None, shell[0])?.is_some() {
             return Ok(Some(shell));
         }
     }

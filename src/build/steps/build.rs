@@ -246,25 +246,36 @@ fn run_one(
     bench.keep(line.as_bytes());
     bench.hear(line.as_bytes());
     place.log(line.as_bytes())?;
-    if let Some(program) = words.first()
-        && !program.contains('/')
-        && !has_program(bench.session(), &work.sysroot, work.used.as_ref(), program)?
-    {
-        return Err(StepError::NoProgram {
-            program: program.clone(),
-        });
-    }
+    let found = match words.first() {
+        Some(program) if !program.contains('/') => {
+            let session = bench.session();
+            let found = program_path(session, &work.sysroot, work.used.as_ref(), program)?;
+            Some(found.ok_or_else(|| StepError::NoProgram {
+                program: program.clone(),
+            })?)
+        }
+        _ => None,
+    };
     let elsewhere = bench.shop.elsewhere;
     let spec = spec(work, place, run, &words, &jobs, elsewhere);
     let mut log = Vec::new();
-    let outcome =
-        bench
-            .shop
-            .sandbox
-            .run_watched(&spec, Stdin::Empty, &mut |_: Channel, bytes| {
-                bench.hear(bytes);
-                log.extend_from_slice(bytes);
-            })?;
+    let mut start = |spec: &Spec| {
+        let sandbox = bench.shop.sandbox;
+        sandbox.run_watched(spec, Stdin::Empty, &mut |_: Channel, bytes| {
+            bench.hear(bytes);
+            log.extend_from_slice(bytes);
+        })
+    };
+    let has_path = work.env.iter().any(|(name, _)| name == "PATH");
+    let outcome = match found
+        .filter(|_| !has_path)
+        .map(|path| start(&spec.direct(path)))
+    {
+        // What is no program itself, such as a script without a first line, is one for `env`.
+        Some(Err(error)) if error.is_programs() => start(&spec)?,
+        Some(other) => other?,
+        None => start(&spec)?,
+    };
     bench.keep(&log);
     place.log(&log)?;
     if outcome.success() {
@@ -359,13 +370,13 @@ pub(super) fn filled(text: &str, values: &[(&str, &str)]) -> String {
     filled
 }
 
-/// Whether a build finds a program of that name.
-pub(super) fn has_program(
+/// Where a build finds a program of that name.
+pub(super) fn program_path(
     session: &Session,
     sysroot: &TreeId,
     used: Option<&TreeId>,
     name: &str,
-) -> Result<bool, StepError> {
+) -> Result<Option<String>, StepError> {
     for folder in PATH {
         let path = format!("{}/{name}", folder.trim_start_matches('/'));
         let local = path.strip_prefix(LOCAL).zip(used);
@@ -374,10 +385,10 @@ pub(super) fn has_program(
             None => entry_at(session, sysroot, &path)?,
         };
         if found.is_some() {
-            return Ok(true);
+            return Ok(Some(format!("/{path}")));
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 #[cfg(test)]

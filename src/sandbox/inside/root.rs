@@ -39,8 +39,14 @@ pub(super) fn make(spec: &Spec, sources: Option<Sources>) -> Result<(), Failure>
         Some(sources) => sources,
         None => Sources::open(spec, How::InPlace)?,
     };
-    let root = New::root()?;
-    root.entries(&sources.entries)?;
+    let root = match &sources.base {
+        Base::Whole(tree) => New::of(tree)?,
+        Base::Entries(entries) => {
+            let root = New::root()?;
+            root.entries(entries)?;
+            root
+        }
+    };
     root.usual_places(spec, &sources.devices)?;
     for (at, content) in &spec.files {
         root.file(at, content).map_err(|e| at_place(at, e))?;
@@ -75,9 +81,17 @@ struct Source {
 
 /// All that is to be shown, opened while the host is still in sight.
 pub(super) struct Sources {
-    entries: Vec<(String, Entry)>,
+    base: Base,
     binds: Vec<Source>,
     devices: Vec<Source>,
+}
+
+/// What lies at `/` before anything else is shown.
+enum Base {
+    /// These, each shown for itself.
+    Entries(Vec<(String, Entry)>),
+    /// A tree that has a place for all that is shown besides: a tenth of the mounts do.
+    Whole(Source),
 }
 
 /// An entry of a tree's top level.
@@ -88,10 +102,6 @@ enum Entry {
 
 impl Sources {
     pub(super) fn open(spec: &Spec, how: How) -> Result<Sources, Failure> {
-        let entries = match &spec.root {
-            Root::Tree(tree) => top_level(tree, how).map_err(|e| source_failure(tree, e))?,
-            Root::Empty | Root::Host => Vec::new(),
-        };
         let binds = spec.binds.iter().map(|bind| {
             let source = Source::open(&bind.host).map_err(|e| source_failure(&bind.host, e))?;
             let source = Source {
@@ -100,7 +110,13 @@ impl Sources {
             };
             source.held(how).map_err(|e| source_failure(&bind.host, e))
         });
-        let binds = binds.collect::<Result<_, Failure>>()?;
+        let binds = binds.collect::<Result<Vec<_>, Failure>>()?;
+        let base = match &spec.root {
+            Root::Tree(tree) => {
+                Base::of(tree, spec, &binds, how).map_err(|e| source_failure(tree, e))?
+            }
+            Root::Empty | Root::Host => Base::Entries(Vec::new()),
+        };
         let names = if spec.dev { &DEVICES[..] } else { &[] };
         let devices = names.iter().map(|name| {
             let path = Utf8Path::new("/dev").join(name);
@@ -113,7 +129,7 @@ impl Sources {
             source.held(how).map_err(|e| source_failure(&path, e))
         });
         Ok(Sources {
-            entries,
+            base,
             binds,
             devices: devices.collect::<Result<_, Failure>>()?,
         })
@@ -125,9 +141,16 @@ impl Sources {
     /// for which of the declared binds that is so.
     pub(super) fn map_owners(&self, users: BorrowedFd<'_>) -> Vec<bool> {
         let mapped = |source: &Source| kernel::map_owners(source.file.as_fd(), users).is_ok();
-        for (_, entry) in &self.entries {
-            if let Entry::Bind(source) = entry {
-                mapped(source);
+        match &self.base {
+            Base::Whole(tree) => {
+                mapped(tree);
+            }
+            Base::Entries(entries) => {
+                for (_, entry) in entries {
+                    if let Entry::Bind(source) = entry {
+                        mapped(source);
+                    }
+                }
             }
         }
         let binds = self.binds.iter();
@@ -135,6 +158,40 @@ impl Sources {
             .map(|source| (!source.writable || source.is_roots()) && mapped(source))
             .collect()
     }
+}
+
+impl Base {
+    fn of(tree: &Utf8Path, spec: &Spec, binds: &[Source], how: How) -> Result<Base, Errno> {
+        let whole = Source::open(tree)?;
+        if has_places(&whole.file, spec, binds) {
+            return whole.held(how).map(Base::Whole);
+        }
+        top_level(tree, how).map(Base::Entries)
+    }
+}
+
+/// Whether a tree has a directory wherever something is shown: none can be made in it.
+fn has_places(tree: &OwnedFd, spec: &Spec, binds: &[Source]) -> bool {
+    let usual = [(spec.tmp, "/tmp"), (spec.dev, "/dev"), (spec.proc, "/proc")];
+    let usual = usual.iter().filter(|(wanted, _)| *wanted);
+    let mut places = usual
+        .map(|(_, at)| *at)
+        .chain(spec.binds.iter().map(|bind| bind.at.as_str()));
+    spec.files.is_empty()
+        && binds.iter().all(|source| source.is_directory)
+        && places.all(|at| has_directory(tree, at))
+}
+
+/// Whether there is a directory, without following a symlink.
+fn has_directory(tree: &OwnedFd, at: &str) -> bool {
+    let mut here = None;
+    for part in at.split('/').skip(1) {
+        match open_part(here.as_ref().unwrap_or(tree), part) {
+            Ok(next) if kind(&next) == Ok(FileType::Directory) => here = Some(next),
+            _ => return false,
+        }
+    }
+    true
 }
 
 fn source_failure(path: &Utf8Path, errno: Errno) -> Failure {
@@ -180,6 +237,30 @@ impl Source {
         let file = rustix::mount::open_tree(&self.file, "", flags)?;
         kernel::restrict(file.as_fd(), self.attributes(), true)?;
         Ok(Source { file, how, ..self })
+    }
+
+    /// Mounts it at `to`; `topmost` opens that place again.
+    fn show_at(
+        &self,
+        to: &OwnedFd,
+        topmost: &dyn Fn() -> Result<OwnedFd, Errno>,
+    ) -> Result<(), Errno> {
+        if self.how == How::Detached {
+            let flags =
+                MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+            return rustix::mount::move_mount(&self.file, "", to, "", flags);
+        }
+        let (from, to) = (by_descriptor(&self.file), by_descriptor(to));
+        rustix::mount::mount_bind_recursive(&from, &to)?;
+        match kernel::restrict(topmost()?.as_fd(), self.attributes(), true) {
+            // Linux before 5.12, or a container that has not heard of it.
+            Err(Errno::NOSYS | Errno::PERM) => {}
+            other => return other,
+        }
+        // The old way restricts one mount. A source with others below it is refused.
+        rustix::mount::unmount(by_descriptor(topmost()?), UnmountFlags::DETACH)?;
+        rustix::mount::mount_bind(&from, &to)?;
+        restrict_one(&topmost()?, self.attributes())
     }
 
     fn attributes(&self) -> u64 {
@@ -229,6 +310,11 @@ fn top_level(tree: &Utf8Path, how: How) -> Result<Vec<(String, Entry)>, Errno> {
     Ok(entries)
 }
 
+fn open_directory(path: &str) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::openat(CWD, path, flags, Mode::empty())
+}
+
 fn open_part(directory: impl AsFd, name: &str) -> Result<OwnedFd, Errno> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(directory, name, flags, Mode::empty())
@@ -245,15 +331,26 @@ struct New(OwnedFd);
 impl New {
     /// An empty file system in memory, over some directory that is needed no more.
     fn root() -> Result<New, Failure> {
+        New::over(|scaffold| memory_at(scaffold, "mode=755,size=16m"))
+    }
+
+    /// A tree as it is, in the same way.
+    fn of(tree: &Source) -> Result<New, Failure> {
+        New::over(|scaffold| {
+            let topmost = || open_directory(scaffold);
+            tree.show_at(&topmost()?, &topmost)
+        })
+    }
+
+    /// What `mount` mounts over some directory that is needed no more.
+    fn over(mount: impl FnOnce(&str) -> Result<(), Errno>) -> Result<New, Failure> {
         let scaffold = SCAFFOLDS
             .into_iter()
             .find(|path| Utf8Path::new(path).is_dir())
             .ok_or_else(|| Failure::new(Stage::Mount, "`/`", Errno::NOENT))?;
         let failed = |e| Failure::new(Stage::Namespaces, "mounting a root", e);
-        memory_at(scaffold, "mode=755,size=16m").map_err(failed)?;
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = rustix::fs::openat(CWD, scaffold, flags, Mode::empty()).map_err(failed)?;
-        Ok(New(root))
+        mount(scaffold).map_err(failed)?;
+        open_directory(scaffold).map(New).map_err(failed)
     }
 
     fn entries(&self, entries: &[(String, Entry)]) -> Result<(), Failure> {
@@ -336,26 +433,8 @@ impl New {
 
     /// Shows `source` at `at`.
     fn bind(&self, at: &Utf8Path, source: &Source) -> Result<(), Errno> {
-        if source.how == How::Detached {
-            let to = self.place(at, source.is_directory)?;
-            let flags =
-                MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-            return rustix::mount::move_mount(&source.file, "", &to, "", flags);
-        }
-        let (from, to) = (
-            by_descriptor(&source.file),
-            self.place(at, source.is_directory)?,
-        );
-        rustix::mount::mount_bind_recursive(&from, by_descriptor(&to))?;
-        match kernel::restrict(self.walk(at)?.as_fd(), source.attributes(), true) {
-            // Linux before 5.12, or a container that has not heard of it.
-            Err(Errno::NOSYS | Errno::PERM) => {}
-            other => return other,
-        }
-        // The old way restricts one mount. A source with others below it is refused.
-        rustix::mount::unmount(by_descriptor(&self.walk(at)?), UnmountFlags::DETACH)?;
-        rustix::mount::mount_bind(&from, by_descriptor(&to))?;
-        restrict_one(&self.walk(at)?, source.attributes())
+        let to = self.place(at, source.is_directory)?;
+        source.show_at(&to, &|| self.walk(at))
     }
 
     /// Where `at` is, made if it is missing: a directory or an empty file.

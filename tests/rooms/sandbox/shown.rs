@@ -189,6 +189,37 @@ fn user_0_inside_can_do_nothing_that_an_ordinary_user_cannot() {
 }
 
 #[test]
+fn a_tree_with_a_place_for_everything_is_the_root_as_it_is() {
+    let tree = Scratch::new();
+    for place in ["usr/bin", "dev", "proc", "out"] {
+        std::fs::create_dir_all(tree.path().join(place)).unwrap();
+    }
+    std::fs::copy(folder().join("probe"), tree.path().join("usr/bin/probe")).unwrap();
+    std::os::unix::fs::symlink("usr/bin", tree.path().join("bin")).unwrap();
+    for apart in [false, true] {
+        let out = Scratch::new();
+        let words = ["tree", "write", "/x", "write", "/usr/x", "write", "/dev/x"];
+        let mut spec = Spec::new("/bin/probe").args(words);
+        (spec.root, spec.proc, spec.dev) = (Root::Tree(tree.path()), true, true);
+        spec.apart = apart;
+        let seen = ask(&spec.output(out.path(), "/out"));
+        for path in ["/x", "/usr/x", "/dev/x"] {
+            let refused = format!("{path}: Read-only file system");
+            assert!(seen.contains(&refused), "{refused} in {seen:?}");
+        }
+        let top = |line: &&String| line.len() > 3 && line[3..].matches('/').count() == 0;
+        let mut top: Vec<&String> = seen.iter().filter(top).collect();
+        top.retain(|line| {
+            ["d /", "f /", "l /"]
+                .iter()
+                .any(|kind| line.starts_with(kind))
+        });
+        top.sort();
+        assert_eq!(top, ["d /dev", "d /out", "d /proc", "d /usr", "l /bin"]);
+    }
+}
+
+#[test]
 fn a_tree_can_be_the_root() {
     let tree = Scratch::new();
     std::fs::create_dir_all(tree.path().join("usr/bin")).unwrap();
