@@ -198,8 +198,14 @@ impl Place {
         }
     }
 
-    /// The bytes `range` of a file; nothing where the server knows no parts.
-    pub fn part(&self, name: &str, range: Range<u64>) -> Result<Option<Vec<u8>>, CacheError> {
+    /// The bytes `range` of a file; nothing where the server knows no parts. `grown` sees what came so far, where
+    /// more is waited for.
+    pub fn part(
+        &self,
+        name: &str,
+        range: Range<u64>,
+        grown: &mut dyn FnMut(&[u8]),
+    ) -> Result<Option<Vec<u8>>, CacheError> {
         match &self.kind {
             Kind::Folder(folder) => {
                 let file = self.open(folder, name)?;
@@ -218,7 +224,7 @@ impl Place {
                 let got = got.map_err(|error| self.damaged(name, &error.to_string()))?;
                 got.map(Some).ok_or_else(|| self.gone(name))
             }
-            Kind::Web(web) => match web.net.part(&web.url("GET", name), range) {
+            Kind::Web(web) => match web.net.part(&web.url("GET", name), range, grown) {
                 Ok(Part::Bytes(bytes)) => Ok(Some(bytes)),
                 Ok(Part::OnlyWhole) => Ok(None),
                 Err(error) => Err(CacheError::of_net(&self.name, name, error)),

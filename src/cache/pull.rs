@@ -1,7 +1,7 @@
 //! Objects that an index knows → the store. Begin at [`pull`].
 //!
 //! Frames that are wanted and lie near each other are read as one part; several parts are asked for at once, and
-//! whoever has read one opens its frames. What was compressed against another blob comes after that one, which comes
+//! whoever reads one opens its frames as they come. What was compressed against another blob comes after that one, which comes
 //! along if it is not there. Each blob is hashed before the store has it, and a tree is entered once all
 //! that it names is there, so a cache can withhold things but not change them. What came is published while the rest
 //! still comes: a pull that ends early is gone on with from there.
@@ -16,6 +16,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use rayon::prelude::*;
 use recipe_store::{BlobId, Entry, ObjectId, Session, Tree, TreeId};
 
 use super::error::CacheError;
@@ -27,7 +28,7 @@ const GAP: u64 = 32 << 10;
 /// A part is about this long, in bytes.
 const PART: u64 = 8 << 20;
 /// The first part is about this long, and each after it longer by as much, up to [`PART`]: of threads that begin
-/// together some decompress already while others wait for the network.
+/// together not all ask again at the same time.
 const FIRST_PART: u64 = 1 << 20;
 /// How often what came is published while the rest still comes.
 const PUBLISH_EVERY: Duration = Duration::from_millis(400);
@@ -201,19 +202,18 @@ fn missing<'i>(
     let (mut trees, mut blobs) = (Vec::new(), Vec::new());
     // Each tree is met twice: before what it names, and after.
     let mut open: Vec<(ObjectId, bool)> = wanted.iter().map(|id| (*id, false)).collect();
-    let mut met = HashSet::new();
+    let mut seen = HashSet::new();
     while let Some((id, is_done)) = open.pop() {
         let tree = match id {
             ObjectId::Tree(tree) => *known.get(&tree).ok_or_else(|| unknown(id))?,
             ObjectId::Blob(blob) => {
-                // One that is there, or was met before, has no number any more.
+                // One that was met before has no number any more.
                 match numbers.remove(&blob) {
-                    Some(number) if !session.has(&id)? => blobs.push(number),
-                    Some(_) => {}
-                    None if session.has(&id)? || met.contains(&id) => {}
+                    Some(number) => blobs.push(number),
+                    None if seen.contains(&id) || session.has(&id)? => {}
                     None => return Err(unknown(id)),
                 }
-                met.insert(id);
+                seen.insert(id);
                 continue;
             }
         };
@@ -222,7 +222,7 @@ fn missing<'i>(
             continue;
         }
         // A tree that is there is there with all below it.
-        if !met.insert(id) || session.has(&id)? {
+        if !seen.insert(id) || session.has(&id)? {
             continue;
         }
         open.push((id, true));
@@ -234,7 +234,14 @@ fn missing<'i>(
             }
         }
     }
-    Ok((trees, blobs))
+    // Nothing else goes on before the first question for them.
+    let absent = blobs.into_par_iter().map(|number| {
+        let blob = met(number, from)?.blob;
+        let is_there = session.has(&blob.into())?;
+        Ok((!is_there).then_some(number))
+    });
+    let absent: Result<Vec<Option<usize>>, CacheError> = absent.collect();
+    Ok((trees, absent?.into_iter().flatten().collect()))
 }
 
 /// The parts of packs that have these blobs.
@@ -310,9 +317,11 @@ fn part(
     range: Range<u64>,
     from: &Pull<'_>,
     wholes: &Wholes,
+    grown: &mut dyn FnMut(&[u8]),
 ) -> Result<Vec<u8>, CacheError> {
+    let name = super::pack_name(&pack);
     if !wholes.is_needed()
-        && let Some(bytes) = from.place.part(&super::pack_name(&pack), range.clone())?
+        && let Some(bytes) = from.place.part(&name, range.clone(), grown)?
     {
         return Ok(bytes);
     }
@@ -326,29 +335,61 @@ fn one(span: &Span, from: &Pull<'_>, wholes: &Wholes) -> Result<(), CacheError> 
     {
         return large(number, span, from, wholes);
     }
-    let bytes = part(span.pack, span.range.clone(), from, wholes)?;
-    let mut decompressor = zstd::bulk::Decompressor::new().map_err(unopened)?;
-    for number in &span.blobs {
-        let (met, frame) = (met(*number, from)?, &from.index.frames[*number]);
-        let begin = usize::try_from(frame.offset - span.range.start).unwrap_or(usize::MAX);
-        let end = begin.saturating_add(usize::try_from(frame.length).unwrap_or(usize::MAX));
-        let compressed = bytes.get(begin..end).unwrap_or_default();
-        let size = usize::try_from(met.blob.size).unwrap_or(usize::MAX);
-        let opened = match frame.base {
-            None => decompressor.decompress(compressed, size),
-            Some(base) => {
-                let base = from.session.read_blob(&self::met(base, from)?.blob)?;
-                against(compressed, &base, met.blob.size)
-            }
-        };
-        let opened = opened.map_err(|error| wrong(span, &met, &error.to_string(), from))?;
-        // The store hashes what it is given, and would keep anything.
-        if BlobId::of(&opened) != met.blob {
-            return Err(wrong(span, &met, "it has other bytes", from));
+    let decompressor = zstd::bulk::Decompressor::new().map_err(unopened)?;
+    let mut opening = Opening {
+        span,
+        from,
+        decompressor,
+        rest: &span.blobs,
+    };
+    let mut done = Ok(());
+    let bytes = part(span.pack, span.range.clone(), from, wholes, &mut |so_far| {
+        if done.is_ok() {
+            done = opening.enter(so_far, false);
         }
-        from.session.put_blob(&opened, met.executable)?;
+    })?;
+    done?;
+    opening.enter(&bytes, true)
+}
+
+/// The frames of a part that are not opened yet.
+struct Opening<'a> {
+    span: &'a Span,
+    from: &'a Pull<'a>,
+    decompressor: zstd::bulk::Decompressor<'static>,
+    rest: &'a [usize],
+}
+
+impl Opening<'_> {
+    /// Enters the blobs whose frames `bytes` have, which are the beginning of the part, or `all` of it.
+    fn enter(&mut self, bytes: &[u8], all: bool) -> Result<(), CacheError> {
+        let Opening { span, from, .. } = *self;
+        while let Some((number, rest)) = self.rest.split_first() {
+            let (met, frame) = (met(*number, from)?, &from.index.frames[*number]);
+            let begin = usize::try_from(frame.offset - span.range.start).unwrap_or(usize::MAX);
+            let end = begin.saturating_add(usize::try_from(frame.length).unwrap_or(usize::MAX));
+            let compressed = match bytes.get(begin..end) {
+                Some(compressed) => compressed,
+                None if all => &[],
+                None => return Ok(()),
+            };
+            let size = usize::try_from(met.blob.size).unwrap_or(usize::MAX);
+            let opened = match frame.base {
+                None => self.decompressor.decompress(compressed, size),
+                Some(base) => {
+                    let base = from.session.read_blob(&self::met(base, from)?.blob)?;
+                    against(compressed, &base, met.blob.size)
+                }
+            };
+            let opened = opened.map_err(|error| wrong(span, &met, &error.to_string(), from))?;
+            let session = from.session;
+            if !session.put_blob_if(&met.blob, &opened, met.executable)? {
+                return Err(wrong(span, &met, "it has other bytes", from));
+            }
+            self.rest = rest;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// The blob of that number.
@@ -423,7 +464,13 @@ impl Read for Parts<'_> {
             return Ok(count);
         }
         let end = self.span.range.end.min(self.at + PART);
-        match part(self.span.pack, self.at..end, self.from, self.wholes) {
+        match part(
+            self.span.pack,
+            self.at..end,
+            self.from,
+            self.wholes,
+            &mut |_| {},
+        ) {
             Ok(bytes) => {
                 self.at = end;
                 self.part = io::Cursor::new(bytes);

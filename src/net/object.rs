@@ -33,6 +33,9 @@ pub enum Part {
     OnlyWhole,
 }
 
+/// How much of a part comes before somebody sees it, in bytes.
+const PIECE: u64 = 256 << 10;
+
 impl Net {
     /// All of the file at `url`, which has at most `limit` bytes.
     pub fn whole<T>(
@@ -47,8 +50,14 @@ impl Net {
         self.deliver(urls, &wanted, take).map(|(value, _)| value)
     }
 
-    /// The bytes `range` of the file at `url`.
-    pub fn part(&self, url: &Url, range: Range<u64>) -> Result<Part, NetError> {
+    /// The bytes `range` of the file at `url`. `grown` sees what came so far each time that more did; after an answer
+    /// that was cut, that begins again.
+    pub fn part(
+        &self,
+        url: &Url,
+        range: Range<u64>,
+        grown: &mut dyn FnMut(&[u8]),
+    ) -> Result<Part, NetError> {
         let asked = format!("bytes={}-{}", range.start, range.end.saturating_sub(1));
         self.asking(url, &mut || {
             let make =
@@ -65,9 +74,11 @@ impl Net {
                 ))
                 .into());
             }
-            Ok(Part::Bytes(
-                self.exactly(response, range.end - range.start)?,
-            ))
+            Ok(Part::Bytes(self.exactly(
+                response,
+                range.end - range.start,
+                grown,
+            )?))
         })
     }
 
@@ -146,13 +157,26 @@ impl Net {
     }
 
     /// So many bytes, not one less; what comes after them is not read.
-    fn exactly(&self, response: Response, count: u64) -> Result<Vec<u8>, Refused> {
+    fn exactly(
+        &self,
+        response: Response,
+        count: u64,
+        grown: &mut dyn FnMut(&[u8]),
+    ) -> Result<Vec<u8>, Refused> {
         let mut bytes = Vec::with_capacity(usize::try_from(count).unwrap_or(0).min(64 << 20));
         let idle = self.settings.timing.idle;
-        let read = response.take(count).read_to_end(&mut bytes);
-        read.map_err(|error| read_cause(&error, idle, bytes.len() as u64, Some(count)))?;
-        if bytes.len() as u64 == count {
-            return Ok(bytes);
+        let mut body = response.take(count);
+        loop {
+            let read = body.by_ref().take(PIECE).read_to_end(&mut bytes);
+            let read =
+                read.map_err(|error| read_cause(&error, idle, bytes.len() as u64, Some(count)))?;
+            if bytes.len() as u64 == count {
+                return Ok(bytes);
+            }
+            if read == 0 {
+                break;
+            }
+            grown(&bytes);
         }
         Err(Cause::Cut {
             got: bytes.len() as u64,

@@ -34,6 +34,21 @@ impl Session {
         Ok(id)
     }
 
+    /// The same for bytes that should be `blob`. Where they are not, nothing is stored and this is `false`.
+    pub fn put_blob_if(&self, blob: &BlobId, bytes: &[u8], executable: bool) -> Result<bool> {
+        let is_it = BlobId::of(bytes) == *blob;
+        if is_it {
+            self.put(
+                Key {
+                    kind: Kind::of(executable),
+                    digest: blob.digest,
+                },
+                bytes,
+            )?;
+        }
+        Ok(is_it)
+    }
+
     /// Stores all that `reader` gives as a blob, in bounded memory. More than `limit` bytes are
     /// [`StoreError::TooLarge`]; a reader that fails is [`StoreError::Reader`]. Then nothing stays.
     pub fn put_reader(

@@ -106,8 +106,7 @@ fn a_sysroot_stays_laid_out_for_the_next_build_until_nothing_keeps_it() {
 fn a_program_that_is_no_file_of_the_kernels_is_started_as_a_shell_starts_it() {
     let scratch = Scratch::new();
     let sysroot = r#"sysroot "debian" suite="trixie" { package "dash"; }"#;
-    let tool =
-        "mkdir -p $out/bin; echo 'echo $1 > $${out}/share/said' > $out/bin/say; chmod 755 $out/bin/say";
+    let tool = "mkdir -p $out/bin; echo 'echo $1 > $${out}/share/said' > $out/bin/say; chmod 755 $out/bin/say";
     let recipe = |name: &str, uses: &str, run: &str| {
         let text = format!(
             "recipe \"{name}\" version=\"1\" {{\n{uses}{sysroot}\nbuild {{ run {run}; }}\n}}\n"
@@ -116,7 +115,11 @@ fn a_program_that_is_no_file_of_the_kernels_is_started_as_a_shell_starts_it() {
     };
     recipe("tool", "", &format!("\"sh\" \"-c\" {tool:?}"));
     // It has no first line that names its interpreter, so execve(2) refuses it.
-    recipe("says", "use \"tool\"\n", r#""mkdir" "$out/share"; run "say" "hello""#);
+    recipe(
+        "says",
+        "use \"tool\"\n",
+        r#""mkdir" "$out/share"; run "say" "hello""#,
+    );
     let ran = scratch.run(["build", "says"]);
     if ran.code == Some(4) {
         return skip("no mirror can be reached");

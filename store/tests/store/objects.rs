@@ -35,6 +35,19 @@ fn what_is_put_is_read_before_and_after_the_commit() {
 }
 
 #[test]
+fn bytes_that_are_not_the_blob_that_was_named_are_not_stored() {
+    let scratch = Scratch::new();
+    let session = scratch.session();
+    let (good, bad) = (BlobId::of(b"good"), BlobId::of(b"bad"));
+    assert!(!session.put_blob_if(&good, b"bad", false).unwrap());
+    for id in [good, bad] {
+        assert!(!session.has(&id.into()).unwrap());
+    }
+    assert!(session.put_blob_if(&good, b"good", true).unwrap());
+    assert_eq!(session.read_blob(&good).unwrap(), b"good");
+}
+
+#[test]
 fn nothing_is_published_before_the_commit_and_nothing_staged_after_the_end() {
     let scratch = Scratch::new();
     let session = scratch.session();
