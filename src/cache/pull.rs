@@ -1,10 +1,10 @@
 //! Objects that an index knows → the store. Begin at [`pull`].
 //!
 //! Frames that are wanted and lie near each other are read as one part; several parts are asked for at once, and
-//! whoever reads one opens its frames as they come. What was compressed against another blob comes after that one, which comes
-//! along if it is not there. Each blob is hashed before the store has it, and a tree is entered once all
-//! that it names is there, so a cache can withhold things but not change them. What came is published while the rest
-//! still comes: a pull that ends early is gone on with from there.
+//! whoever reads one opens its frames as they come. What was compressed against another blob comes after that
+//! one, which comes along if it is not there. Each blob is hashed before the store has it, and a tree is entered
+//! once all that it names is there, so a cache can withhold things but not change them. What came is published
+//! while the rest still comes: a pull that ends early is gone on with from there.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -27,9 +27,6 @@ use super::place::Place;
 const GAP: u64 = 32 << 10;
 /// A part is about this long, in bytes.
 const PART: u64 = 8 << 20;
-/// The first part is about this long, and each after it longer by as much, up to [`PART`]: of threads that begin
-/// together not all ask again at the same time.
-const FIRST_PART: u64 = 1 << 20;
 /// How often what came is published while the rest still comes.
 const PUBLISH_EVERY: Duration = Duration::from_millis(400);
 /// A blob whose frame is longer is decompressed as it comes.
@@ -255,12 +252,11 @@ fn spans(blobs: &[usize], index: &Index) -> Vec<Span> {
     for (number, frame) in frames {
         let pack = index.packs[frame.pack];
         let end = frame.offset + frame.length;
-        let most = PART.min(FIRST_PART * spans.len() as u64);
         match spans.last_mut() {
             Some(span)
                 if span.pack == pack
                     && frame.offset <= span.range.end.saturating_add(GAP)
-                    && end.saturating_sub(span.range.start) <= most =>
+                    && end.saturating_sub(span.range.start) <= PART =>
             {
                 span.range.end = span.range.end.max(end);
                 span.blobs.push(number);

@@ -9,7 +9,7 @@ use super::app::{App, write_lock};
 use super::changes::{LockChange, changes};
 use super::exit::Failed;
 use super::found::{Forms, Found};
-use crate::lock::{Lock, Upgrade};
+use crate::lock::{Lock, Upgrade, near};
 
 /// What `recipe lock` takes.
 #[derive(Debug, clap::Args)]
@@ -161,13 +161,10 @@ fn known(names: &[String], previous: Option<&Lock>, path: &Utf8Path) -> Result<(
         if files().any(|file| file.is_called(name) || file.source == *name) {
             continue;
         }
-        let near = crate::lock::near::nearest(name, files().map(|file| file.name.as_str()));
+        let question = near::question(name, files().map(|file| file.name.as_str()));
         return Err(Failed::Usage(report(
             format!("{path} has no package {name} that could be upgraded"),
-            match near.as_slice() {
-                [] => "that file lists what there is".to_owned(),
-                near => format!("did you mean {}?", near.join(", ")),
-            },
+            question.unwrap_or_else(|| "that file lists what there is".to_owned()),
         )));
     }
     Ok(())

@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -69,6 +70,8 @@ pub(super) struct Runner<'a> {
     /// How many places were begun, of how many.
     begun: AtomicUsize,
     all: usize,
+    /// Whether this machine in place was among them: it may be asked twice.
+    told: Once,
     /// The folder's files and links.
     tree: Tree,
     /// What tells why.
@@ -116,6 +119,7 @@ impl<'a> Runner<'a> {
             ear,
             begun: AtomicUsize::new(1),
             all,
+            told: Once::new(),
             tree,
             causes,
             said,
@@ -275,9 +279,7 @@ impl<'a> Runner<'a> {
         if names.is_empty() {
             return Ok(Vec::new());
         }
-        if privileged {
-            self.begin(IN_PLACE);
-        }
+        self.told.call_once(|| self.begin(IN_PLACE));
         let outcome = match self.sandbox.run(&spec, Stdin::Empty) {
             Ok(outcome) => Ok(outcome),
             Err(error @ SandboxError::Program { .. }) => Err(with_source(&error)),

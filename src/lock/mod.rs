@@ -198,15 +198,16 @@ impl Locked {
         match self.kind {
             FileKind::Builder => format!("{}:{}", self.name, self.architecture),
             // A source may have several files.
-            FileKind::Source => format!(
-                "{} {}",
-                self.name,
-                self.path.rsplit('/').next().unwrap_or_default()
-            ),
+            FileKind::Source => format!("{} {}", self.name, self.file_name()),
             FileKind::DebianPatches => format!("{} patches", self.name),
             kind if kind.is_for_builds() => self.id(),
             _ => self.name.clone(),
         }
+    }
+
+    /// The last part of its path.
+    pub fn file_name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or(&self.path)
     }
 
     /// Name and version: what a file for builds calls the sdist that it is for.

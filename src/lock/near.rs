@@ -23,6 +23,12 @@ pub(crate) fn nearest<'n>(name: &str, all: impl Iterator<Item = &'n str>) -> Vec
         .collect()
 }
 
+/// The same as a question; nothing where no name is near.
+pub(crate) fn question<'n>(name: &str, all: impl Iterator<Item = &'n str>) -> Option<String> {
+    let near = nearest(name, all);
+    (!near.is_empty()).then(|| format!("did you mean {}?", near.join(", ")))
+}
+
 /// A name without its version's digits and punctuation: `libssl3t64` and `libssl` have the same.
 fn letters(name: &str) -> String {
     let name = name.strip_suffix("t64").unwrap_or(name);

@@ -267,12 +267,7 @@ impl Drawing {
                 _ => None,
             };
             SourceFile {
-                name: file
-                    .path
-                    .rsplit('/')
-                    .next()
-                    .unwrap_or(&file.path)
-                    .to_owned(),
+                name: file.file_name().to_owned(),
                 file: self.fetch_at(file, url),
             }
         });

@@ -11,7 +11,7 @@ use crate::cli::advice::report;
 use crate::cli::exit::Failed;
 use crate::cli::render::plural;
 use crate::elf::Facts;
-use crate::lock::{FileKind, Locked};
+use crate::lock::{FileKind, Locked, near};
 use crate::plan::{Layer, Step};
 
 /// The answer for a package.
@@ -87,13 +87,14 @@ pub(super) fn path(scene: &Scene<'_>, word: &str) -> Result<Path, Failed> {
         None => None,
     };
     if from.is_empty() && inside != Some(true) {
+        let names = scene.lock.files.iter().map(|file| file.name.as_str());
         return Err(Failed::Usage(report(
             format!(
                 "{} has neither a package, a step nor a path `{word}`",
                 scene.recipe.name
             ),
-            match near(scene, word) {
-                Some(near) => near,
+            match near::question(word, names) {
+                Some(question) => question,
                 None if inside.is_some() => format!(
                     "paths are those in the closure, such as bin/python3; {} lists the packages",
                     scene.found.lock_path
@@ -117,13 +118,6 @@ pub(super) fn path(scene: &Scene<'_>, word: &str) -> Result<Path, Failed> {
         inside,
         from,
     })
-}
-
-/// The locked packages that were probably meant.
-fn near(scene: &Scene<'_>, word: &str) -> Option<String> {
-    let names = scene.lock.files.iter().map(|file| file.name.as_str());
-    let near = crate::lock::near::nearest(word, names);
-    (!near.is_empty()).then(|| format!("did you mean {}?", near.join(", ")))
 }
 
 /// The reason of a locked file, then the reasons of those that it names, up to the recipe.
