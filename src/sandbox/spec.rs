@@ -55,6 +55,9 @@ pub struct Spec {
     /// Whether there are walls behind the first one: system calls that no build needs are refused, and
     /// set-user-id bits with them, and Landlock forbids to write anywhere else.
     pub hardened: bool,
+    /// Whether things lie at the same addresses each time, as far as the kernel lets us say so: there are
+    /// programs whose output follows the order in which their objects lie in memory.
+    pub same_addresses: bool,
     /// The name of the host.
     pub hostname: String,
     /// The permission bits that new files do not get.
@@ -187,6 +190,7 @@ impl Spec {
             identity: Identity::User,
             apart: false,
             hardened: true,
+            same_addresses: false,
             hostname: HOSTNAME.to_owned(),
             umask: 0o022,
             cpus: None,
@@ -197,11 +201,11 @@ impl Spec {
     }
 
     /// `program` as a step of a build: `/tmp`, `/proc` and `/dev` are there, time zone, locale and
-    /// home are fixed, and it runs [`Spec::apart`]. Root, inputs, outputs and `PATH` are for the
+    /// home are fixed, addresses are the same each time, and it runs [`Spec::apart`]. Root, inputs, outputs and `PATH` are for the
     /// caller to add.
     pub fn build(program: impl Into<Utf8PathBuf>) -> Spec {
         let mut spec = Spec::new(program).usual_places();
-        spec.apart = true;
+        (spec.apart, spec.same_addresses) = (true, true);
         spec.env("HOME", "/tmp")
             .env("LC_ALL", "C.UTF-8")
             .env("TMPDIR", "/tmp")

@@ -127,6 +127,7 @@ impl Spec {
             identity,
             apart,
             hardened,
+            same_addresses,
             hostname,
             umask,
             cpus,
@@ -172,6 +173,7 @@ impl Spec {
             })
             .flag(*apart)
             .flag(*hardened)
+            .flag(*same_addresses)
             .bytes(hostname.as_bytes())
             .number((*umask).into())
             .limit(cpus.map(u64::from))
@@ -239,6 +241,7 @@ impl Spec {
             },
             apart: from.flag()?,
             hardened: from.flag()?,
+            same_addresses: from.flag()?,
             hostname: from.text()?.to_owned(),
             umask: from.number()?.try_into().ok()?,
             cpus: match from.limit()? {
@@ -357,7 +360,8 @@ mod tests {
             files in prop::collection::vec((".*", any::<Vec<u8>>()), 0..3),
             (tmp, noexec, proc, dev) in any::<(bool, bool, bool, bool)>(),
             (network, is_root, privileges, terminal) in any::<(bool, bool, bool, bool)>(),
-            (apart, hardened, hostname, umask) in (any::<bool>(), any::<bool>(), ".*", any::<u32>()),
+            (apart, hardened, same_addresses) in any::<(bool, bool, bool)>(),
+            (hostname, umask) in (".*", any::<u32>()),
             (cpus, other, disk) in any::<(Option<u32>, Option<u32>, Option<u64>)>(),
             (program, cwd) in (".*", ".*"),
             name in prop::option::of(word()),
@@ -387,7 +391,7 @@ mod tests {
                     None if is_root => Identity::Root,
                     None => Identity::User,
                 },
-                apart, hardened, hostname, umask, cpus,
+                apart, hardened, same_addresses, hostname, umask, cpus,
                 privileges,
                 terminal,
                 limits: Limits {

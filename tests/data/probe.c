@@ -157,6 +157,7 @@ int main(int argc, char **argv) {
         if (!strcmp(word, "stderr")) for (int n = 0; n < 100000; n++) if (write(2, "e", 1) < 0) return 1;
         if (!strcmp(word, "big")) { char *b = malloc(30 << 20); memset(b, 'x', 30 << 20); int f = open("/tmp/big", O_WRONLY | O_CREAT, 0644); say("30 MiB", write(f, b, 30 << 20)); say("again", write(f, b, 1)); }
         if (!strcmp(word, "copy")) { static char b[1 << 16]; ssize_t n; while ((n = read(0, b, sizeof b)) > 0) for (ssize_t d = 0, m; d < n; d += m) if ((m = write(1, b + d, n - d)) < 0) return 1; }
+        if (!strcmp(word, "where")) printf("%p %p\n", (void *)&argc, malloc(1));
         if (!strcmp(word, "exit")) return atoi(argv[++i]);
     }
     return 0;

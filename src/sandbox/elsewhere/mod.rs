@@ -100,6 +100,7 @@ impl Elsewhere {
         spec.identity = Identity::Other(USER);
         spec.umask = UMASK;
         spec.cpus = self.cpus;
+        spec.same_addresses = false;
         let has_home = spec.env.iter().any(|(name, _)| name == "HOME");
         if has_home {
             spec = replace(spec, "HOME", HOME);
@@ -162,6 +163,7 @@ mod tests {
         assert_ne!(now.identity, before.identity);
         assert_ne!(now.umask, before.umask);
         assert_ne!(now.cpus, before.cpus);
+        assert_ne!(now.same_addresses, before.same_addresses);
         for name in ["HOME", "LC_ALL", "TZ"] {
             let of = |spec: &Spec| -> Vec<_> {
                 let named = spec.env.iter().filter(|(known, _)| known == name);

@@ -15,7 +15,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{DumpableBehavior, Pid, WaitOptions, waitpid};
 use rustix::thread::UnshareFlags;
 
-use super::root::{How, Sources};
+use super::root::{DevTree, How, Sources};
 use super::{kernel, write};
 use crate::sandbox::spec::{APART, Spec};
 use crate::sandbox::wire::{Failure, Stage};
@@ -25,12 +25,16 @@ use crate::sandbox::wire::{Failure, Stage};
 /// inputs have to be readable for everybody. `None` where that number
 /// does not exist, as in a container that has but a few: then all is as for any caller.
 ///
-/// `owners` is what [`owners`] gave.
-pub(super) fn prepare(spec: &Spec, owners: Option<&OwnedFd>) -> Result<Option<Sources>, Failure> {
+/// `owners` is what [`owners`] gave, `dev` what [`dev`] gave.
+pub(super) fn prepare(
+    spec: &Spec,
+    owners: Option<&OwnedFd>,
+    dev: Option<&DevTree>,
+) -> Result<Option<Sources>, Failure> {
     if !exists("/proc/self/uid_map") || !exists("/proc/self/gid_map") {
         return Ok(None);
     }
-    let sources = Sources::open(spec, How::Detached)?;
+    let sources = Sources::open(spec, How::Detached, dev)?;
     let mapped = match owners {
         Some(users) => sources.map_owners(users.as_fd()),
         None => vec![false; spec.binds.len()],
@@ -47,6 +51,11 @@ pub(super) fn prepare(spec: &Spec, owners: Option<&OwnedFd>) -> Result<Option<So
 pub(super) fn owners() -> Option<OwnedFd> {
     let is_root = rustix::process::geteuid().is_root();
     is_root.then(namespace_of_owners).and_then(Result::ok)
+}
+
+/// A `/dev` for all sandboxes, owned by [`APART`]. `None` for who is not root, and where the kernel makes none.
+pub(super) fn dev() -> Option<DevTree> {
+    DevTree::of_root((uid(), gid()))
 }
 
 fn namespace_of_owners() -> Result<OwnedFd, Errno> {

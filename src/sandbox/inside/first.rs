@@ -19,7 +19,7 @@ use crate::sandbox::wire::{Failure, Message, Stage};
 
 /// The life of the first process, which becomes somebody by `identity`. Its exit code is 0, whatever
 /// became of the program.
-pub(super) fn in_namespaces(orders: Orders, identity: impl FnOnce() -> Result<(), Errno>) -> i32 {
+pub(super) fn in_namespaces(orders: Orders, identity: impl FnOnce() -> Result<(), Errno>) -> ! {
     let Orders {
         spec,
         stdio,
@@ -28,7 +28,7 @@ pub(super) fn in_namespaces(orders: Orders, identity: impl FnOnce() -> Result<()
     } = orders;
     let emulator = match identity() {
         // Why, is said by the zygote.
-        Err(Errno::CANCELED) => return 1,
+        Err(Errno::CANCELED) => kernel::leave(1),
         Err(e) => Err(Failure::new(Stage::Namespaces, "making namespaces", e)),
         Ok(()) => register(&spec),
     };
@@ -43,7 +43,7 @@ pub(super) fn in_namespaces(orders: Orders, identity: impl FnOnce() -> Result<()
         Ok(program) => watch(&control, program),
         Err(failure) => control.tell(&Message::Failed(failure)),
     }
-    0
+    kernel::leave(0)
 }
 
 /// While the host is in sight; the emulator is started as long as the descriptor is open.
@@ -62,7 +62,7 @@ fn register(spec: &Spec) -> Result<Option<OwnedFd>, Failure> {
 }
 
 /// The same work in the host's namespaces. Descendants are hunted down as well as can be.
-pub(super) fn without_namespaces(orders: Orders) -> i32 {
+pub(super) fn without_namespaces(orders: Orders) -> ! {
     let Orders {
         spec,
         stdio,
@@ -81,7 +81,7 @@ pub(super) fn without_namespaces(orders: Orders) -> i32 {
         }
         Err(failure) => control.tell(&Message::Failed(failure)),
     }
-    0
+    kernel::leave(0)
 }
 
 /// The program, and the way to know of its end.

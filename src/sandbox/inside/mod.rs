@@ -39,7 +39,7 @@ pub fn helper_main_if_asked() {
         .nth(1)
         .is_some_and(|first| first == HELPER_ARGUMENT)
     {
-        std::process::exit(zygote_main());
+        kernel::leave(zygote_main());
     }
 }
 
@@ -67,8 +67,7 @@ impl Control {
     }
 }
 
-/// The life of the zygote, and of all that it forks. Gives the exit code, which is 0 unless somebody
-/// disturbed it.
+/// The life of the zygote, and of all that it forks. Gives the zygote's exit code, which is 0 unless somebody disturbed it.
 fn zygote_main() -> i32 {
     kernel::close_all_but_stdio();
     // It keeps no directory of the host busy, and what is made does not depend on the caller.
@@ -80,7 +79,8 @@ fn zygote_main() -> i32 {
     let socket = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3);
     let socket = socket.and_then(|socket| take_stdin_away().map(|()| socket));
     match socket.and_then(zygote::serve) {
-        Ok(code) => code,
+        Ok(None) => 0,
+        Ok(Some(life)) => life(),
         Err(_) => {
             eprintln!("`{HELPER_ARGUMENT}` is for this program itself; nobody else can use it");
             2

@@ -8,6 +8,7 @@ use std::ffi::{CString, OsStr};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 
+use nix::sys::personality::{self, Persona};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets, CpuSet};
@@ -56,6 +57,10 @@ fn prepare_and_execute(
     }
     if !spec.privileges {
         rustix::thread::set_no_new_privs(true).map_err(step("renouncing privileges"))?;
+    }
+    if spec.same_addresses {
+        // A container may refuse it: then addresses differ, as they do for most programs on most machines.
+        let _ = personality::set(Persona::ADDR_NO_RANDOMIZE);
     }
     kernel::reset_signals();
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(spec.umask));

@@ -10,10 +10,11 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use camino::Utf8Path;
 use nix::libc;
-use rustix::fs::{CWD, FileType, Mode, OFlags, StatVfsMountFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, StatVfsMountFlags, Uid};
 use rustix::io::Errno;
 use rustix::mount::{
-    MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags,
+    OpenTreeFlags, UnmountFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen,
 };
 
 use super::kernel;
@@ -22,6 +23,12 @@ use crate::sandbox::wire::{Failure, Stage};
 
 /// Device nodes without which common programs fail, and that tell nothing about the host.
 const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
+
+/// A mount and all that lies below it, copied to lie nowhere.
+const WITH_ALL_BELOW: OpenTreeFlags = OpenTreeFlags::OPEN_TREE_CLONE
+    .union(OpenTreeFlags::OPEN_TREE_CLOEXEC)
+    .union(OpenTreeFlags::AT_RECURSIVE)
+    .union(OpenTreeFlags::AT_EMPTY_PATH);
 
 /// Directories of the host one of which exists everywhere; the new root is put together over it.
 const SCAFFOLDS: [&str; 6] = ["/tmp", "/var", "/mnt", "/usr", "/etc", "/dev"];
@@ -37,7 +44,7 @@ pub(super) fn make(spec: &Spec, sources: Option<Sources>) -> Result<(), Failure>
     .map_err(|e| Failure::new(Stage::Namespaces, "making mounts private", e))?;
     let sources = match sources {
         Some(sources) => sources,
-        None => Sources::open(spec, How::InPlace)?,
+        None => Sources::open(spec, How::InPlace, None)?,
     };
     let root = match &sources.base {
         Base::Whole(tree) => New::of(tree)?,
@@ -83,7 +90,15 @@ struct Source {
 pub(super) struct Sources {
     base: Base,
     binds: Vec<Source>,
-    devices: Vec<Source>,
+    devices: Devices,
+}
+
+/// What `/dev` is made of.
+enum Devices {
+    /// These, each shown for itself in a folder that is made.
+    Each(Vec<Source>),
+    /// A copy of a [`DevTree`].
+    Whole(OwnedFd),
 }
 
 /// What lies at `/` before anything else is shown.
@@ -101,7 +116,8 @@ enum Entry {
 }
 
 impl Sources {
-    pub(super) fn open(spec: &Spec, how: How) -> Result<Sources, Failure> {
+    /// `dev` is copied where that can be done.
+    pub(super) fn open(spec: &Spec, how: How, dev: Option<&DevTree>) -> Result<Sources, Failure> {
         let binds = spec.binds.iter().map(|bind| {
             let source = Source::open(&bind.host).map_err(|e| source_failure(&bind.host, e))?;
             let source = Source {
@@ -117,22 +133,72 @@ impl Sources {
             }
             Root::Empty | Root::Host => Base::Entries(Vec::new()),
         };
-        let names = if spec.dev { &DEVICES[..] } else { &[] };
-        let devices = names.iter().map(|name| {
-            let path = Utf8Path::new("/dev").join(name);
-            let source = Source::open(&path).map_err(|e| source_failure(&path, e))?;
-            let source = Source {
-                devices: true,
-                writable: true,
-                ..source
-            };
-            source.held(how).map_err(|e| source_failure(&path, e))
-        });
+        let copied = dev.filter(|_| spec.dev).and_then(|dev| dev.copy().ok());
+        let devices = match copied {
+            Some(tree) => Devices::Whole(tree),
+            None => Devices::Each(if spec.dev { devices(how)? } else { Vec::new() }),
+        };
         Ok(Sources {
             base,
             binds,
-            devices: devices.collect::<Result<_, Failure>>()?,
+            devices,
         })
+    }
+}
+
+fn devices(how: How) -> Result<Vec<Source>, Failure> {
+    let devices = DEVICES.iter().map(|name| {
+        let path = Utf8Path::new("/dev").join(name);
+        let source = Source::open(&path).map_err(|e| source_failure(&path, e))?;
+        let source = Source {
+            devices: true,
+            writable: true,
+            ..source
+        };
+        source.held(how).map_err(|e| source_failure(&path, e))
+    });
+    devices.collect()
+}
+
+/// A `/dev` that is ready but for its `shm`, as a mount that lies nowhere. Nothing in it is a sandbox's own and
+/// nothing in it can be written, so one is made for all: of what a sandbox costs, a tenth was to make it each time.
+pub(super) struct DevTree(OwnedFd);
+
+impl DevTree {
+    /// For root: who has no rights outside of a sandbox can make it inside only. `None` where the kernel cannot put
+    /// mounts together that lie nowhere (Linux before 6.15).
+    pub(super) fn of_root(owner: (Uid, Gid)) -> Option<DevTree> {
+        let is_root = rustix::process::geteuid().is_root();
+        let tree = is_root.then(|| DevTree::make(owner)).and_then(Result::ok);
+        tree.filter(|tree| tree.copy().is_ok())
+    }
+
+    fn make((user, group): (Uid, Gid)) -> Result<DevTree, Errno> {
+        let memory = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+        fsconfig_set_string(memory.as_fd(), "mode", "755")?;
+        fsconfig_set_string(memory.as_fd(), "size", "1m")?;
+        fsconfig_create(memory.as_fd())?;
+        let (flags, attributes) = (FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty());
+        let root = New(fsmount(memory.as_fd(), flags, attributes)?);
+        let devices = devices(How::Detached).map_err(|_| Errno::NODEV)?;
+        for (name, source) in DEVICES.iter().zip(&devices) {
+            root.bind(&Utf8Path::new("/").join(name), source)?;
+        }
+        rustix::fs::mkdirat(&root.0, "shm", Mode::from_raw_mode(0o755))?;
+        links_to_descriptors(&root.0)?;
+        let own = ["shm", "fd", "stdin", "stdout", "stderr"];
+        for name in own {
+            let nofollow = AtFlags::SYMLINK_NOFOLLOW;
+            rustix::fs::chownat(&root.0, name, Some(user), Some(group), nofollow)?;
+        }
+        rustix::fs::chownat(&root.0, "", Some(user), Some(group), AtFlags::EMPTY_PATH)?;
+        let sealed = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
+        kernel::restrict(root.0.as_fd(), sealed, false)?;
+        Ok(DevTree(root.0))
+    }
+
+    fn copy(&self) -> Result<OwnedFd, Errno> {
+        rustix::mount::open_tree(&self.0, "", WITH_ALL_BELOW)
     }
 }
 
@@ -230,11 +296,7 @@ impl Source {
         if how == How::InPlace {
             return Ok(self);
         }
-        let flags = OpenTreeFlags::OPEN_TREE_CLONE
-            | OpenTreeFlags::OPEN_TREE_CLOEXEC
-            | OpenTreeFlags::AT_RECURSIVE
-            | OpenTreeFlags::AT_EMPTY_PATH;
-        let file = rustix::mount::open_tree(&self.file, "", flags)?;
+        let file = rustix::mount::open_tree(&self.file, "", WITH_ALL_BELOW)?;
         kernel::restrict(file.as_fd(), self.attributes(), true)?;
         Ok(Source { file, how, ..self })
     }
@@ -246,9 +308,7 @@ impl Source {
         topmost: &dyn Fn() -> Result<OwnedFd, Errno>,
     ) -> Result<(), Errno> {
         if self.how == How::Detached {
-            let flags =
-                MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-            return rustix::mount::move_mount(&self.file, "", to, "", flags);
+            return attach(&self.file, to);
         }
         let (from, to) = (by_descriptor(&self.file), by_descriptor(to));
         rustix::mount::mount_bind_recursive(&from, &to)?;
@@ -276,6 +336,12 @@ impl Source {
         };
         libc::MOUNT_ATTR_NOSUID | devices | writing
     }
+}
+
+/// Puts a mount that lies nowhere at a place.
+fn attach(mount: &OwnedFd, to: &OwnedFd) -> Result<(), Errno> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    rustix::mount::move_mount(mount, "", to, "", flags)
 }
 
 fn kind(file: &OwnedFd) -> Result<FileType, Errno> {
@@ -365,7 +431,7 @@ impl New {
         Ok(())
     }
 
-    fn usual_places(&self, spec: &Spec, devices: &[Source]) -> Result<(), Failure> {
+    fn usual_places(&self, spec: &Spec, devices: &Devices) -> Result<(), Failure> {
         let space = format!("mode=1777,size={}", spec.limits.tmp);
         if spec.tmp {
             self.memory("/tmp".into(), &space)?;
@@ -374,12 +440,22 @@ impl New {
             }
         }
         if spec.dev {
-            self.memory("/dev".into(), "mode=755,size=1m")?;
-            for (name, source) in DEVICES.iter().zip(devices) {
-                let at = Utf8Path::new("/dev").join(name);
-                self.bind(&at, source).map_err(|e| at_place(&at, e))?;
+            let failed = |e| at_place("/dev".into(), e);
+            match devices {
+                Devices::Whole(tree) => self
+                    .place("/dev".into(), true)
+                    .and_then(|place| attach(tree, &place))
+                    .map_err(failed)?,
+                Devices::Each(devices) => {
+                    self.memory("/dev".into(), "mode=755,size=1m")?;
+                    for (name, source) in DEVICES.iter().zip(devices) {
+                        let at = Utf8Path::new("/dev").join(name);
+                        self.bind(&at, source).map_err(|e| at_place(&at, e))?;
+                    }
+                    let dev = self.walk("/dev".into()).map_err(failed)?;
+                    links_to_descriptors(&dev).map_err(failed)?;
+                }
             }
-            self.descriptors().map_err(|e| at_place("/dev".into(), e))?;
             self.memory("/dev/shm".into(), &space)?;
         }
         if spec.proc {
@@ -387,16 +463,6 @@ impl New {
                 .place("/proc".into(), true)
                 .map_err(|e| at_place("/proc".into(), e))?;
             proc_at(&by_descriptor(&place)).map_err(|e| Failure::new(Stage::Proc, "`/proc`", e))?;
-        }
-        Ok(())
-    }
-
-    /// The names under which programs look for what they were given.
-    fn descriptors(&self) -> Result<(), Errno> {
-        let dev = self.walk("/dev".into())?;
-        rustix::fs::symlinkat("/proc/self/fd", &dev, "fd")?;
-        for (number, name) in ["stdin", "stdout", "stderr"].into_iter().enumerate() {
-            rustix::fs::symlinkat(format!("/proc/self/fd/{number}"), &dev, name)?;
         }
         Ok(())
     }
@@ -493,6 +559,15 @@ impl New {
         rustix::mount::unmount(".", UnmountFlags::DETACH)?;
         rustix::process::chdir("/")
     }
+}
+
+/// The names in `/dev` under which programs look for what they were given.
+fn links_to_descriptors(dev: &OwnedFd) -> Result<(), Errno> {
+    rustix::fs::symlinkat("/proc/self/fd", dev, "fd")?;
+    for (number, name) in ["stdin", "stdout", "stderr"].into_iter().enumerate() {
+        rustix::fs::symlinkat(format!("/proc/self/fd/{number}"), dev, name)?;
+    }
+    Ok(())
 }
 
 fn make_part(directory: &OwnedFd, name: &str, as_directory: bool) -> Result<(), Errno> {

@@ -14,6 +14,7 @@ use rustix::process::Pid;
 use rustix::thread::UnshareFlags;
 
 use super::networks::Networks;
+use super::root::DevTree;
 use super::{Control, Orders, apart, first, kernel};
 use crate::sandbox::spec::{Root, Spec};
 use crate::sandbox::wire::{Failure, Message, Stage};
@@ -48,21 +49,25 @@ impl Reply {
     }
 }
 
+/// What a process does until it ends; its exit code, if it comes back.
+type Life = Box<dyn FnOnce() -> i32>;
+
 /// What this process is after a fork.
 enum Side {
     Zygote(Pid),
     /// The first process of a sandbox, whose life this is.
-    First(Box<dyn FnOnce() -> i32>),
+    First(Life),
 }
 
 /// Carries out orders until nobody can give any more. Comes back in every process that it forks too, with
-/// the exit code of that.
+/// the life of that.
 ///
 /// # Errors
 /// When `socket` is not one to a [`super::super::Sandbox`].
-pub(super) fn serve(socket: OwnedFd) -> Result<i32, Errno> {
+pub(super) fn serve(socket: OwnedFd) -> Result<Option<Life>, Errno> {
     let mut assets = Assets {
         owners: apart::owners(),
+        dev: apart::dev(),
         networks: Networks::of_root(),
     };
     while let Some(orders) = receive(&socket)? {
@@ -70,8 +75,8 @@ pub(super) fn serve(socket: OwnedFd) -> Result<i32, Errno> {
         let reply = match fork(orders, &mut assets, |message| control.tell(message)) {
             Ok(Side::First(life)) => {
                 // Who holds it keeps the outer side from noticing that the zygote is gone.
-                drop((socket, control, assets));
-                return Ok(life());
+                drop((socket, control));
+                return Ok(Some(life));
             }
             Ok(Side::Zygote(first)) => Reply::Forked(first),
             Err(failure) => {
@@ -82,13 +87,15 @@ pub(super) fn serve(socket: OwnedFd) -> Result<i32, Errno> {
         drop(control);
         rustix::net::send(&socket, &reply.encode(), SendFlags::NOSIGNAL)?;
     }
-    Ok(0)
+    Ok(None)
 }
 
 /// What the zygote keeps from one sandbox to the next, where it is root.
 struct Assets {
     /// See [`apart::owners`].
     owners: Option<OwnedFd>,
+    /// See [`apart::dev`].
+    dev: Option<DevTree>,
     networks: Option<Networks>,
 }
 
@@ -102,7 +109,7 @@ fn fork(mut orders: Orders, assets: &mut Assets, tell: impl Fn(&Message)) -> Res
         };
     }
     if orders.spec.apart && rustix::process::geteuid().is_root() {
-        orders.sources = apart::prepare(&orders.spec, assets.owners.as_ref())?;
+        orders.sources = apart::prepare(&orders.spec, assets.owners.as_ref(), assets.dev.as_ref())?;
     }
     let (mut namespaces, inside) = (namespaces(&orders.spec), orders.spec.identity.number());
     let failed = |e| Failure::new(Stage::Namespaces, "making namespaces", e);

@@ -7,6 +7,8 @@ use std::process::Command;
 
 use recipe::sandbox::{Identity, Root, Running, SandboxError, Spec, Stdin};
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 /// Set in a copy of this program that has made a mount below this folder.
@@ -324,4 +326,20 @@ fn a_program_gains_privileges_only_where_that_was_asked_for() {
     let mut inside = spec;
     inside.root = Root::Empty;
     assert!(sandbox().run(&inside, Stdin::Empty).is_err());
+}
+
+#[test]
+fn a_build_finds_its_memory_where_it_was_the_last_time() {
+    let told = |same_addresses| {
+        let mut spec = Spec {
+            same_addresses,
+            ..probe(&["where"])
+        };
+        spec.apart = true;
+        (0..4).map(|_| ask(&spec)).collect::<BTreeSet<_>>().len()
+    };
+    assert_eq!(told(true), 1);
+    // Or nothing was shown.
+    assert!(told(false) > 1);
+    assert!(Spec::build("/probe").same_addresses);
 }
