@@ -15,11 +15,12 @@ mod schedule;
 mod shared;
 pub mod steps;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use petgraph::Direction::Incoming;
@@ -70,6 +71,8 @@ pub struct Workshop<'a> {
     pub indexes: steps::PythonIndexes,
     /// Interpreters that compile byte code.
     pub compilers: steps::Compilers,
+    /// Where sysroots have programs.
+    pub programs: steps::Programs,
     /// How many builds of sources run now: they share the cores.
     pub building: AtomicUsize,
     /// Another machine for programs to run on, where it is to be shown that they make the same there.
@@ -135,34 +138,32 @@ fn run<'p>(
 ) -> Result<Run<'p>, BuildError> {
     let work = pool(shop.jobs.max(1))?;
     let downloads = pool(DOWNLOADS)?;
-    let mut run = Run {
+    let run = Mutex::new(Run {
         plan,
         schedule,
         outputs: Arc::default(),
         built: Vec::new(),
         failures: Vec::new(),
         guarded: None,
-    };
-    let (report, reports) = channel();
+        downloading: 0,
+        working: 0,
+        committed: Instant::now(),
+    });
+    let (wake, woken) = channel();
     let broken = Mutex::new(None);
-    let driven = work.in_place_scope(|work| {
-        downloads.in_place_scope(|downloads| {
-            run.drive(
-                shop,
-                ear,
-                Crew {
-                    work,
-                    downloads,
-                    report: &report,
-                    broken: &broken,
-                },
-                &reports,
-            )
-        })
+    let floor = Floor {
+        run: &run,
+        shop,
+        ear,
+        wake: &wake,
+        broken: &broken,
+    };
+    work.in_place_scope(|work| {
+        downloads.in_place_scope(|downloads| floor.drive(work, downloads, &woken))
     });
     // What was made is kept, whatever became of the rest: the next build goes on from here.
     keep_first(&broken, shop.session.commit());
-    driven?;
+    let run = run.into_inner().unwrap_or_else(PoisonError::into_inner);
     match broken.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some(error) => Err(BuildError::Store(error)),
         None => Ok(run),
@@ -220,14 +221,21 @@ struct Done {
     shared: Option<SharedStep>,
 }
 
-/// The two groups of threads, and where they report to.
+/// What every thread of a run has to do with.
 #[derive(Clone, Copy)]
-struct Crew<'c, 's> {
-    work: &'c rayon::Scope<'s>,
-    downloads: &'c rayon::Scope<'s>,
-    report: &'s Sender<Report>,
+struct Floor<'s, 'p> {
+    run: &'s Mutex<Run<'p>>,
+    shop: &'s Workshop<'s>,
+    ear: &'s dyn Ear,
+    /// Wakes whoever starts threads.
+    wake: &'s Sender<()>,
     /// Why an early commit failed: what comes after it only says that one did.
     broken: &'s Mutex<Option<StoreError>>,
+}
+
+thread_local! {
+    /// Whether this thread is at a step. While it waits for parts of that, rayon may give it another.
+    static AT_A_STEP: Cell<bool> = const { Cell::new(false) };
 }
 
 fn keep_first(broken: &Mutex<Option<StoreError>>, commit: recipe_store::Result<Committed>) {
@@ -245,94 +253,126 @@ struct Run<'p> {
     failures: Vec<Failure>,
     /// When the first proof or check began, and when the last one ended.
     guarded: Option<(Instant, Instant)>,
+    /// How many steps run now, and when what was made was committed last.
+    downloading: usize,
+    working: usize,
+    committed: Instant,
 }
 
-impl<'p> Run<'p> {
-    fn drive<'s>(
-        &mut self,
-        shop: &'s Workshop<'s>,
-        ear: &'s dyn Ear,
-        crew: Crew<'_, 's>,
-        reports: &Receiver<Report>,
-    ) -> Result<(), BuildError>
-    where
-        'p: 's,
-    {
-        let (mut downloading, mut working) = (0, 0);
-        let mut committed = Instant::now();
+impl<'s, 'p: 's> Floor<'s, 'p> {
+    /// Starts what is ready, whenever there is a thread for it, until nothing runs.
+    fn drive(self, work: &rayon::Scope<'s>, downloads: &rayon::Scope<'s>, woken: &Receiver<()>) {
         loop {
-            while downloading < DOWNLOADS
-                && let Some(node) = self.schedule.next_download()
-            {
-                downloading += 1;
-                let job = self.job(node, shop, ear, crew.report);
-                crew.downloads.spawn(|_| job());
+            let mut run = self.run();
+            while let Some(node) = run.next_download() {
+                downloads.spawn(move |_| self.work_from(node));
             }
-            while working < shop.jobs.max(1)
-                && let Some(node) = self.schedule.next_work()
-            {
-                working += 1;
-                let job = self.job(node, shop, ear, crew.report);
-                crew.work.spawn(|_| job());
+            while let Some(node) = run.next_work(self.shop.jobs) {
+                work.spawn(move |_| self.work_from(node));
             }
-            if downloading + working == 0 {
-                return Ok(());
+            if run.downloading + run.working == 0 {
+                return;
             }
-            let Ok(report) = reports.recv() else {
-                return Ok(());
-            };
-            match self.plan.graph()[report.node].step {
-                Step::Fetch(_) => downloading -= 1,
-                _ => working -= 1,
-            }
-            self.take(report, shop.keep_going, ear);
-            if committed.elapsed() > COMMIT_EVERY {
-                committed = Instant::now();
+            if run.is_commit_due() {
+                run.committed = Instant::now();
                 // Nobody waits for it; the last commit tells what failed here.
-                crew.downloads
-                    .spawn(|_| keep_first(crew.broken, shop.session.commit()));
+                downloads.spawn(move |_| keep_first(self.broken, self.shop.session.commit()));
+            }
+            drop(run);
+            if woken.recv().is_err() {
+                return;
             }
         }
     }
 
-    /// What a thread does for one node: everything it needs goes with it.
-    fn job<'s>(
-        &self,
-        node: NodeIndex,
-        shop: &'s Workshop<'s>,
-        ear: &'s dyn Ear,
-        report: &'s Sender<Report>,
-    ) -> impl FnOnce() + Send + use<'s, 'p>
-    where
-        'p: 's,
-    {
-        let plan: &'s Plan = self.plan;
-        let outputs = self.outputs.clone();
-        move || {
-            let started = Instant::now();
-            let scribe = Scribe::new(ear);
-            let (key, result) = match outputs.resolved(plan, node) {
-                Some(step) => (
-                    step.key(),
-                    catch_unwind(AssertUnwindSafe(|| {
-                        perform(node, plan, &outputs, &step, shop, &scribe)
-                    }))
-                    .unwrap_or(Err(StepError::Panicked)),
-                ),
-                None => (StepKey(Digest::of(&[])), Err(StepError::Panicked)),
+    /// The work of a thread: this step, and then whatever is next, without anybody else being asked. A thread that
+    /// is at another step still does this one only.
+    fn work_from(self, node: NodeIndex) {
+        let was_at_a_step = AT_A_STEP.replace(true);
+        let mut next = Some(node);
+        while let Some(node) = next {
+            let report = self.perform(node);
+            let mut run = self.run();
+            let is_download = run.take(report, self.shop.keep_going, self.ear);
+            next = match (was_at_a_step, is_download) {
+                (true, _) => None,
+                (false, true) => run.next_download(),
+                (false, false) => run.next_work(self.shop.jobs),
             };
-            // The receiver outlives every job; if it is gone there is nobody left to tell.
-            let _ = report.send(Report {
-                node,
-                key,
-                result,
-                took: started.elapsed(),
-                said: scribe.said(),
-            });
+            let is_for_others =
+                next.is_none() || run.has_more(self.shop.jobs) || run.is_commit_due();
+            drop(run);
+            if is_for_others {
+                // The receiver outlives every thread.
+                let _ = self.wake.send(());
+            }
         }
+        AT_A_STEP.set(was_at_a_step);
     }
 
-    fn take(&mut self, report: Report, keep_going: bool, ear: &dyn Ear) {
+    fn run(&self) -> MutexGuard<'s, Run<'p>> {
+        self.run.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn perform(&self, node: NodeIndex) -> Report {
+        let (plan, outputs) = {
+            let run = self.run();
+            (run.plan, run.outputs.clone())
+        };
+        let started = Instant::now();
+        let scribe = Scribe::new(self.ear);
+        let (key, result) = match outputs.resolved(plan, node) {
+            Some(step) => {
+                let key = step.key();
+                let made = || perform(node, plan, &outputs, &step, key, self.shop, &scribe);
+                let made = catch_unwind(AssertUnwindSafe(made));
+                (key, made.unwrap_or(Err(StepError::Panicked)))
+            }
+            None => (StepKey(Digest::of(&[])), Err(StepError::Panicked)),
+        };
+        Report {
+            node,
+            key,
+            result,
+            took: started.elapsed(),
+            said: scribe.said(),
+        }
+    }
+}
+
+impl Run<'_> {
+    /// The download to start now, if it may be: it counts as started.
+    fn next_download(&mut self) -> Option<NodeIndex> {
+        if self.downloading >= DOWNLOADS {
+            return None;
+        }
+        let next = self.schedule.next_download();
+        self.downloading += usize::from(next.is_some());
+        next
+    }
+
+    /// The work to start now, likewise.
+    fn next_work(&mut self, jobs: usize) -> Option<NodeIndex> {
+        if self.working >= jobs.max(1) {
+            return None;
+        }
+        let next = self.schedule.next_work();
+        self.working += usize::from(next.is_some());
+        next
+    }
+
+    /// Whether something is ready, and may be started.
+    fn has_more(&self, jobs: usize) -> bool {
+        (self.downloading < DOWNLOADS && self.schedule.has_downloads())
+            || (self.working < jobs.max(1) && self.schedule.has_work())
+    }
+
+    fn is_commit_due(&self) -> bool {
+        self.committed.elapsed() > COMMIT_EVERY
+    }
+
+    /// Takes note of a step that has ended. Tells whether it was a download.
+    fn take(&mut self, report: Report, keep_going: bool, ear: &dyn Ear) -> bool {
         let planned = &self.plan.graph()[report.node];
         let Report {
             node,
@@ -352,6 +392,11 @@ impl<'p> Run<'p> {
                 why,
             }));
         };
+        let is_download = matches!(planned.step, Step::Fetch(_));
+        match is_download {
+            true => self.downloading -= 1,
+            false => self.working -= 1,
+        }
         match result {
             Ok(done) => {
                 if done.ran && self.plan.guards().contains(&node) {
@@ -371,6 +416,7 @@ impl<'p> Run<'p> {
                 add_failure(&mut self.failures, planned, error);
             }
         }
+        is_download
     }
 
     fn guarded(&mut self, took: Duration) {
@@ -482,13 +528,14 @@ fn perform(
     plan: &Plan,
     outputs: &Outputs,
     step: &Resolved,
+    key: StepKey,
     shop: &Workshop<'_>,
     scribe: &Scribe<'_>,
 ) -> Result<Done, StepError> {
-    let key = step.key();
-    let known = shop.session.find(&key)?;
-    let is_known = known.is_some_and(|trace| trace.outputs.contains_key(OUT));
-    if !is_known && let Some(shared) = shop.shared.made(&key, step.is_dear()) {
+    if let Some(done) = known(&key, shop)? {
+        return Ok(done);
+    }
+    if let Some(shared) = shop.shared.made(&key, step.is_dear()) {
         return Ok(Done {
             key,
             output: shared.output,
@@ -496,14 +543,24 @@ fn perform(
             shared: Some(shared),
         });
     }
-    if !is_known {
-        if shop.shared.required() {
-            return Err(StepError::NotShared);
-        }
-        let inputs: Vec<NodeIndex> = plan.graph().neighbors_directed(node, Incoming).collect();
-        supply(&inputs, plan, outputs, shop, scribe)?;
+    if shop.shared.required() {
+        return Err(StepError::NotShared);
     }
-    perform_here(node, &plan.graph()[node], step, shop, scribe)
+    let inputs: Vec<NodeIndex> = plan.graph().neighbors_directed(node, Incoming).collect();
+    supply(&inputs, plan, outputs, shop, scribe)?;
+    run_here(node, &plan.graph()[node], step, key, shop, scribe)
+}
+
+/// What a step made earlier that is known here.
+fn known(key: &StepKey, shop: &Workshop<'_>) -> Result<Option<Done>, StepError> {
+    let trace = shop.session.find(key)?;
+    let output = trace.and_then(|trace| trace.outputs.get(OUT).copied());
+    Ok(output.map(|output| Done {
+        key: *key,
+        output,
+        ran: false,
+        shared: None,
+    }))
 }
 
 /// What is written down of a step that was run elsewhere.
@@ -531,16 +588,21 @@ fn perform_here(
     scribe: &Scribe<'_>,
 ) -> Result<Done, StepError> {
     let key = step.key();
-    if let Some(trace) = shop.session.find(&key)?
-        && let Some(output) = trace.outputs.get(OUT)
-    {
-        return Ok(Done {
-            key,
-            output: *output,
-            ran: false,
-            shared: None,
-        });
+    match known(&key, shop)? {
+        Some(done) => Ok(done),
+        None => run_here(node, planned, step, key, shop, scribe),
     }
+}
+
+/// Runs it, with inputs that are here; then records it.
+fn run_here(
+    node: NodeIndex,
+    planned: &Node,
+    step: &Resolved,
+    key: StepKey,
+    shop: &Workshop<'_>,
+    scribe: &Scribe<'_>,
+) -> Result<Done, StepError> {
     scribe.hear(Event::Started(node, planned));
     let begun = Instant::now();
     let bench = steps::Bench {

@@ -105,6 +105,16 @@ impl<'p> Schedule<'p> {
         self.work.pop().map(|(_, Reverse(node))| node)
     }
 
+    /// Whether a download is ready.
+    pub(super) fn has_downloads(&self) -> bool {
+        !self.downloads.is_empty()
+    }
+
+    /// Whether work is ready.
+    pub(super) fn has_work(&self) -> bool {
+        !self.work.is_empty()
+    }
+
     /// `node` has its output: what waited only for it becomes ready.
     pub(super) fn done(&mut self, node: NodeIndex) {
         let plan = self.plan;

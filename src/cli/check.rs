@@ -19,7 +19,7 @@ use super::planned::Planned;
 use super::render::{plural, printable};
 use super::scene::indexes;
 use super::standing::Standing;
-use crate::build::steps::Compilers;
+use crate::build::steps::{Compilers, Programs};
 use crate::build::{Again, Alone, Differing, Workshop, again};
 use crate::closure::contents::{self, Item};
 use crate::closure::explain::{Difference, Scene, explain};
@@ -143,6 +143,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
         durations: &durations(session, &recipe.title())?,
         indexes: indexes(plan, lock),
         compilers: Compilers::default(),
+        programs: Programs::default(),
         building: AtomicUsize::new(0),
         elsewhere: elsewhere.as_ref(),
     };

@@ -14,7 +14,7 @@ use super::options::Options;
 use super::record::Record;
 use super::render::Progress;
 use super::standing::Standing;
-use crate::build::steps::{Compilers, PythonIndexes};
+use crate::build::steps::{Compilers, Programs, PythonIndexes};
 use crate::build::{BuildError, Built, Workshop, build, inputs};
 use crate::cache::{Asked, Pulled};
 use crate::lock::{self, Lock, Locked};
@@ -149,6 +149,7 @@ impl Scene<'_> {
             durations: &durations,
             indexes: indexes(plan, lock),
             compilers: Compilers::default(),
+            programs: Programs::default(),
             building: AtomicUsize::new(0),
             elsewhere: None,
         };

@@ -115,19 +115,26 @@ pub(crate) fn digest_of_hex(text: &[u8]) -> Option<Digest> {
         return None;
     }
     let mut out = [0; 32];
+    let mut all = 0;
     for (byte, pair) in out.iter_mut().zip(text.chunks_exact(2)) {
-        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+        let [high, low] = [pair[0], pair[1]].map(|digit| NIBBLES[usize::from(digit)]);
+        *byte = high << 4 | low & 15;
+        all |= high | low;
     }
-    Some(Digest(out))
+    // Only what is no digit has a bit above the fourth.
+    (all < 16).then_some(Digest(out))
 }
 
-fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
+/// The value of each digit; 255 for what is none.
+const NIBBLES: [u8; 256] = {
+    let mut values = [255; 256];
+    let mut value = 0;
+    while value < 16 {
+        values[DIGITS[value] as usize] = value as u8;
+        value += 1;
     }
-}
+    values
+};
 
 /// Reads a decimal number that has one spelling only: no sign, no leading zero.
 pub(crate) fn number(text: &str) -> Option<u64> {

@@ -331,7 +331,10 @@ pub(crate) fn read_all(mut file: File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     // One more than the size, so that the end is seen without growing.
     bytes.try_reserve_exact(usize::try_from(size).unwrap_or(0).saturating_add(1))?;
-    file.read_to_end(&mut bytes)?;
+    // `read_to_end` of a file would ask for its size and place once more, which is half of what a small one costs.
+    io::Read::by_ref(&mut file)
+        .take(u64::MAX)
+        .read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use camino::Utf8Path;
 use recipe_store::{Session, TreeId};
 
-use super::{StepError, blob, build, sdist, tree};
+use super::{Programs, StepError, blob, build, sdist, tree};
 use crate::plan::{Resolved, Step};
 use crate::sandbox::{Sandbox, Spec};
 
@@ -106,8 +106,9 @@ fn shell(
     session: &Session,
     sysroot: &TreeId,
 ) -> Result<Option<&'static [&'static str]>, StepError> {
+    let programs = Programs::default();
     for shell in SHELLS {
-        if build::program_path(session, sysroot, None, shell[0])?.is_some() {
+        if build::program_path(session, &programs, sysroot, None, shell[0])?.is_some() {
             return Ok(Some(shell));
         }
     }

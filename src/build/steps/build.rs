@@ -16,7 +16,7 @@ use recipe_store::{ObjectId, Session, TreeId};
 use super::attend::Left;
 use super::output::PREFIX;
 use super::proof::ended;
-use super::{Bench, Made, StepError, tree};
+use super::{Bench, Made, Programs, StepError, tree};
 use crate::build::collect::{self, Rules};
 use crate::lock::sdists::hooks::LOG_FILE;
 use crate::lock::sdists::missing;
@@ -248,8 +248,9 @@ fn run_one(
     place.log(line.as_bytes())?;
     let found = match words.first() {
         Some(program) if !program.contains('/') => {
-            let session = bench.session();
-            let found = program_path(session, &work.sysroot, work.used.as_ref(), program)?;
+            let (session, programs) = (bench.session(), &bench.shop.programs);
+            let used = work.used.as_ref();
+            let found = program_path(session, programs, &work.sysroot, used, program)?;
             Some(found.ok_or_else(|| StepError::NoProgram {
                 program: program.clone(),
             })?)
@@ -373,22 +374,28 @@ pub(super) fn filled(text: &str, values: &[(&str, &str)]) -> String {
 /// Where a build finds a program of that name.
 pub(super) fn program_path(
     session: &Session,
+    programs: &Programs,
     sysroot: &TreeId,
     used: Option<&TreeId>,
     name: &str,
 ) -> Result<Option<String>, StepError> {
-    for folder in PATH {
-        let path = format!("{}/{name}", folder.trim_start_matches('/'));
-        let local = path.strip_prefix(LOCAL).zip(used);
-        let found = match local {
-            Some((path, used)) => entry_at(session, used, path.trim_start_matches('/'))?,
-            None => entry_at(session, sysroot, &path)?,
-        };
-        if found.is_some() {
-            return Ok(Some(format!("/{path}")));
-        }
+    let [local, others @ ..] = PATH;
+    let found = match used {
+        Some(used) => entry_at(session, used, &format!("bin/{name}"))?,
+        None => entry_at(session, sysroot, &format!("{LOCAL}/bin/{name}"))?,
+    };
+    if found.is_some() {
+        return Ok(Some(format!("{local}/{name}")));
     }
-    Ok(None)
+    programs.of(sysroot, name, || {
+        for folder in others {
+            let path = format!("{folder}/{name}");
+            if entry_at(session, sysroot, path.trim_start_matches('/'))?.is_some() {
+                return Ok(Some(path));
+            }
+        }
+        Ok(None)
+    })
 }
 
 #[cfg(test)]

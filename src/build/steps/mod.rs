@@ -143,6 +143,30 @@ impl Compilers {
     }
 }
 
+/// Where sysroots have the programs that builds start, by sysroot and name.
+#[derive(Default)]
+pub struct Programs(Mutex<HashMap<(TreeId, String), Option<String>>>);
+
+impl Programs {
+    /// What is known of a program of that name, else what `look` finds.
+    fn of(
+        &self,
+        sysroot: &TreeId,
+        name: &str,
+        look: impl FnOnce() -> Result<Option<String>, StepError>,
+    ) -> Result<Option<String>, StepError> {
+        let key = (*sysroot, name.to_owned());
+        let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(path) = known().get(&key) {
+            return Ok(path.clone());
+        }
+        // Two may look at once: both find the same.
+        let path = look()?;
+        known().insert(key, path.clone());
+        Ok(path)
+    }
+}
+
 /// What `known` has for `key`; whoever asks first makes it, and others wait.
 ///
 /// It is made on a thread outside of the pool: a thread of rayon that waits for its own work takes up another step
