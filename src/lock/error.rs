@@ -409,11 +409,13 @@ fn other_packaging(instead: bool) -> &'static str {
 
 /// A project that no locked wheel is of.
 #[derive(Debug, Error, Diagnostic)]
-#[error("the project {name} is not in the closure")]
-#[diagnostic(code(lock::no_wheel), help("{}", wheels_there(near)))]
+#[error("{}", if *for_builds { format!("no build requires the project {name}") } else { format!("the project {name} is not in the closure") })]
+#[diagnostic(code(lock::no_wheel), help("{}", wheels_there(near, *for_builds)))]
 pub struct NoWheel {
     /// What was asked for.
     pub name: String,
+    /// Whether it was asked for builds only.
+    pub for_builds: bool,
     /// Names that look like it.
     pub near: Vec<String>,
     /// The recipe.
@@ -424,8 +426,12 @@ pub struct NoWheel {
     pub at: SourceSpan,
 }
 
-fn wheels_there(near: &[String]) -> String {
+fn wheels_there(near: &[String], for_builds: bool) -> String {
     match near {
+        [] if for_builds => {
+            "name a project that the build of a `no-binary` project requires, or remove it"
+                .to_owned()
+        }
         [] => "name a project that `pip` requires, or remove it".to_owned(),
         [one, ..] => format!("did you mean `{one}`?"),
     }

@@ -15,7 +15,7 @@ use super::sysroot::Sysroot;
 use super::system::System;
 use super::{Context, FileKind, Lock, Locked, Suite};
 use crate::platform::Platform;
-use crate::recipe::{InterpreterSource, Recipe, Sdists, Spanned};
+use crate::recipe::{ChosenVersions, InterpreterSource, Recipe, Sdists, Spanned};
 
 /// Asks the world what a recipe needs today. The same recipe, lock and indexes give the same lock.
 ///
@@ -199,31 +199,33 @@ fn foreign(sdists: &Sdists, platform: Platform) -> LockError {
 
 /// Of a project that is not there nothing can be kept, built or overridden.
 fn check_projects(recipe: &Recipe, files: &[Locked]) -> Result<(), LockError> {
-    let wheels = || {
-        let kinds = [FileKind::Wheel, FileKind::Sdist];
-        let wheels = files.iter().filter(move |file| kinds.contains(&file.kind));
+    let wheels = |for_builds| {
+        let wheels = files.iter().filter(move |file| match for_builds {
+            true => file.kind.is_for_builds(),
+            false => [FileKind::Wheel, FileKind::Sdist].contains(&file.kind),
+        });
         wheels.map(|file| file.name.as_str())
     };
     let pip = &recipe.pip;
-    let overrides = pip.overrides.iter();
-    let overrides = overrides.map(|it| Spanned {
-        value: it.value.name.clone(),
-        span: it.span,
-        text: it.text.clone(),
-    });
+    let named = |it: &Spanned<ChosenVersions>| it.with(it.value.name.clone());
     let asked = pip.keep_pth.iter().chain(&pip.no_binary).cloned();
-    match asked
-        .chain(overrides)
-        .find(|name| wheels().all(|it| it != name.value))
-    {
-        None => Ok(()),
-        Some(name) => Err(LockError::NoWheel(Box::new(NoWheel {
-            name: name.value.clone(),
-            near: super::near::nearest(&name.value, wheels()),
-            text: miette::NamedSource::clone(&name.text),
-            at: name.span,
-        }))),
+    let asked = asked.chain(pip.overrides.iter().map(named));
+    let for_builds = pip.build_constraints.iter().map(named);
+    let all = asked
+        .map(|name| (name, false))
+        .chain(for_builds.map(|name| (name, true)));
+    for (name, for_builds) in all {
+        if wheels(for_builds).all(|it| it != name.value) {
+            return Err(LockError::NoWheel(Box::new(NoWheel {
+                near: super::near::nearest(&name.value, wheels(for_builds)),
+                name: name.value,
+                for_builds,
+                text: miette::NamedSource::clone(&name.text),
+                at: name.span,
+            })));
+        }
     }
+    Ok(())
 }
 
 /// Adds the signed indexes of other releases.

@@ -20,7 +20,7 @@ use super::wheels::{self, WheelsError, fetch};
 use super::{Context, Lock, Locked};
 use crate::platform::Platform;
 use crate::python::{ProjectName, Requirement, Target};
-use crate::recipe::Recipe;
+use crate::recipe::{ChosenVersions, Recipe, Spanned};
 
 /// The package that has pip's own wheel, for ensurepip and for pip's default index; its name before
 /// bookworm comes last.
@@ -123,19 +123,18 @@ pub(super) fn wheels(
         python_root: &root,
         python: beside.python.unwrap_or(python),
     };
-    let overrides: Vec<String> = recipe
-        .pip
-        .overrides
-        .iter()
-        .map(|it| it.value.text.clone())
-        .collect();
+    let texts = |chosen: &[Spanned<ChosenVersions>]| -> Vec<String> {
+        chosen.iter().map(|it| it.value.text.clone()).collect()
+    };
+    let overrides = texts(&recipe.pip.overrides);
+    let constraints = texts(&recipe.pip.build_constraints);
     let (files, sdists) = match (&recipe.sdists, machines.sysroot) {
         (Some(built), Some(sysroot)) => {
             let projects = built.projects.iter();
             let projects = projects.filter_map(|it| it.value.parse().ok()).collect();
             let how = (python, machines.suites.date());
             let before = (previous, &options.upgrade);
-            let mut sdists = Sdists::new(sandbox, place, sysroot, how, before);
+            let mut sdists = Sdists::new(sandbox, place, sysroot, how, before, &constraints);
             let resolved = sdists.resolve(&requirements, projects, &overrides);
             let resolved = resolved.map_err(|stop| match stop {
                 Stop::Wheels(error) => told(error),

@@ -53,6 +53,9 @@ impl Recipe {
         for it in &self.pip.overrides {
             facts.push(format!("pip override {}", it.value.text));
         }
+        for it in &self.pip.build_constraints {
+            facts.push(format!("pip build-constraint {}", it.value.text));
+        }
         if let Some(built) = &self.built {
             facts.extend(sysroot_facts(&built.sysroot.value));
             facts.extend(built.sources.iter().filter_map(source_fact));

@@ -166,6 +166,18 @@ pub static RULES: &[Rule] = &[
         )
     },
     Rule {
+        arguments: (2, 2),
+        noun: "a project and its versions",
+        properties: &[("reason", true)],
+        repeats: true,
+        joins: Joins::Names,
+        ..rule(
+            "build-constraint",
+            "pip",
+            "build-constraint \"cython\" \"<3.3\" reason=\"3.3 writes something else each time\"",
+        )
+    },
+    Rule {
         noun: "a project",
         ..without("pip", "without \"requests\"")
     },

@@ -122,7 +122,7 @@ impl LeftOut {
     fn means(&mut self, item: &Item, word: &str) -> bool {
         let wanted = self.word.value.as_str();
         let same = match item.rule.node {
-            "require" | "pth" | "no-binary" | "override" => {
+            "require" | "pth" | "no-binary" | "override" | "build-constraint" => {
                 let name = project(wanted);
                 word == wanted || (!name.is_empty() && project(word) == name)
             }
@@ -189,7 +189,7 @@ fn said(item: &Item) -> Vec<String> {
     match item.rule.node {
         "require" => words.map(project).collect(),
         "python" | "run" => vec![words.collect::<Vec<_>>().join(" ")],
-        "entry" | "override" => words.take(1).map(str::to_owned).collect(),
+        "entry" | "override" | "build-constraint" => words.take(1).map(str::to_owned).collect(),
         "requirements" => Vec::new(),
         _ => words.map(str::to_owned).collect(),
     }
@@ -206,7 +206,9 @@ fn keeps(item: &mut Item, outs: &mut [LeftOut]) -> bool {
         any
     };
     match item.rule.node {
-        "python" | "run" | "entry" | "override" => !said(item).iter().any(|word| out(item, word)),
+        "python" | "run" | "entry" | "override" | "build-constraint" => {
+            !said(item).iter().any(|word| out(item, word))
+        }
         "require" | "pth" | "no-binary" | "package" | "exclude" | "trim" => {
             let words = std::mem::take(&mut item.words);
             let had = !words.is_empty();

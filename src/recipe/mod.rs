@@ -73,7 +73,7 @@ pub struct Spanned<T> {
 
 impl<T> Spanned<T> {
     /// Another value that was said at the same place.
-    fn with<U>(&self, value: U) -> Spanned<U> {
+    pub(crate) fn with<U>(&self, value: U) -> Spanned<U> {
         Spanned {
             value,
             span: self.span,
@@ -390,15 +390,17 @@ pub struct Pip {
     /// Projects that are built from their sdists (normalised names).
     pub no_binary: Vec<Spanned<String>>,
     /// Projects whose versions are the recipe's own, whatever others require.
-    pub overrides: Vec<Spanned<Override>>,
+    pub overrides: Vec<Spanned<ChosenVersions>>,
+    /// Projects of which builds get no other versions, where they require them.
+    pub build_constraints: Vec<Spanned<ChosenVersions>>,
 }
 
-/// `override "urllib3" ">=2.5" reason="the pin has a known fault"`
+/// `override "urllib3" ">=2.5" reason="the pin has a known fault"`, or a `build-constraint`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Override {
+pub struct ChosenVersions {
     /// The project (normalised name).
     pub name: String,
-    /// The requirement that takes the place of all others of this project (PEP 508).
+    /// The requirement (PEP 508): of an override it takes the place of all others of this project.
     pub text: String,
     /// Why.
     pub reason: String,

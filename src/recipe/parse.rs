@@ -29,9 +29,9 @@ use super::values::{
 use super::variant;
 use super::wrong::Wrong;
 use super::{
-    Ask, Check, ClosureSpec, EntryPoint, File, FileRead, HostPolicy, Interpreter,
-    InterpreterSource, LockPolicy, LookedUp, MATTERS, Override, PackageSpec, PatchesFrom, Pip,
-    Recipe, Spanned, System, Wanted,
+    Ask, Check, ChosenVersions, ClosureSpec, EntryPoint, File, FileRead, HostPolicy, Interpreter,
+    InterpreterSource, LockPolicy, LookedUp, MATTERS, PackageSpec, PatchesFrom, Pip, Recipe,
+    Spanned, System, Wanted,
 };
 
 /// Reads one recipe file in the form that is wanted, and the files that it names.
@@ -366,7 +366,8 @@ impl<'w> Reading<'w> {
                 }
                 "pth" => pip.keep_pth.extend(self.projects(words)),
                 "no-binary" => pip.no_binary.extend(self.projects(words)),
-                "override" => pip.overrides.extend(self.override_(child)),
+                "override" => pip.overrides.extend(self.chosen_versions(child)),
+                "build-constraint" => pip.build_constraints.extend(self.chosen_versions(child)),
                 _ => {}
             }
         }
@@ -376,6 +377,9 @@ impl<'w> Reading<'w> {
         let overridden = pip.overrides.iter();
         let overridden = overridden.map(|it| (it.value.name.as_str(), it));
         self.notes.unique("the override of", overridden);
+        let constrained = pip.build_constraints.iter();
+        let constrained = constrained.map(|it| (it.value.name.as_str(), it));
+        self.notes.unique("the build constraint of", constrained);
         let kept = pip.keep_pth.iter();
         self.notes
             .unique("the project", kept.map(|it| (it.value.as_str(), it)));
@@ -397,8 +401,8 @@ impl<'w> Reading<'w> {
         names
     }
 
-    /// `override "urllib3" ">=2.5" reason="…"`
-    fn override_(&mut self, item: &Item) -> Option<Spanned<Override>> {
+    /// `override "urllib3" ">=2.5" reason="…"`, or a `build-constraint`.
+    fn chosen_versions(&mut self, item: &Item) -> Option<Spanned<ChosenVersions>> {
         let [name, versions] = item.words.as_slice() else {
             return None;
         };
@@ -415,7 +419,7 @@ impl<'w> Reading<'w> {
         let origin = Origin::new(&versions.text, versions.span);
         let plain = !said.is_empty() && !said.contains([';', '@', '[', '(']);
         match requirement::parse(&text, Vec::new(), origin) {
-            Ok(requirement) if plain => Some(name.with(Override {
+            Ok(requirement) if plain => Some(name.with(ChosenVersions {
                 name: requirement.name.clone(),
                 text: requirement.text,
                 reason: reason.value.clone(),

@@ -407,7 +407,7 @@ fn the_whole_recipe_uses_every_node_of_the_grammar() {
                     rule.node,
                     "requirements" | "include" | "extends" | "use" | "without" | "patch"
                 )
-                || matches!(rule.node, "no-binary" | "override")
+                || matches!(rule.node, "no-binary" | "override" | "build-constraint")
                 || (rule.node, rule.inside) == ("suite", "variant"),
             "{} in {:?}",
             rule.node,
@@ -424,16 +424,21 @@ fn what_is_built_from_sdists_is_part_of_what_a_lock_depends_on() {
         );
         Recipe::parse("hello.kdl", text.into(), Utf8Path::new("")).expect("good")
     };
-    let built = recipe("no-binary PSUtil; override urllib3 \"2.5\" reason=why");
+    let built = recipe(
+        "no-binary PSUtil; override urllib3 \"2.5\" reason=why; build-constraint Cython \"<3.3\" reason=why",
+    );
     let facts = built.lock_facts();
     for fact in [
         "pip no-binary psutil",
         "pip override urllib3==2.5",
+        "pip build-constraint cython<3.3",
         "sysroot debian trixie",
     ] {
         assert!(facts.iter().any(|it| it == fact), "{fact}: {facts:?}");
     }
-    let other_reason = recipe("no-binary psutil; override urllib3 \"==2.5\" reason=another");
+    let other_reason = recipe(
+        "no-binary psutil; override urllib3 \"==2.5\" reason=another; build-constraint cython \"<3.3\" reason=another",
+    );
     assert_eq!(built.lock_digest(), other_reason.lock_digest());
     assert!(recipe("").sdists.is_none());
 }

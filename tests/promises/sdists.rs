@@ -11,6 +11,7 @@ const RECIPE: &str = r#"recipe "built" version="1" {
     pip {
         require "six" "markupsafe"
         no-binary "six" "markupsafe"
+        build-constraint "setuptools" "<81" reason="to see that it holds"
     }
     check { python "import six, markupsafe._speedups"; }
 }
@@ -40,6 +41,31 @@ fn what_is_built_is_what_was_locked_and_nothing_that_builds_it_is_missing() {
     // setuptools writes the umask of the build into the wheel of six.
     scratch.run(["check", "./built.kdl", "--rebuild"]).ok();
     assert!(lock.contains("\nsdist \"six\" "), "{lock}");
+    let setuptools = lock
+        .lines()
+        .filter_map(|line| line.strip_prefix("build-wheel \"setuptools\" \""));
+    let major = |version: &str| {
+        version
+            .split('.')
+            .next()
+            .and_then(|it| it.parse::<u32>().ok())
+    };
+    let majors: Vec<_> = setuptools.map(major).collect();
+    assert!(
+        !majors.is_empty() && majors.iter().all(|it| it.is_some_and(|it| it < 81)),
+        "{majors:?}"
+    );
+
+    // What no build asks for cannot be held back.
+    let text = RECIPE.replace("\"setuptools\"", "\"setuptoolz\"");
+    scratch.write("other.kdl", &text);
+    let ran = scratch.run(["lock", "./other.kdl"]).fails_with(3);
+    for said in [
+        "no build requires the project setuptoolz",
+        "did you mean `setuptools`?",
+    ] {
+        assert!(ran.err.contains(said), "{said}: {}", ran.err);
+    }
 
     // An sdist whose metadata lie: another thing was locked than its wheel says.
     let six = lock.find("\nsdist \"six\" ").expect("six");

@@ -49,6 +49,8 @@ pub(super) struct Sdists<'a> {
     /// The files locked before, and which of them may move.
     pub(super) previous: &'a [Locked],
     pub(super) upgrade: &'a Upgrade,
+    /// Requirements that hold for what builds require, where they require it.
+    constraints: &'a [String],
     prepared: BTreeMap<String, Prepared>,
 }
 
@@ -81,6 +83,7 @@ struct Asked<'q> {
     requirements: &'q [Requirement],
     no_binary: Vec<ProjectName>,
     overrides: &'q [String],
+    constraints: &'q [String],
     kept: Vec<(&'q str, &'q str)>,
     /// Whether a project without wheels is built without being named.
     open: bool,
@@ -100,6 +103,7 @@ impl<'a> Sdists<'a> {
         sysroot: TreeId,
         (python, date): (&'a str, u64),
         (previous, upgrade): (&'a [Locked], &'a Upgrade),
+        constraints: &'a [String],
     ) -> Sdists<'a> {
         Sdists {
             sandbox,
@@ -109,6 +113,7 @@ impl<'a> Sdists<'a> {
             date,
             previous,
             upgrade,
+            constraints,
             prepared: BTreeMap::new(),
         }
     }
@@ -125,6 +130,7 @@ impl<'a> Sdists<'a> {
             requirements,
             no_binary,
             overrides,
+            constraints: &[],
             kept,
             open: false,
         };
@@ -149,6 +155,7 @@ impl<'a> Sdists<'a> {
                 no_binary: &asked.no_binary,
                 known: &known,
                 overrides: asked.overrides,
+                constraints: asked.constraints,
                 kept: &asked.kept,
             };
             let answered = wheels::resolve_on(asked.requirements, &terms, &self.place);
@@ -287,6 +294,7 @@ impl<'a> Sdists<'a> {
             requirements: &requirements,
             no_binary: Vec::new(),
             overrides: &[],
+            constraints: self.constraints,
             kept,
             open: true,
         };

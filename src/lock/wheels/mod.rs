@@ -70,6 +70,8 @@ pub(super) struct Terms<'a> {
     pub(super) known: &'a [Facts],
     /// Requirements that take the place of all others of their projects.
     pub(super) overrides: &'a [String],
+    /// Requirements that hold where something else requires their projects.
+    pub(super) constraints: &'a [String],
     /// Names and versions to keep where possible.
     pub(super) kept: &'a [(&'a str, &'a str)],
 }

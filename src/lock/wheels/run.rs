@@ -23,6 +23,7 @@ use crate::sandbox::{Outcome, Spec, Status, Stdin};
 const DRIVER: &str = include_str!("resolve.py");
 const QUESTION: &str = "/tmp/recipe";
 const OVERRIDES: &str = "/tmp/overrides";
+const CONSTRAINTS: &str = "/tmp/constraints";
 const CONFIGURATION: &str = "/tmp/uv.toml";
 /// How uv ends when it understood the question and found no answer.
 const NO_SOLUTION: i32 = 1;
@@ -112,8 +113,14 @@ fn spec(
     } else {
         question.extend(["--config-file", CONFIGURATION]);
     }
-    if !terms.overrides.is_empty() {
-        question.extend(["--override", OVERRIDES]);
+    let lists = [
+        ("--override", OVERRIDES, terms.overrides),
+        ("--constraints", CONSTRAINTS, terms.constraints),
+    ];
+    for (option, path, list) in lists {
+        if !list.is_empty() {
+            question.extend([option, path]);
+        }
     }
     question.extend(["--no-header", "--annotation-style", "line", "--quiet"]);
     question.extend(["--no-progress", "--color", "never", "--no-python-downloads"]);
@@ -145,9 +152,11 @@ fn spec(
         let text = configuration(terms).into_bytes();
         spec.files.push((CONFIGURATION.into(), text));
     }
-    if !terms.overrides.is_empty() {
-        let text = terms.overrides.join("\n") + "\n";
-        spec.files.push((OVERRIDES.into(), text.into_bytes()));
+    for (_, path, list) in lists {
+        if !list.is_empty() {
+            let text = list.join("\n") + "\n";
+            spec.files.push((path.into(), text.into_bytes()));
+        }
     }
     if !terms.kept.is_empty() {
         let (lock, text) = preferred(terms.kept);
