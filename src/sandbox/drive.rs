@@ -18,6 +18,9 @@ use super::{Channel, Level, Outcome, Sandbox, SandboxError, Spec, Status, Stdin}
 /// As much as a user may ask of one pipe by default. Fewer wake-ups on both sides.
 const PIPE_SIZE: usize = 1 << 20;
 
+/// Bytes that are taken from a pipe at once. Most programs say little, and each pays for the room.
+const PIECE: usize = 32 << 10;
+
 /// Our ends of what is still open.
 #[derive(Default)]
 pub(super) struct Pipes<'a> {
@@ -197,7 +200,7 @@ impl<'a> Listener<'a> {
             ear,
             left: [limit; 2],
             had_enough: false,
-            buffer: vec![0; 256 << 10],
+            buffer: vec![0; PIECE],
         }
     }
 
