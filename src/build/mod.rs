@@ -59,8 +59,10 @@ pub struct Workshop<'a> {
     pub sandbox: &'a Sandbox,
     /// What runs programs of another processor.
     pub emulator: Option<&'a Emulator>,
-    /// How many steps run at once.
+    /// How many jobs the steps that build may run, all together.
     pub jobs: usize,
+    /// How many steps run at once.
+    pub at_once: usize,
     /// Whether a failure lets everything that does not depend on it go on.
     pub keep_going: bool,
     /// Whether what programs print is told as they print it, not only kept.
@@ -136,7 +138,7 @@ fn run<'p>(
     ear: &dyn Ear,
     schedule: Schedule<'p>,
 ) -> Result<Run<'p>, BuildError> {
-    let work = pool(shop.jobs.max(1))?;
+    let work = pool(shop.at_once.max(1))?;
     let downloads = pool(DOWNLOADS)?;
     let run = Mutex::new(Run {
         plan,
@@ -267,7 +269,7 @@ impl<'s, 'p: 's> Floor<'s, 'p> {
             while let Some(node) = run.next_download() {
                 downloads.spawn(move |_| self.work_from(node));
             }
-            while let Some(node) = run.next_work(self.shop.jobs) {
+            while let Some(node) = run.next_work(self.shop.at_once) {
                 work.spawn(move |_| self.work_from(node));
             }
             if run.downloading + run.working == 0 {
@@ -297,10 +299,10 @@ impl<'s, 'p: 's> Floor<'s, 'p> {
             next = match (was_at_a_step, is_download) {
                 (true, _) => None,
                 (false, true) => run.next_download(),
-                (false, false) => run.next_work(self.shop.jobs),
+                (false, false) => run.next_work(self.shop.at_once),
             };
             let is_for_others =
-                next.is_none() || run.has_more(self.shop.jobs) || run.is_commit_due();
+                next.is_none() || run.has_more(self.shop.at_once) || run.is_commit_due();
             drop(run);
             if is_for_others {
                 // The receiver outlives every thread.
@@ -352,8 +354,8 @@ impl Run<'_> {
     }
 
     /// The work to start now, likewise.
-    fn next_work(&mut self, jobs: usize) -> Option<NodeIndex> {
-        if self.working >= jobs.max(1) {
+    fn next_work(&mut self, at_once: usize) -> Option<NodeIndex> {
+        if self.working >= at_once.max(1) {
             return None;
         }
         let next = self.schedule.next_work();
@@ -362,9 +364,9 @@ impl Run<'_> {
     }
 
     /// Whether something is ready, and may be started.
-    fn has_more(&self, jobs: usize) -> bool {
+    fn has_more(&self, at_once: usize) -> bool {
         (self.downloading < DOWNLOADS && self.schedule.has_downloads())
-            || (self.working < jobs.max(1) && self.schedule.has_work())
+            || (self.working < at_once.max(1) && self.schedule.has_work())
     }
 
     fn is_commit_due(&self) -> bool {

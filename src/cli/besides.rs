@@ -49,6 +49,7 @@ struct Gathering<'a> {
     app: &'a App,
     session: &'a Session,
     locked: bool,
+    files: Files,
     /// Recipes that were read ahead, by their files.
     opened: HashMap<Utf8PathBuf, Opened>,
     known: HashMap<Utf8PathBuf, Arc<Used>>,
@@ -66,13 +67,17 @@ impl App {
         locked: bool,
     ) -> Result<Gathered, Failed> {
         let own = recipe.files_read().first();
+        let mut files = Files::default();
+        let opened = self.read_ahead(recipe, &mut files);
+        let own = own.map(|file| files.real(&file.path));
         let mut gathering = Gathering {
             app: self,
             session,
             locked,
-            opened: self.read_ahead(recipe),
+            files,
+            opened,
             known: HashMap::new(),
-            open: own.map(|file| real(&file.path)).into_iter().collect(),
+            open: own.into_iter().collect(),
             from: Gathered::default(),
         };
         let besides = gathering.besides(recipe)?;
@@ -84,12 +89,12 @@ impl App {
 
     /// The recipes that `recipe` uses, and that those use, by their files: many at once. What cannot be read is left
     /// out: whoever comes to it says so.
-    fn read_ahead(&self, recipe: &Recipe) -> HashMap<Utf8PathBuf, Opened> {
+    fn read_ahead(&self, recipe: &Recipe, files: &mut Files) -> HashMap<Utf8PathBuf, Opened> {
         let mut opened: HashMap<Utf8PathBuf, Opened> = HashMap::new();
-        let named = |recipe: &Recipe| -> Vec<(Utf8PathBuf, Utf8PathBuf)> {
-            let files = recipe.uses.iter();
-            files
-                .map(|word| (real(&word.value), word.value.clone()))
+        let mut named = |recipe: &Recipe| -> Vec<(Utf8PathBuf, Utf8PathBuf)> {
+            let words = recipe.uses.iter();
+            words
+                .map(|word| (files.real(&word.value), word.value.clone()))
                 .collect()
         };
         let mut next = named(recipe);
@@ -146,7 +151,7 @@ impl Gathering<'_> {
         word: &Spanned<Utf8PathBuf>,
         platform: Platform,
     ) -> Result<Arc<Used>, Failed> {
-        let file = real(&word.value);
+        let file = self.files.real(&word.value);
         if let Some(used) = self.known.get(&file) {
             return Ok(Arc::clone(used));
         }
@@ -186,9 +191,19 @@ impl Gathering<'_> {
     }
 }
 
-/// A file by the one path that it has.
-fn real(path: &Utf8Path) -> Utf8PathBuf {
-    path.canonicalize_utf8().unwrap_or_else(|_| path.to_owned())
+/// The one path that each file has, by what it is called: the same recipe is named by many.
+#[derive(Default)]
+struct Files(HashMap<Utf8PathBuf, Utf8PathBuf>);
+
+impl Files {
+    fn real(&mut self, path: &Utf8Path) -> Utf8PathBuf {
+        if let Some(known) = self.0.get(path) {
+            return known.clone();
+        }
+        let real = path.canonicalize_utf8().unwrap_or_else(|_| path.to_owned());
+        self.0.insert(path.to_owned(), real.clone());
+        real
+    }
 }
 
 /// What lies in the recipe's folder, kept in the store.

@@ -138,6 +138,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
         sandbox: &sandbox,
         emulator: running.emulator(),
         jobs: elsewhere.as_ref().map_or(app.config.jobs, |it| it.jobs),
+        at_once: app.config.at_once,
         keep_going: true,
         loud: false,
         durations: &durations(session, &recipe.title())?,
@@ -153,7 +154,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<(), Failed> {
         &standing.outputs,
         &nodes,
         &shop,
-        app.config.jobs,
+        app.config.at_once,
         &*progress,
     );
     progress.finish();
@@ -221,6 +222,7 @@ impl Place<'_> {
             varied.extend([
                 Varied::new("clock", "now", &format!("{} days later", AHEAD / 86_400)),
                 Varied::new("order of folders", "as the disk has it", "the reverse"),
+                Varied::new("addresses of memory", "the same each time", "at random"),
             ]);
         }
         Ok(Answer {

@@ -38,8 +38,11 @@ pub struct Config {
     pub store: Utf8PathBuf,
     /// More folders with recipes, in the order they are searched.
     pub recipes: Vec<Utf8PathBuf>,
-    /// Steps that run at once.
+    /// Jobs for the steps that build: the processors, where nobody said how many.
     pub jobs: usize,
+    /// Steps that run at once: one more than processors, where nobody said how many. A step waits for its sandbox
+    /// and for disks, and there should be work meanwhile.
+    pub at_once: usize,
     /// Caches, in the order in which they are asked.
     pub caches: Vec<CacheSetting>,
     /// Our own folder of configuration: keys lie there.
@@ -108,20 +111,18 @@ impl Config {
             .or_else(|| data_home(&get).map(|home| home.join("recipe/store")))
             .ok_or(ConfigError::NoHome)?;
         let jobs = match (flags.jobs, get("RECIPE_JOBS"), file.number("jobs")) {
-            (Some(jobs), _, _) => jobs,
+            (Some(jobs), _, _) => Some(jobs),
             (None, Some(text), _) => {
-                text.parse()
-                    .ok()
-                    .filter(|jobs| *jobs > 0)
-                    .ok_or(ConfigError::Variable {
-                        name: "RECIPE_JOBS".into(),
-                        value: text,
-                        wanted: "a number above 0",
-                    })?
+                let number = text.parse().ok().filter(|jobs| *jobs > 0);
+                Some(number.ok_or(ConfigError::Variable {
+                    name: "RECIPE_JOBS".into(),
+                    value: text,
+                    wanted: "a number above 0",
+                })?)
             }
-            (None, None, Some(jobs)) => jobs,
-            (None, None, None) => std::thread::available_parallelism().map_or(1, usize::from),
+            (None, None, said) => said,
         };
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let said = match get("RECIPE_OFFLINE").as_deref() {
             None | Some("" | "0" | "false") => false,
             Some("1" | "true") => true,
@@ -168,7 +169,8 @@ impl Config {
             folder: folder(&get),
             store: absolute(store),
             recipes,
-            jobs,
+            jobs: jobs.unwrap_or(processors),
+            at_once: jobs.unwrap_or(processors + 1),
             network: Network {
                 flags: Said {
                     debian: flags.debian_mirror.clone(),

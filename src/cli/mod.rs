@@ -93,7 +93,7 @@ pub struct GlobalArgs {
     /// Folder of the store [default: recipe/store in the user's data directory]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Settings")]
     pub store: Option<Utf8PathBuf>,
-    /// How many steps run at once [default: the number of cores]
+    /// How many steps run at once [default: one more than there are cores]
     #[arg(long, short, global = true, value_name = "N", value_parser = jobs, help_heading = "Settings")]
     pub jobs: Option<usize>,
     /// Never use the network

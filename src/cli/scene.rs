@@ -144,6 +144,7 @@ impl Scene<'_> {
             sandbox: &sandbox,
             emulator: running.emulator(),
             jobs: app.config.jobs,
+            at_once: app.config.at_once,
             keep_going: options.keep_going || recipe.lock == LockPolicy::Follow,
             loud: options.loud,
             durations: &durations,
