@@ -206,7 +206,7 @@ fn source_size(plan: &Plan, index: NodeIndex) -> u64 {
     }
 }
 
-/// One step's end, sent from the thread that ran it.
+/// One step's end.
 struct Report {
     node: NodeIndex,
     key: StepKey,
@@ -233,6 +233,16 @@ struct Floor<'s, 'p> {
     wake: &'s Sender<()>,
     /// Why an early commit failed: what comes after it only says that one did.
     broken: &'s Mutex<Option<StoreError>>,
+}
+
+/// Wakes whoever starts threads when it is dropped.
+struct Wakes<'a>(&'a Sender<()>);
+
+impl Drop for Wakes<'_> {
+    fn drop(&mut self) {
+        // The receiver outlives every thread.
+        let _ = self.0.send(());
+    }
 }
 
 thread_local! {
@@ -291,6 +301,8 @@ impl<'s, 'p: 's> Floor<'s, 'p> {
     /// is at another step still does this one only.
     fn work_from(self, node: NodeIndex) {
         let was_at_a_step = AT_A_STEP.replace(true);
+        // Whatever ends this, there is a thread again.
+        let _wakes = Wakes(self.wake);
         let mut next = Some(node);
         while let Some(node) = next {
             let report = self.perform(node);
@@ -301,12 +313,10 @@ impl<'s, 'p: 's> Floor<'s, 'p> {
                 (false, true) => run.next_download(),
                 (false, false) => run.next_work(self.shop.at_once),
             };
-            let is_for_others =
-                next.is_none() || run.has_more(self.shop.at_once) || run.is_commit_due();
+            let is_for_others = run.has_more(self.shop.at_once) || run.is_commit_due();
             drop(run);
             if is_for_others {
-                // The receiver outlives every thread.
-                let _ = self.wake.send(());
+                drop(Wakes(self.wake));
             }
         }
         AT_A_STEP.set(was_at_a_step);

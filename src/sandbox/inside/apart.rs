@@ -15,7 +15,9 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{DumpableBehavior, Pid, WaitOptions, waitpid};
 use rustix::thread::UnshareFlags;
 
-use super::root::{DevTree, How, Sources};
+use super::dev::DevTree;
+use super::mounts::How;
+use super::root::Sources;
 use super::{kernel, write};
 use crate::sandbox::spec::{APART, Spec};
 use crate::sandbox::wire::{Failure, Stage};

@@ -6,10 +6,12 @@
 //! said over the socket, never on a terminal.
 
 mod apart;
+mod dev;
 mod emulator;
 mod filter;
 mod first;
 mod kernel;
+mod mounts;
 mod networks;
 mod program;
 mod root;

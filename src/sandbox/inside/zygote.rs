@@ -13,8 +13,8 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlag
 use rustix::process::Pid;
 use rustix::thread::UnshareFlags;
 
+use super::dev::DevTree;
 use super::networks::Networks;
-use super::root::DevTree;
 use super::{Control, Orders, apart, first, kernel};
 use crate::sandbox::spec::{Root, Spec};
 use crate::sandbox::wire::{Failure, Message, Stage};
