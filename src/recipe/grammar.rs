@@ -153,30 +153,14 @@ pub static RULES: &[Rule] = &[
         joins: Joins::Words,
         ..rule("no-binary", "pip", "no-binary \"mysqlclient\"")
     },
-    Rule {
-        arguments: (2, 2),
-        noun: "a project and its versions",
-        properties: &[("reason", true)],
-        repeats: true,
-        joins: Joins::Names,
-        ..rule(
-            "override",
-            "pip",
-            "override \"urllib3\" \">=2.5\" reason=\"the pin has a known fault\"",
-        )
-    },
-    Rule {
-        arguments: (2, 2),
-        noun: "a project and its versions",
-        properties: &[("reason", true)],
-        repeats: true,
-        joins: Joins::Names,
-        ..rule(
-            "build-constraint",
-            "pip",
-            "build-constraint \"cython\" \"<3.3\" reason=\"3.3 writes something else each time\"",
-        )
-    },
+    versions(
+        "override",
+        "override \"urllib3\" \">=2.5\" reason=\"the pin has a known fault\"",
+    ),
+    versions(
+        "build-constraint",
+        "build-constraint \"cython\" \"<3.3\" reason=\"3.3 writes something else each time\"",
+    ),
     Rule {
         noun: "a project",
         ..without("pip", "without \"requests\"")
@@ -453,6 +437,18 @@ const fn block(node: &'static str, inside: &'static str, example: &'static str) 
     Rule {
         joins: Joins::Block,
         ..rule(node, inside, example)
+    }
+}
+
+/// A node that says which versions of a project are taken, and why.
+const fn versions(node: &'static str, example: &'static str) -> Rule {
+    Rule {
+        arguments: (2, 2),
+        noun: "a project and its versions",
+        properties: &[("reason", true)],
+        repeats: true,
+        joins: Joins::Names,
+        ..rule(node, "pip", example)
     }
 }
 

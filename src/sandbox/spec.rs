@@ -201,8 +201,8 @@ impl Spec {
     }
 
     /// `program` as a step of a build: `/tmp`, `/proc` and `/dev` are there, time zone, locale and
-    /// home are fixed, addresses are the same each time, and it runs [`Spec::apart`]. Root, inputs, outputs and `PATH` are for the
-    /// caller to add.
+    /// home are fixed, addresses are the same each time, and it runs [`Spec::apart`]. Root, inputs,
+    /// outputs and `PATH` are for the caller to add.
     pub fn build(program: impl Into<Utf8PathBuf>) -> Spec {
         let mut spec = Spec::new(program).usual_places();
         (spec.apart, spec.same_addresses) = (true, true);

@@ -69,7 +69,8 @@ impl Control {
     }
 }
 
-/// The life of the zygote, and of all that it forks. Gives the zygote's exit code, which is 0 unless somebody disturbed it.
+/// The life of the zygote, and of all that it forks. Gives the zygote's exit code, which is 0 unless
+/// somebody disturbed it.
 fn zygote_main() -> i32 {
     kernel::close_all_but_stdio();
     // It keeps no directory of the host busy, and what is made does not depend on the caller.
@@ -81,8 +82,7 @@ fn zygote_main() -> i32 {
     let socket = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3);
     let socket = socket.and_then(|socket| take_stdin_away().map(|()| socket));
     match socket.and_then(zygote::serve) {
-        Ok(None) => 0,
-        Ok(Some(life)) => life(),
+        Ok(code) => code,
         Err(_) => {
             eprintln!("`{HELPER_ARGUMENT}` is for this program itself; nobody else can use it");
             2

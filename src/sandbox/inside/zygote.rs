@@ -49,22 +49,18 @@ impl Reply {
     }
 }
 
-/// What a process does until it ends; its exit code, if it comes back.
-type Life = Box<dyn FnOnce() -> i32>;
-
 /// What this process is after a fork.
 enum Side {
     Zygote(Pid),
     /// The first process of a sandbox, whose life this is.
-    First(Life),
+    First(Box<dyn FnOnce() -> i32>),
 }
 
-/// Carries out orders until nobody can give any more. Comes back in every process that it forks too, with
-/// the life of that.
+/// Carries out orders until nobody can give any more. What it forks ends here, when its life does.
 ///
 /// # Errors
 /// When `socket` is not one to a [`super::super::Sandbox`].
-pub(super) fn serve(socket: OwnedFd) -> Result<Option<Life>, Errno> {
+pub(super) fn serve(socket: OwnedFd) -> Result<i32, Errno> {
     let mut assets = Assets {
         owners: apart::owners(),
         dev: apart::dev(),
@@ -76,7 +72,7 @@ pub(super) fn serve(socket: OwnedFd) -> Result<Option<Life>, Errno> {
             Ok(Side::First(life)) => {
                 // Who holds it keeps the outer side from noticing that the zygote is gone.
                 drop((socket, control));
-                return Ok(Some(life));
+                return Ok(life());
             }
             Ok(Side::Zygote(first)) => Reply::Forked(first),
             Err(failure) => {
@@ -87,7 +83,7 @@ pub(super) fn serve(socket: OwnedFd) -> Result<Option<Life>, Errno> {
         drop(control);
         rustix::net::send(&socket, &reply.encode(), SendFlags::NOSIGNAL)?;
     }
-    Ok(None)
+    Ok(0)
 }
 
 /// What the zygote keeps from one sandbox to the next, where it is root.

@@ -1,13 +1,12 @@
 //! What a program sees: files, descriptors, environment, network.
 
+use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
 use recipe::sandbox::{Identity, Root, Running, SandboxError, Spec, Stdin};
-
-use std::collections::BTreeSet;
 
 use super::*;
 
